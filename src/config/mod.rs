@@ -1,0 +1,170 @@
+//! `quell.yaml`: what differs from site to site. Layers: built-in defaults, file, `QUELL_…` environment, flags.
+//!
+//! [`Config`] is the resolved form: validated, bounded, secrets read. Reading and layering live in `load`.
+
+pub mod secret;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use secret::Secret;
+
+use crate::model::{Labels, Millis};
+
+/// Everything that a site can set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    /// Serve on a public address without a token.
+    pub insecure: bool,
+    pub data: PathBuf,
+    pub rules: PathBuf,
+    /// Our own address as people reach it, for links in messages.
+    pub external_url: Option<String>,
+    pub sources: Vec<SourceConfig>,
+    pub receivers: Vec<ReceiverConfig>,
+    /// Tokens for the API's write calls.
+    pub tokens: Vec<TokenConfig>,
+    pub limits: Limits,
+    pub retention: Retention,
+    pub outbound: Outbound,
+    /// How long an alert fires without being heard of again.
+    pub resolve_timeout: Millis,
+}
+
+/// A sender.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    pub name: Arc<str>,
+    pub format: SourceFormat,
+    pub token: Option<Secret>,
+    /// Added to every alert that lacks them.
+    pub labels: Labels,
+    /// For `generic`.
+    pub map: Option<GenericMap>,
+}
+
+/// In which form a sender writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SourceFormat {
+    Prometheus,
+    Alertmanager,
+    Generic,
+}
+
+/// How a `generic` source's JSON becomes alerts; every value is a template.
+#[derive(Clone, Debug, Default)]
+pub struct GenericMap {
+    pub each: Option<String>,
+    pub labels: Vec<(String, String)>,
+    pub annotations: Vec<(String, String)>,
+    pub status: Option<String>,
+    pub starts_at: Option<String>,
+    pub ends_at: Option<String>,
+    pub identity: Vec<String>,
+    pub resolve_after: Option<Millis>,
+}
+
+/// A named receiver.
+#[derive(Clone, Debug)]
+pub struct ReceiverConfig {
+    pub name: Arc<str>,
+    pub kind: ReceiverKind,
+}
+
+/// What a receiver is, with its settings.
+#[derive(Clone, Debug)]
+pub enum ReceiverKind {
+    Pagerduty { url: String, routing_key: Secret },
+    Webhook { url: String, secret: Option<Secret> },
+    AlertmanagerWebhook { url: String, max_alerts: u32, send_resolved: bool, bearer: Option<Secret> },
+    Email(EmailConfig),
+    Servicenow(ServicenowConfig),
+    Log,
+}
+
+/// An SMTP server and whom to write to.
+#[derive(Clone, Debug)]
+pub struct EmailConfig {
+    pub host: String,
+    pub port: u16,
+    pub tls: SmtpTls,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+    pub from: String,
+    pub to: Vec<String>,
+}
+
+/// How a mail connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// STARTTLS, refused where not offered. The default on port 587 and 25.
+    Starttls,
+    /// TLS from the first byte. The default on port 465.
+    Implicit,
+    /// None; warned of.
+    Off,
+}
+
+/// A ServiceNow instance.
+#[derive(Clone, Debug)]
+pub struct ServicenowConfig {
+    pub url: String,
+    pub user: String,
+    pub password: Secret,
+    pub assignment_group: Option<String>,
+    pub caller_id: Option<String>,
+    pub close_code: String,
+    /// Quell's category to theirs, for names that differ.
+    pub categories: Vec<(String, String)>,
+}
+
+/// Someone who may write through the API.
+#[derive(Clone, Debug)]
+pub struct TokenConfig {
+    pub name: Arc<str>,
+    pub token: Secret,
+}
+
+/// Every limit: name, default, unit. What happens at each is said in docs/limits.md.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a request's body, after decompression.
+    pub body_bytes: usize,
+    pub alerts_per_request: usize,
+    pub labels_per_alert: usize,
+    pub label_name_bytes: usize,
+    pub label_value_bytes: usize,
+    /// Labels and annotations of one alert together.
+    pub alert_bytes: usize,
+    pub json_depth: usize,
+    pub connections: usize,
+    pub header_timeout: Millis,
+    pub body_timeout: Millis,
+    pub active_alerts: usize,
+    pub active_alerts_per_source: usize,
+    pub alerts_per_incident: u32,
+    /// Alerts that wait for the engine.
+    pub queue_alerts: usize,
+    pub rules: usize,
+    pub rule_file_bytes: usize,
+}
+
+/// How long things are kept.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// Resolved alerts, closed incidents, delivered notifications in the view; log segments.
+    pub age: Millis,
+    /// Bytes of the log, beyond which its oldest segments go, behind a checkpoint.
+    pub log_bytes: u64,
+}
+
+/// Where receivers may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outbound {
+    /// Anywhere but link-local addresses.
+    Open,
+    /// Public addresses only.
+    PublicOnly,
+}

@@ -1,0 +1,42 @@
+//! The parts that the state consists of, as the view and a checkpoint keep them. Everything else in the state (timers,
+//! groups, members, counts) is derived from these.
+
+use std::sync::Arc;
+
+use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, Notification, NotificationId, Silence, SilenceId, Time};
+
+/// One part of the state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entity {
+    Meta(Meta),
+    Alert(Arc<AlertRecord>),
+    Incident(Arc<Incident>),
+    Notification(Arc<Notification>),
+    Silence(Arc<Silence>),
+}
+
+/// Counters and names of the whole.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Meta {
+    /// The name of the data directory, made once.
+    pub directory: Arc<str>,
+    /// The last applied fact.
+    pub seq: u64,
+    /// The time of the last applied fact.
+    pub time: Time,
+    pub last_incident: u64,
+    pub last_notification: u64,
+}
+
+/// What changed since the last look: the present records, and the keys of those that left the memory.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    pub alerts: Vec<Arc<AlertRecord>>,
+    pub incidents: Vec<Arc<Incident>>,
+    pub notifications: Vec<Arc<Notification>>,
+    pub silences: Vec<Arc<Silence>>,
+    pub forgotten_alerts: Vec<Fingerprint>,
+    pub forgotten_incidents: Vec<IncidentId>,
+    pub forgotten_notifications: Vec<NotificationId>,
+    pub forgotten_silences: Vec<SilenceId>,
+}

@@ -1,0 +1,304 @@
+//! Everything that can happen or be decided. What is not a variant here does not exist.
+//!
+//! A fact carries all that is needed to apply it: recovery never decides again, so the rule's windows and the policy's
+//! plan are in the fact, not looked up in rules that may have changed since.
+
+use std::sync::Arc;
+
+use crate::model::{
+    Actor, Alert, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun, Reason, RuleRef, Silence,
+    SilenceId, Suppression, Time,
+};
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// The data directory came to be. First fact of every log.
+    Created {
+        directory: Arc<str>,
+    },
+    /// A ruleset took effect.
+    RulesLoaded {
+        digest: u64,
+        rules: u32,
+    },
+
+    /// An alert began to fire: what its sender said.
+    AlertFired {
+        alert: Arc<Alert>,
+    },
+    /// Rules changed its labels to these.
+    AlertEnriched {
+        fingerprint: Fingerprint,
+        labels: Labels,
+        rules: Vec<RuleRef>,
+    },
+    /// Something suppresses it from now on.
+    AlertSuppressed {
+        fingerprint: Fingerprint,
+        by: Suppression,
+    },
+    /// That suppression ended.
+    AlertReleased {
+        fingerprint: Fingerprint,
+        by: Suppression,
+    },
+    /// It waits under a threshold.
+    AlertWaiting {
+        fingerprint: Fingerprint,
+        rule: RuleRef,
+        key: Labels,
+        until: Time,
+    },
+    /// The threshold was not reached in time; the alert goes on (`alone`) or ends there.
+    AlertWaitedInVain {
+        fingerprint: Fingerprint,
+        rule: RuleRef,
+        dropped: bool,
+    },
+    /// It resolved: by its sender's word, or because nothing was heard of it until `ends_at`.
+    AlertResolved {
+        fingerprint: Fingerprint,
+        ends_at: Time,
+        expired: bool,
+    },
+    /// Resolved long ago and in no incident that could come back; its record leaves the memory.
+    AlertForgotten {
+        fingerprint: Fingerprint,
+    },
+
+    /// An incident came to be.
+    IncidentOpened {
+        incident: IncidentId,
+        rule: RuleRef,
+        key: Labels,
+        title: Arc<str>,
+        window: Millis,
+        max_age: Millis,
+        resolve_after: Millis,
+        /// The closed or long resolved incident that this one is a recurrence of.
+        recurrence_of: Option<IncidentId>,
+    },
+    /// An alert joined it, or came back to it.
+    AlertJoined {
+        incident: IncidentId,
+        fingerprint: Fingerprint,
+        rule: RuleRef,
+    },
+    /// Its title was rendered anew.
+    IncidentTitled {
+        incident: IncidentId,
+        title: Arc<str>,
+    },
+    /// A title that depends on the members will be rendered anew at `due`.
+    IncidentRetitlePlanned {
+        incident: IncidentId,
+        due: Time,
+    },
+    IncidentClassified {
+        incident: IncidentId,
+        category: Arc<str>,
+        subcategory: Option<Arc<str>>,
+        team: Option<Arc<str>>,
+        /// For category, subcategory, team.
+        reasons: [Option<Reason>; 3],
+    },
+    IncidentPrioritized {
+        incident: IncidentId,
+        impact: u8,
+        urgency: u8,
+        reason: Reason,
+    },
+    /// A lower priority would fit; it takes hold at `due`. `None`: the fall is off again.
+    IncidentFallPlanned {
+        incident: IncidentId,
+        due: Option<Time>,
+    },
+    IncidentAcknowledged {
+        incident: IncidentId,
+        by: Actor,
+    },
+    IncidentAssigned {
+        incident: IncidentId,
+        assignee: Option<Arc<str>>,
+        by: Actor,
+    },
+    IncidentCommented {
+        incident: IncidentId,
+        text: Arc<str>,
+        by: Actor,
+    },
+    /// Nothing fires any more; it resolves at `due` if it stays so. `None`: something fired again.
+    IncidentResolvePlanned {
+        incident: IncidentId,
+        due: Option<Time>,
+    },
+    IncidentResolved {
+        incident: IncidentId,
+        reason: Reason,
+        close_due: Time,
+    },
+    IncidentReopened {
+        incident: IncidentId,
+        reason: Reason,
+    },
+    IncidentClosed {
+        incident: IncidentId,
+        reason: Reason,
+    },
+    /// No escalation rule fits and there is no receiver named `default`.
+    IncidentWithoutPolicy {
+        incident: IncidentId,
+    },
+
+    EscalationStarted {
+        incident: IncidentId,
+        run: PolicyRun,
+    },
+    EscalationStepped {
+        incident: IncidentId,
+        rule: Arc<str>,
+        step: u32,
+        skipped: bool,
+    },
+    /// An update is worth sending and goes out at `due`.
+    EscalationUpdatePlanned {
+        incident: IncidentId,
+        rule: Arc<str>,
+        due: Time,
+    },
+    /// Updated or said again just now; `repeat_due` is when it is said next.
+    EscalationTold {
+        incident: IncidentId,
+        rule: Arc<str>,
+        repeat_due: Option<Time>,
+    },
+    /// All that fires is suppressed; nothing is sent until that ends.
+    EscalationPaused {
+        incident: IncidentId,
+        rule: Arc<str>,
+    },
+    /// Something fires unsuppressed again; what is left of the plan moves by the length of the pause.
+    EscalationContinued {
+        incident: IncidentId,
+        rule: Arc<str>,
+        paused_for: Millis,
+    },
+
+    NotificationQueued {
+        notification: Arc<Notification>,
+    },
+    NotificationDelivered {
+        notification: NotificationId,
+        attempts: u32,
+        remote: Option<Arc<str>>,
+    },
+    NotificationFailed {
+        notification: NotificationId,
+        attempts: u32,
+        error: Arc<str>,
+        retry_at: Time,
+    },
+    NotificationDead {
+        notification: NotificationId,
+        attempts: u32,
+        error: Arc<str>,
+    },
+    /// Put back into the queue by hand.
+    NotificationRetried {
+        notification: NotificationId,
+        by: Actor,
+    },
+    /// Delivered or dead long ago; its record leaves the memory.
+    NotificationForgotten {
+        notification: NotificationId,
+    },
+
+    /// A silence was made, changed or ended early (`ends_at` moved).
+    SilenceSet {
+        silence: Arc<Silence>,
+    },
+    /// Ended long ago; its record leaves the memory.
+    SilenceForgotten {
+        silence: SilenceId,
+    },
+}
+
+impl Fact {
+    /// The name in timelines, event streams and `log dump`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Fact::Created { .. } => "created",
+            Fact::RulesLoaded { .. } => "rules_loaded",
+            Fact::AlertFired { .. } => "alert_fired",
+            Fact::AlertEnriched { .. } => "alert_enriched",
+            Fact::AlertSuppressed { .. } => "alert_suppressed",
+            Fact::AlertReleased { .. } => "alert_released",
+            Fact::AlertWaiting { .. } => "alert_waiting",
+            Fact::AlertWaitedInVain { .. } => "alert_waited_in_vain",
+            Fact::AlertResolved { .. } => "alert_resolved",
+            Fact::AlertForgotten { .. } => "alert_forgotten",
+            Fact::IncidentOpened { .. } => "incident_opened",
+            Fact::AlertJoined { .. } => "alert_joined",
+            Fact::IncidentTitled { .. } => "incident_titled",
+            Fact::IncidentRetitlePlanned { .. } => "incident_retitle_planned",
+            Fact::IncidentClassified { .. } => "incident_classified",
+            Fact::IncidentPrioritized { .. } => "incident_prioritized",
+            Fact::IncidentFallPlanned { .. } => "incident_fall_planned",
+            Fact::IncidentAcknowledged { .. } => "incident_acknowledged",
+            Fact::IncidentAssigned { .. } => "incident_assigned",
+            Fact::IncidentCommented { .. } => "incident_commented",
+            Fact::IncidentResolvePlanned { .. } => "incident_resolve_planned",
+            Fact::IncidentResolved { .. } => "incident_resolved",
+            Fact::IncidentReopened { .. } => "incident_reopened",
+            Fact::IncidentClosed { .. } => "incident_closed",
+            Fact::IncidentWithoutPolicy { .. } => "incident_without_policy",
+            Fact::EscalationStarted { .. } => "escalation_started",
+            Fact::EscalationStepped { .. } => "escalation_stepped",
+            Fact::EscalationUpdatePlanned { .. } => "escalation_update_planned",
+            Fact::EscalationTold { .. } => "escalation_told",
+            Fact::EscalationPaused { .. } => "escalation_paused",
+            Fact::EscalationContinued { .. } => "escalation_continued",
+            Fact::NotificationQueued { .. } => "notification_queued",
+            Fact::NotificationDelivered { .. } => "notification_delivered",
+            Fact::NotificationFailed { .. } => "notification_failed",
+            Fact::NotificationDead { .. } => "notification_dead",
+            Fact::NotificationRetried { .. } => "notification_retried",
+            Fact::NotificationForgotten { .. } => "notification_forgotten",
+            Fact::SilenceSet { .. } => "silence_set",
+            Fact::SilenceForgotten { .. } => "silence_forgotten",
+        }
+    }
+
+    /// The incident whose timeline this belongs to, where the fact itself says so. Facts about an alert belong to the
+    /// timelines of the incidents that the alert is in; facts about a notification to its incident's.
+    #[must_use]
+    pub fn incident(&self) -> Option<IncidentId> {
+        match self {
+            Fact::IncidentOpened { incident, .. }
+            | Fact::AlertJoined { incident, .. }
+            | Fact::IncidentTitled { incident, .. }
+            | Fact::IncidentRetitlePlanned { incident, .. }
+            | Fact::IncidentClassified { incident, .. }
+            | Fact::IncidentPrioritized { incident, .. }
+            | Fact::IncidentFallPlanned { incident, .. }
+            | Fact::IncidentAcknowledged { incident, .. }
+            | Fact::IncidentAssigned { incident, .. }
+            | Fact::IncidentCommented { incident, .. }
+            | Fact::IncidentResolvePlanned { incident, .. }
+            | Fact::IncidentResolved { incident, .. }
+            | Fact::IncidentReopened { incident, .. }
+            | Fact::IncidentClosed { incident, .. }
+            | Fact::IncidentWithoutPolicy { incident }
+            | Fact::EscalationStarted { incident, .. }
+            | Fact::EscalationStepped { incident, .. }
+            | Fact::EscalationUpdatePlanned { incident, .. }
+            | Fact::EscalationTold { incident, .. }
+            | Fact::EscalationPaused { incident, .. }
+            | Fact::EscalationContinued { incident, .. } => Some(*incident),
+            Fact::NotificationQueued { notification } => Some(notification.incident),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Everything that the engine can be told.
+
+use std::sync::Arc;
+
+use crate::model::{Actor, Alert, AlertStatus, Fingerprint, IncidentId, NotificationId, Silence, SilenceId, Time};
+use crate::ruleset::Ruleset;
+
+/// One input. Due timers need none: they run by themselves before each input, and at a [`Input::Tick`].
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A sender's word on an alert that the dedup table did not know in this state.
+    Alert(News),
+    /// Nothing was heard of a firing alert until `expired_at`.
+    Expired { fingerprint: Fingerprint, expired_at: Time },
+    /// A person's act, or a receiver's.
+    Act { act: Act, by: Actor },
+    /// What came of an attempt to deliver.
+    Delivery { notification: NotificationId, outcome: DeliveryOutcome },
+    /// A checked ruleset takes the place of the present one.
+    Rules(Arc<Ruleset>),
+    /// The names of the receivers that exist now.
+    Receivers(Arc<[Arc<str>]>),
+    /// Nothing but time.
+    Tick,
+}
+
+/// What a sender said.
+#[derive(Clone, Debug)]
+pub struct News {
+    pub alert: Arc<Alert>,
+    pub status: AlertStatus,
+    /// When it ended, for a resolved one.
+    pub ends_at: Option<Time>,
+}
+
+/// What a person may do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    Acknowledge(IncidentId),
+    Assign(IncidentId, Option<Arc<str>>),
+    Comment(IncidentId, Arc<str>),
+    Resolve(IncidentId),
+    Reopen(IncidentId),
+    Close(IncidentId),
+    RetryNotification(NotificationId),
+    SetSilence(Silence),
+    EndSilence(SilenceId),
+}
+
+/// What came of one attempt to deliver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeliveryOutcome {
+    /// Taken; `remote` is what the receiver calls the incident, where it says.
+    Delivered { remote: Option<Arc<str>> },
+    /// Failed; to be tried again at `retry_at`.
+    Failed { error: Arc<str>, retry_at: Time },
+    /// Refused for good, or too old.
+    Dead { error: Arc<str> },
+}
+
+/// What an input came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was news, and is recorded.
+    New,
+    /// The engine knew it already; nothing was recorded.
+    Repeat,
+    /// An act or outcome is recorded.
+    Done,
+}
+
+/// Why an input was refused. Nothing was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    NoSuchIncident(IncidentId),
+    NoSuchNotification(NotificationId),
+    NoSuchSilence(SilenceId),
+    /// The state forbids the act: `INC-7 is closed`.
+    Forbidden(String),
+    /// A limit is reached; its name.
+    Limit(&'static str),
+}

@@ -1,0 +1,172 @@
+//! An alert as its sender described it, and what the engine knows of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::id::{Fingerprint, IncidentId};
+use super::labels::Labels;
+use super::reason::{RuleRef, Suppression};
+use super::time::Time;
+
+/// What a sender said of one alert when it began to fire. Never changes; a new occurrence is a new value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    pub fingerprint: Fingerprint,
+    /// As sent, plus the source's default labels; before any rule has enriched them.
+    pub labels: Labels,
+    pub annotations: Labels,
+    /// Where the sender shows this alert; empty when it gave nothing.
+    pub generator_url: Box<str>,
+    /// The name of the source that it came from.
+    pub source: Arc<str>,
+    /// When the condition began, by the sender's word.
+    pub starts_at: Time,
+}
+
+/// Firing or resolved; there is nothing between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AlertStatus {
+    Firing,
+    Resolved,
+}
+
+impl AlertStatus {
+    /// The name in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AlertStatus::Firing => "firing",
+            AlertStatus::Resolved => "resolved",
+        }
+    }
+}
+
+/// What the engine knows of one alert: an immutable record, replaced as a whole when something changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertRecord {
+    pub alert: Arc<Alert>,
+    /// The labels after enrichment, where a rule changed any.
+    pub enriched: Option<Box<Labels>>,
+    pub status: AlertStatus,
+    /// The log position at which this occurrence began.
+    pub fired_seq: u64,
+    /// When Quell learned of this occurrence.
+    pub fired_at: Time,
+    /// When it ended, by the sender's word or by expiry; only for a resolved alert.
+    pub ends_at: Option<Time>,
+    /// Everything that suppresses it now.
+    pub suppressed_by: Vec<Suppression>,
+    /// The incidents that it is in, in order of joining. Stays when it resolves: an alert that comes back comes back there.
+    pub incidents: Vec<IncidentId>,
+    /// The threshold rule that it waits under, and until when.
+    pub waiting: Option<Box<Waiting>>,
+}
+
+/// An alert that waits for enough others like it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub rule: RuleRef,
+    /// The key of the incident that it would open.
+    pub key: Labels,
+    pub since: Time,
+    pub until: Time,
+}
+
+impl AlertRecord {
+    /// The labels that rules and people see: enriched where a rule changed any.
+    #[must_use]
+    pub fn labels(&self) -> &Labels {
+        self.enriched.as_deref().unwrap_or(&self.alert.labels)
+    }
+
+    /// Whether it fires.
+    #[must_use]
+    pub fn is_firing(&self) -> bool {
+        self.status == AlertStatus::Firing
+    }
+
+    /// Whether anything suppresses it now.
+    #[must_use]
+    pub fn is_suppressed(&self) -> bool {
+        !self.suppressed_by.is_empty()
+    }
+
+    /// How bad it is, by its `severity` label.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        Severity::of(self.labels())
+    }
+}
+
+/// How bad an alert is, on the one scale that all senders' words are put on. Worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    Critical,
+    High,
+    Medium,
+    Low,
+    Info,
+}
+
+impl Severity {
+    /// All of them, worst first.
+    pub const ALL: [Severity; 5] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Info];
+
+    /// Puts a sender's word on the scale.
+    ///
+    /// # Errors
+    /// `None` for a word that is not known; it is never guessed.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Severity> {
+        const WORDS: [(&str, Severity); 23] = [
+            ("critical", Severity::Critical),
+            ("page", Severity::Critical),
+            ("crit", Severity::Critical),
+            ("fatal", Severity::Critical),
+            ("emergency", Severity::Critical),
+            ("disaster", Severity::Critical),
+            ("p1", Severity::Critical),
+            ("high", Severity::High),
+            ("error", Severity::High),
+            ("major", Severity::High),
+            ("p2", Severity::High),
+            ("medium", Severity::Medium),
+            ("warning", Severity::Medium),
+            ("warn", Severity::Medium),
+            ("average", Severity::Medium),
+            ("p3", Severity::Medium),
+            ("low", Severity::Low),
+            ("minor", Severity::Low),
+            ("p4", Severity::Low),
+            ("info", Severity::Info),
+            ("informational", Severity::Info),
+            ("none", Severity::Info),
+            ("p5", Severity::Info),
+        ];
+        WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, severity)| *severity)
+    }
+
+    /// The severity of a label set; medium when it says none or an unknown one.
+    #[must_use]
+    pub fn of(labels: &Labels) -> Severity {
+        Severity::parse(labels.get("severity")).unwrap_or(Severity::Medium)
+    }
+
+    /// The name in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Critical => "critical",
+            Severity::High => "high",
+            Severity::Medium => "medium",
+            Severity::Low => "low",
+            Severity::Info => "info",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,177 @@
+//! An incident: what people work on.
+
+use std::sync::Arc;
+
+use super::alert::Severity;
+use super::id::IncidentId;
+use super::labels::Labels;
+use super::reason::{Reason, RuleRef};
+use super::time::{Millis, Time};
+
+/// Where an incident stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IncidentStatus {
+    Open,
+    Acknowledged,
+    Resolved,
+    Closed,
+}
+
+impl IncidentStatus {
+    /// The name in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IncidentStatus::Open => "open",
+            IncidentStatus::Acknowledged => "acknowledged",
+            IncidentStatus::Resolved => "resolved",
+            IncidentStatus::Closed => "closed",
+        }
+    }
+
+    /// Whether it still wants work: neither resolved nor closed.
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        matches!(self, IncidentStatus::Open | IncidentStatus::Acknowledged)
+    }
+}
+
+/// An incident as it stands: an immutable record, replaced as a whole when something changes. Its member list lies
+/// apart (an alert knows its incidents), so that the fifty-thousandth member costs what the second did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    pub id: IncidentId,
+    pub title: Arc<str>,
+    pub status: IncidentStatus,
+    /// 1 (critical) to 5 (planning), from the matrix of impact and urgency.
+    pub priority: u8,
+    /// 1 to 3.
+    pub impact: u8,
+    /// 1 to 3.
+    pub urgency: u8,
+    /// Why the priority is what it is, as a sentence.
+    pub priority_reason: Reason,
+    /// The worst severity among its firing alerts; of its last ones when none fires any more.
+    pub severity: Severity,
+    pub category: Arc<str>,
+    pub subcategory: Option<Arc<str>>,
+    pub team: Option<Arc<str>>,
+    /// What decided category, subcategory and team, in this order; `None` where nothing has.
+    pub classified_by: [Option<Reason>; 3],
+    pub assignee: Option<Arc<str>>,
+    /// The services of all its alerts, sorted.
+    pub services: Vec<Arc<str>>,
+    /// The labels that all its alerts share.
+    pub labels: Labels,
+    /// The rule that opened it.
+    pub rule: RuleRef,
+    /// The values of the rule's `by` labels.
+    pub key: Labels,
+    /// Every alert that it ever had.
+    pub alerts_total: u32,
+    /// Those that fire now, suppressed ones too.
+    pub alerts_firing: u32,
+    /// Those that fire now and are suppressed.
+    pub alerts_suppressed: u32,
+    pub parent: Option<IncidentId>,
+    pub opened_at: Time,
+    pub updated_at: Time,
+    pub acknowledged_at: Option<Time>,
+    pub acknowledged_by: Option<Arc<str>>,
+    pub resolved_at: Option<Time>,
+    pub closed_at: Option<Time>,
+    /// When an alert last joined or came back; `window` counts from here.
+    pub last_news_at: Time,
+    /// The log position of its last change.
+    pub version: u64,
+    /// From its rule, as it stood at the opening.
+    pub window: Millis,
+    /// From its rule: older than this, it takes no new alerts.
+    pub max_age: Millis,
+    /// From its rule: how long everything must stay resolved.
+    pub resolve_after: Millis,
+    /// When it will resolve if nothing fires before.
+    pub resolve_due: Option<Time>,
+    /// When a lower priority takes hold if nothing worsens before.
+    pub fall_due: Option<Time>,
+    /// When it closes, once resolved.
+    pub close_due: Option<Time>,
+    /// When a title that depends on the members is rendered anew.
+    pub retitle_due: Option<Time>,
+    /// Its escalation policies under way.
+    pub policies: Vec<PolicyRun>,
+    /// Receivers that were told of it and are owed a resolve, with what each calls it there.
+    pub opened_at_receivers: Vec<OpenedAt>,
+}
+
+/// That a receiver has been told of an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedAt {
+    pub receiver: Arc<str>,
+    /// The policy that told it.
+    pub policy: Arc<str>,
+    /// What the receiver calls the incident, where it told us (a ticket's `sys_id`).
+    pub remote: Option<Arc<str>>,
+    /// Whether the resolve has been queued.
+    pub resolved: bool,
+}
+
+/// One escalation rule at work on one incident: the rule's plan as it stood when it began, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyRun {
+    pub rule: RuleRef,
+    pub started_at: Time,
+    pub steps: Vec<PolicyStep>,
+    /// At most one update message in this time.
+    pub update: Millis,
+    /// Say it again after this time while it stays open.
+    pub repeat: Option<Millis>,
+    /// Whether what it opened is closed there.
+    pub resolved: bool,
+    /// When something worth an update has happened and may be sent.
+    pub update_due: Option<Time>,
+    /// When the last message other than a step went out.
+    pub last_update_at: Option<Time>,
+    /// When it is said again.
+    pub repeat_due: Option<Time>,
+    /// Since when the escalation pauses because everything that fires is suppressed.
+    pub paused_at: Option<Time>,
+}
+
+/// One step of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyStep {
+    pub due: Time,
+    pub notify: Vec<Arc<str>>,
+    /// Skipped when the incident is acknowledged by then.
+    pub unless_acknowledged: bool,
+    pub state: StepState,
+}
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepState {
+    Waiting,
+    Done,
+    Skipped,
+}
+
+/// The matrix of ITIL practice: impact (rows) and urgency, 1 to 3 each, to priority 1 to 5.
+#[must_use]
+pub fn priority(impact: u8, urgency: u8) -> u8 {
+    // The matrix of the defaults is exactly the sum: 1+1 is P1, 3+3 is P5.
+    (impact.clamp(1, 3) + urgency.clamp(1, 3)).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn priority_matrix() {
+        let table = [[1, 2, 3], [2, 3, 4], [3, 4, 5]];
+        for (row, impact) in table.iter().zip(1..) {
+            for (expected, urgency) in row.iter().zip(1..) {
+                assert_eq!(super::priority(impact, urgency), *expected, "impact {impact} urgency {urgency}");
+            }
+        }
+    }
+}

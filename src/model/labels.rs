@@ -1,0 +1,195 @@
+//! A set of labels (or annotations): names and values, sorted by name, in two allocations.
+
+use std::fmt;
+
+use super::id::Fingerprint;
+
+/// Sorted name/value pairs. Empty values are never kept: a missing label and an empty one are the same thing.
+///
+/// All text lies in one string, cut by the ends of its parts, because an active alert must cost about a kilobyte and
+/// sixteen small strings would be half of that.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Labels {
+    text: Box<str>,
+    /// End offsets of name 0, value 0, name 1, value 1, …
+    ends: Box<[u16]>,
+}
+
+/// Bytes of all names and values together that one set can hold.
+pub const LABELS_BYTES_MAX: usize = u16::MAX as usize;
+
+impl Labels {
+    /// Builds a set from pairs in any order. Pairs with an empty value are left out; of pairs with one name the last wins.
+    ///
+    /// # Errors
+    /// `None` when the text of all pairs is longer than [`LABELS_BYTES_MAX`].
+    #[must_use]
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Labels> {
+        let mut pairs: Vec<(&str, &str)> = pairs.into_iter().collect();
+        Self::from_unsorted(&mut pairs)
+    }
+
+    /// As [`Labels::from_pairs`], sorting in the caller's buffer.
+    ///
+    /// # Errors
+    /// `None` when the text of all pairs is longer than [`LABELS_BYTES_MAX`].
+    #[must_use]
+    pub fn from_unsorted(pairs: &mut [(&str, &str)]) -> Option<Labels> {
+        pairs.sort_by_key(|(name, _)| *name);
+        let mut bytes = 0;
+        let mut kept = 0;
+        let last_of_its_name = |i: usize, pairs: &[(&str, &str)]| pairs.get(i + 1).is_none_or(|next| next.0 != pairs[i].0);
+        for i in 0..pairs.len() {
+            if last_of_its_name(i, pairs) && !pairs[i].1.is_empty() {
+                bytes += pairs[i].0.len() + pairs[i].1.len();
+                kept += 1;
+            }
+        }
+        if bytes > LABELS_BYTES_MAX {
+            return None;
+        }
+        let mut text = String::with_capacity(bytes);
+        let mut ends = Vec::with_capacity(kept * 2);
+        for i in 0..pairs.len() {
+            let (name, value) = pairs[i];
+            if last_of_its_name(i, pairs) && !value.is_empty() {
+                text.push_str(name);
+                ends.push(u16::try_from(text.len()).ok()?);
+                text.push_str(value);
+                ends.push(u16::try_from(text.len()).ok()?);
+            }
+        }
+        Some(Labels { text: text.into_boxed_str(), ends: ends.into_boxed_slice() })
+    }
+
+    /// The value of `name`; the empty string when there is none.
+    #[must_use]
+    pub fn get(&self, name: &str) -> &str {
+        self.iter().find(|(n, _)| *n == name).map_or("", |(_, value)| value)
+    }
+
+    /// All pairs in order of name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
+        (0..self.ends.len() / 2).map(|i| (self.part(2 * i), self.part(2 * i + 1)))
+    }
+
+    /// How many labels there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len() / 2
+    }
+
+    /// Whether there is no label at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// This set with `changes` on top; an empty value takes a label away.
+    ///
+    /// # Errors
+    /// `None` when the result is longer than [`LABELS_BYTES_MAX`].
+    #[must_use]
+    pub fn with<'a>(&'a self, changes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Labels> {
+        Labels::from_pairs(self.iter().chain(changes))
+    }
+
+    /// The pairs that both sets have with equal values.
+    #[must_use]
+    pub fn common(&self, other: &Labels) -> Labels {
+        let shared = self.iter().filter(|(name, value)| other.get(name) == *value);
+        Labels::from_pairs(shared).unwrap_or_default()
+    }
+
+    /// The pairs whose names are in `names`.
+    #[must_use]
+    pub fn only<S: AsRef<str>>(&self, names: &[S]) -> Labels {
+        let kept = self.iter().filter(|(name, _)| names.iter().any(|n| n.as_ref() == *name));
+        Labels::from_pairs(kept).unwrap_or_default()
+    }
+
+    /// Alertmanager's identity of this set: FNV-1a over name, 0xFF, value, 0xFF of each pair in order.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        for (name, value) in self.iter() {
+            name.bytes().for_each(&mut eat);
+            eat(0xff);
+            value.bytes().for_each(&mut eat);
+            eat(0xff);
+        }
+        Fingerprint(hash)
+    }
+
+    fn part(&self, index: usize) -> &str {
+        let start = if index == 0 { 0 } else { usize::from(self.ends[index - 1]) };
+        &self.text[start..usize::from(self.ends[index])]
+    }
+}
+
+/// Prometheus' notation: `{a="b", c="d"}`.
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (i, (name, value)) in self.iter().enumerate() {
+            write!(f, "{}{name}={value:?}", if i == 0 { "" } else { ", " })?;
+        }
+        f.write_str("}")
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        Labels::from_pairs(pairs.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn sorted_without_empty_values_and_last_of_a_name_wins() {
+        let set = labels(&[("b", "2"), ("a", "1"), ("c", ""), ("a", "9")]);
+        assert_eq!(set.to_string(), r#"{a="9", b="2"}"#);
+        assert_eq!((set.get("b"), set.get("c"), set.len()), ("2", "", 2));
+    }
+
+    #[test]
+    fn fingerprint_is_alertmanagers() {
+        assert_eq!(labels(&[]).fingerprint().to_string(), "cbf29ce484222325");
+        // From payloads/alertmanager/firing.json, which Alertmanager's own library made.
+        let set = labels(&[
+            ("alertname", "CheckoutHighErrorRate"),
+            ("cluster", "prod-eu1"),
+            ("env", "prod"),
+            ("instance", "checkout-api-6f9c7d5b8-2xq4l:9464"),
+            ("job", "checkout-api"),
+            ("namespace", "shop"),
+            ("region", "eu-west-1"),
+            ("service", "checkout-api"),
+            ("severity", "critical"),
+            ("team", "payments"),
+        ]);
+        assert_eq!(set.fingerprint().to_string(), "ccca8d14f8e18490");
+    }
+
+    #[test]
+    fn changes_common_and_selection() {
+        let set = labels(&[("a", "1"), ("b", "2")]);
+        assert_eq!(set.with([("b", ""), ("c", "3")]).unwrap().to_string(), r#"{a="1", c="3"}"#);
+        assert_eq!(set.common(&labels(&[("a", "1"), ("b", "3")])).to_string(), r#"{a="1"}"#);
+        assert_eq!(set.only(&["b"]).to_string(), r#"{b="2"}"#);
+    }
+
+    #[test]
+    fn too_long_is_refused() {
+        let long = "x".repeat(LABELS_BYTES_MAX);
+        assert!(Labels::from_pairs([("a", long.as_str())]).is_none());
+    }
+}

@@ -1,0 +1,31 @@
+//! The words of the house as types. No IO, no clock, no randomness, no serialization: those live at the edges.
+//!
+//! | word | meaning | where |
+//! | --- | --- | --- |
+//! | alert | one condition on one thing, identified by its labels; firing or resolved | [`alert`] |
+//! | fingerprint | the identity of an alert (Alertmanager's, so that its clients agree) | [`id`] |
+//! | incident | what people work on: alerts that belong together, with category, priority, owner | [`incident`] |
+//! | notification | one message owed to one receiver, kept until the receiver has really taken it | [`notification`] |
+//! | silence | a suppression that a person made, with matchers, a beginning and an end | [`silence`] |
+//! | matcher | one condition on one label, Prometheus' four operators | [`matcher`] |
+//! | reason | which rule, silence or alert decided something | [`reason`] |
+
+pub mod alert;
+pub mod id;
+pub mod incident;
+pub mod labels;
+pub mod matcher;
+pub mod notification;
+pub mod reason;
+pub mod silence;
+pub mod time;
+
+pub use alert::{Alert, AlertRecord, AlertStatus, Severity};
+pub use id::{Fingerprint, IncidentId, NotificationId, SilenceId};
+pub use incident::{Incident, IncidentStatus, PolicyRun};
+pub use labels::Labels;
+pub use matcher::{MatchOp, Matcher};
+pub use notification::{Notification, NotificationKind, NotificationState};
+pub use reason::{Actor, Reason, RuleRef, Suppression, SuppressionKind};
+pub use silence::Silence;
+pub use time::{Millis, Time};

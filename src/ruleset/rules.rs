@@ -1,0 +1,142 @@
+//! The compiled form of rule files: what the engine runs. Durations are resolved, expressions compiled, defaults filled in.
+
+use std::sync::Arc;
+
+use super::index::MatcherIndex;
+use super::schedule::Schedule;
+use super::template::Template;
+use crate::model::{Matcher, Millis, RuleRef};
+
+/// All rules of all files, in order, each stage with the index that finds an alert's candidates.
+///
+/// The number in an index is the rule's position in its stage's list.
+#[derive(Debug, Default)]
+pub struct Ruleset {
+    /// Hash over the names and texts of all files; 0 for the built-in rules alone.
+    pub digest: u64,
+    pub enrich: Vec<EnrichRule>,
+    pub enrich_index: MatcherIndex,
+    pub suppress: Vec<SuppressRule>,
+    /// Over `matchers` of every suppress rule (for inhibition: its target).
+    pub suppress_index: MatcherIndex,
+    /// Over `source` of the inhibition rules; numbers are positions in `suppress`.
+    pub inhibit_source_index: MatcherIndex,
+    /// Ends with the built-in `default`, unless a file has a rule of that name (which then stands where the file has it).
+    pub correlate: Vec<CorrelateRule>,
+    pub correlate_index: MatcherIndex,
+    pub classify: Vec<ClassifyRule>,
+    pub classify_index: MatcherIndex,
+    pub prioritize: Vec<PrioritizeRule>,
+    pub prioritize_index: MatcherIndex,
+    pub escalate: Vec<EscalateRule>,
+    pub escalate_index: MatcherIndex,
+}
+
+/// Changes labels. Every enrich rule that matches applies, in order, each seeing what those before it have set.
+#[derive(Debug)]
+pub struct EnrichRule {
+    pub rule: RuleRef,
+    pub matchers: Vec<Matcher>,
+    /// Label and what it becomes; an empty result takes the label away.
+    pub set: Vec<(Arc<str>, Template)>,
+}
+
+/// Suppresses alerts while something holds.
+#[derive(Debug)]
+pub struct SuppressRule {
+    pub rule: RuleRef,
+    /// Which alerts it suppresses (for inhibition: its target).
+    pub matchers: Vec<Matcher>,
+    pub how: SuppressHow,
+}
+
+/// While what an alert is suppressed.
+#[derive(Debug)]
+pub enum SuppressHow {
+    /// While a firing alert matches `source` and agrees on the labels `equal`. An alert that is both source and target is
+    /// not inhibited by one that is both, too.
+    Inhibit { source: Vec<Matcher>, equal: Vec<Arc<str>> },
+    /// While the schedule covers the present.
+    During(Schedule),
+    /// For so long after it began to fire.
+    Hold(Millis),
+}
+
+/// Groups alerts into incidents. The first rule that matches takes the alert; with `go_on` later ones see it too.
+#[derive(Debug)]
+pub struct CorrelateRule {
+    pub rule: RuleRef,
+    pub matchers: Vec<Matcher>,
+    /// One incident for each combination of these labels' values; none: one incident for all.
+    pub by: Vec<Arc<str>>,
+    pub window: Millis,
+    pub max_age: Millis,
+    pub resolve_after: Millis,
+    pub threshold: Option<Threshold>,
+    /// `continue: true` in the file.
+    pub go_on: bool,
+    /// Sees `by.<label>`, `incident.count`, `labels.<label>` (those of the alert that opens).
+    pub title: Template,
+}
+
+/// How many are needed before an incident opens.
+#[derive(Debug)]
+pub struct Threshold {
+    pub count: u32,
+    /// Count distinct values of this label, or firing alerts where absent.
+    pub distinct: Option<Arc<str>>,
+    pub within: Millis,
+    pub otherwise: Otherwise,
+}
+
+/// What becomes of an alert that has waited in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// It goes on to the later rules.
+    Alone,
+    /// It ends there.
+    Drop,
+}
+
+/// Names what an incident is about. Each field is set by the first rule that matches and names it.
+#[derive(Debug)]
+pub struct ClassifyRule {
+    pub rule: RuleRef,
+    /// True if some firing alert of the incident satisfies all.
+    pub matchers: Vec<Matcher>,
+    pub category: Option<Arc<str>>,
+    pub subcategory: Option<Arc<str>>,
+    pub team: Option<Arc<str>>,
+}
+
+/// Sets impact and urgency (1 to 3); what it does not name is derived.
+#[derive(Debug)]
+pub struct PrioritizeRule {
+    pub rule: RuleRef,
+    pub matchers: Vec<Matcher>,
+    pub impact: Option<u8>,
+    pub urgency: Option<u8>,
+}
+
+/// Who is told, when, how often.
+#[derive(Debug)]
+pub struct EscalateRule {
+    pub rule: RuleRef,
+    pub matchers: Vec<Matcher>,
+    pub wait: Millis,
+    pub steps: Vec<EscalateStep>,
+    pub update: Millis,
+    pub repeat: Option<Millis>,
+    pub resolved: bool,
+    /// `continue: true` in the file.
+    pub go_on: bool,
+}
+
+/// One step of an escalation.
+#[derive(Debug)]
+pub struct EscalateStep {
+    /// Counted from the incident's opening.
+    pub after: Millis,
+    pub unless_acknowledged: bool,
+    pub notify: Vec<Arc<str>>,
+}
