@@ -1,0 +1,1 @@
+//! Tests with the real binary, real processes and faithful fakes. One binary, because each more is a link to wait for.

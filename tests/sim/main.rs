@@ -1,0 +1,1 @@
+//! Tests with a simulated clock, disk and receivers. A failure prints its seed.
