@@ -1,5 +1,6 @@
 //! Quell.
 pub mod api;
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod deliver;
@@ -10,3 +11,4 @@ pub mod model;
 pub mod ruleset;
 pub mod runtime;
 pub mod storage;
+pub mod telemetry;

@@ -1,26 +1,54 @@
 //! What the rest of the program may ask of the running engine.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::clock::Clock;
+use super::health::{Health, Status};
 use super::live::Live;
+use super::queue::QueueSender;
+use super::recent::Recent;
+use super::reload::ReloadRequest;
+use super::shutdown::Shutdown;
+use super::view_thread::ViewSender;
 use crate::engine::{Answer, Fact, Input, Refusal};
 use crate::model::Time;
+use crate::storage::log::LogError;
 
 /// A cheap, cloneable way to the running engine.
 #[derive(Clone)]
 pub struct Handle {
-    // the runtime's own
-    live: Arc<Live>,
+    shared: Arc<Shared>,
 }
+
+/// What all handles and the engine's thread have in common.
+pub(super) struct Shared {
+    pub(super) queue: QueueSender,
+    pub(super) live: Arc<Live>,
+    pub(super) committed: broadcast::Sender<Arc<Committed>>,
+    pub(super) recent: Recent,
+    pub(super) read_log: ReadLog,
+    pub(super) clock: Clock,
+    pub(super) directory: Arc<str>,
+    pub(super) data: PathBuf,
+    pub(super) view: ViewSender,
+    pub(super) reload: mpsc::Sender<ReloadRequest>,
+    pub(super) shutdown: Shutdown,
+    pub(super) health: Arc<Health>,
+}
+
+/// Reads committed facts behind a log position, at most so many commits, from the log's files.
+pub(super) type ReadLog = Arc<dyn Fn(u64, usize) -> Result<Vec<Arc<Committed>>, LogError> + Send + Sync>;
 
 /// Facts that are on disk now, in log order, with the log time they share.
 #[derive(Debug)]
 pub struct Committed {
     pub first_seq: u64,
     pub time: Time,
-    pub facts: Vec<Fact>,
+    /// Shared with the view, which stores them a moment later.
+    pub facts: Arc<Vec<Fact>>,
 }
 
 /// Why a submission got no answer.
@@ -28,17 +56,30 @@ pub struct Committed {
 pub enum SubmitError {
     /// The queue to the engine is full: 429 with `Retry-After`.
     Overloaded,
-    /// The disk is full or failing: 503.
+    /// The disk is full or failing: 503. What was submitted may still take effect when the disk recovers: it is
+    /// unknown, not refused, and safe to send again.
     Storage(Arc<str>),
     /// The daemon is stopping: 503.
     Stopping,
 }
 
+impl Committed {
+    /// The log position of the last of these facts.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.first_seq + self.facts.len() as u64 - 1
+    }
+}
+
 impl Handle {
+    pub(super) fn new(shared: Arc<Shared>) -> Handle {
+        Handle { shared }
+    }
+
     /// The concurrent table of everything live.
     #[must_use]
     pub fn live(&self) -> &Arc<Live> {
-        &self.live
+        &self.shared.live
     }
 
     /// Hands inputs to the engine and waits until what it decided on them is on disk and published in [`Live`].
@@ -47,19 +88,95 @@ impl Handle {
     /// # Errors
     /// When nothing of it could be taken or synced.
     pub async fn submit(&self, inputs: Vec<Input>) -> Result<Vec<Result<Answer, Refusal>>, SubmitError> {
-        let _ = inputs;
-        todo!()
+        // A reply that is dropped without an answer means that the thread has ended.
+        self.shared.queue.submit(inputs)?.await.unwrap_or(Err(SubmitError::Stopping))
     }
 
     /// Everything that is committed from now on. A slow listener loses the oldest and is told so (it then reads the log).
     #[must_use]
     pub fn committed(&self) -> broadcast::Receiver<Arc<Committed>> {
-        todo!()
+        self.shared.committed.subscribe()
+    }
+
+    /// What was committed behind log position `seq`, oldest first, at most `limit` commits; empty when nothing was. The first
+    /// may begin at or before `seq`. Facts that retention has trimmed are not there any more.
+    pub async fn events_since(&self, seq: u64, limit: usize) -> Vec<Arc<Committed>> {
+        if let Some(recent) = self.shared.recent.since(seq, limit) {
+            return recent;
+        }
+        let read = self.shared.read_log.clone();
+        match tokio::task::spawn_blocking(move || read(seq, limit)).await {
+            Ok(Ok(commits)) => commits,
+            Ok(Err(error)) => {
+                tracing::error!(%error, seq, "the log could not be read for a listener");
+                Vec::new()
+            }
+            Err(error) => {
+                tracing::error!(%error, seq, "reading the log for a listener ended early");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Loads the rules again. Says what is in force now, or every fault of the new files; then the old rules stay.
+    ///
+    /// # Errors
+    /// The faults, as text for people.
+    pub async fn reload(&self) -> Result<String, String> {
+        let (reply, answer) = oneshot::channel();
+        let stopping = || "quell is stopping".to_owned();
+        self.shared.reload.send(reply).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// How the runtime is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.health.status()
     }
 
     /// The wall clock as the runtime reads it; the same that stamps inputs.
     #[must_use]
     pub fn now(&self) -> Time {
-        todo!()
+        self.shared.clock.now()
+    }
+
+    /// The id of the data directory: the part before the dash in every notification's id.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<str> {
+        &self.shared.directory
+    }
+
+    /// The folder that holds everything durable.
+    #[must_use]
+    pub fn data_directory(&self) -> &Path {
+        &self.shared.data
+    }
+
+    /// Where the view is, for those who read history.
+    #[must_use]
+    pub fn view_path(&self) -> PathBuf {
+        super::start::view_path(&self.shared.data)
+    }
+
+    /// Waits until the view has everything that is committed now.
+    pub async fn flush_view(&self) {
+        self.shared.view.flush().await;
+    }
+
+    /// The word that the daemon stops.
+    #[must_use]
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shared.shutdown
+    }
+
+    /// Ends the engine's thread behind everything that was submitted before.
+    pub(super) fn stop_engine(&self) {
+        self.shared.queue.stop();
+    }
+
+    /// Ends the view's thread behind everything that was committed before.
+    pub(super) fn stop_view(&self) {
+        self.shared.view.stop();
     }
 }

@@ -1,0 +1,267 @@
+//! The engine's own thread: takes what has arrived, lets the engine decide, writes and syncs the facts, publishes them, and only
+//! then answers.
+//!
+//! One batch is what arrived while the one before was being synced; nothing waits for a batch to fill. All of a batch shares
+//! one log time, one sync and one publication. When the disk takes a batch not (it is full), the batch is held: its senders
+//! get an error, nothing of it is seen by anybody, and no other input is decided until the disk has taken it, because the engine's
+//! state is ahead of the log by just this batch. When a sync fails, the thread ends, and with it the process: what is on
+//! disk is unknown then, and only a start finds out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::clock::LogClock;
+use super::handle::{Committed, Shared, SubmitError};
+use super::health::Health;
+use super::observe::Observer;
+use super::outbox::Owed;
+use super::queue::{Batch, QueueReceiver, Submission};
+use super::retention;
+use crate::config::Retention;
+use crate::engine::{Answer, Engine, Fact, Input, Refusal};
+use crate::model::{Fingerprint, Millis, Time};
+use crate::storage::disk::Disk;
+use crate::storage::log::{Log, LogError};
+use crate::storage::view::ViewBatch;
+
+/// At least this often the thread looks after itself: watchdog, expired alerts, a held batch.
+const BEAT: Duration = Duration::from_secs(1);
+/// How often old segments are looked for.
+const TRIM_EVERY: Millis = Millis::hours(1);
+/// A jump of the wall clock of this much, in either direction, is worth a warning.
+const JUMP_WARNED: Millis = Millis::hours(1);
+/// After a gap of this much nobody can have repeated what still fires: expiry waits for one more timeout.
+const GAP: Millis = Millis::minutes(1);
+
+/// Everything that the thread works with.
+pub(super) struct EngineThread<D: Disk> {
+    pub(super) engine: Engine,
+    pub(super) log: Log<D>,
+    pub(super) queue: QueueReceiver,
+    pub(super) shared: Arc<Shared>,
+    pub(super) health: Arc<Health>,
+    pub(super) observer: Observer,
+    pub(super) outbox: mpsc::UnboundedSender<Owed>,
+    pub(super) clock: LogClock,
+    pub(super) retention: Retention,
+    /// The longest time after which a silent alert expires.
+    pub(super) resolve_timeout: Millis,
+}
+
+/// A batch's facts, with the places at which one input's end and the next one's begin.
+struct Commit {
+    first_seq: u64,
+    time: Time,
+    facts: Vec<Fact>,
+    ends: Vec<usize>,
+}
+
+/// The answers to one submission, ready to be released.
+type Ready = (Submission, Vec<Result<Answer, Refusal>>);
+
+impl<D: Disk> EngineThread<D> {
+    /// Works until it is told to stop.
+    ///
+    /// # Errors
+    /// When the log can no longer be trusted. Nothing more may be acknowledged by this process.
+    pub(super) fn run(mut self) -> Result<(), LogError> {
+        let mut held: Option<Commit> = None;
+        let mut beat_at = Instant::now();
+        let mut trim_at = self.engine.now();
+        let mut no_expiry_before = Time(0);
+        loop {
+            let batch = self.queue.take(self.patience(beat_at, held.is_some()));
+            let stamp = self.clock.stamp();
+            if stamp.moved.0.abs() >= JUMP_WARNED.0 {
+                tracing::warn!(moved = %stamp.moved, wall = %stamp.wall, log_time = %stamp.time, "the wall clock jumped");
+            }
+            if stamp.moved >= GAP {
+                no_expiry_before = stamp.wall + self.resolve_timeout;
+            }
+            let beat = Instant::now() >= beat_at;
+            if beat {
+                beat_at = Instant::now() + BEAT;
+                self.observer.beat(&self.log);
+                if let Some(commit) = held.take() {
+                    held = self.commit_held(commit)?;
+                }
+            }
+            let stop = batch.stop;
+            if held.is_some() {
+                refuse(batch.submissions, &self.health);
+            } else {
+                let may_expire = beat && stamp.wall >= no_expiry_before;
+                let expired = if may_expire { self.shared.live.expired(stamp.wall) } else { Vec::new() };
+                held = self.process(stamp.time, batch, expired)?;
+                if beat && held.is_none() && stamp.time >= trim_at {
+                    trim_at = stamp.time + TRIM_EVERY;
+                    self.trim(stamp.time)?;
+                }
+            }
+            if stop {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long there is nothing to do but wait for inputs.
+    fn patience(&self, beat_at: Instant, held: bool) -> Duration {
+        let beat = beat_at.saturating_duration_since(Instant::now());
+        match self.engine.next_timer() {
+            Some(due) if !held => beat.min(self.clock.until(due)),
+            _ => beat,
+        }
+    }
+
+    /// Decides on a batch, commits, publishes, answers. Gives the commit back when the disk did not take it.
+    fn process(&mut self, time: Time, batch: Batch, expired: Vec<(Fingerprint, Time)>) -> Result<Option<Commit>, LogError> {
+        let mut commit = Commit { first_seq: self.engine.state().seq() + 1, time, facts: Vec::new(), ends: Vec::new() };
+        let mut ready: Vec<Ready> = Vec::with_capacity(batch.submissions.len());
+        for mut submission in batch.submissions {
+            let inputs = std::mem::take(&mut submission.inputs);
+            let answers = inputs.into_iter().map(|input| self.step(&mut commit, input)).collect();
+            ready.push((submission, answers));
+        }
+        for (fingerprint, expired_at) in expired {
+            if let Err(refusal) = self.step(&mut commit, Input::Expired { fingerprint, expired_at }) {
+                tracing::debug!(?refusal, "an alert that expired was no longer there");
+            }
+        }
+        if self.engine.next_timer().is_some_and(|due| due <= time) {
+            // A tick is never refused.
+            drop(self.step(&mut commit, Input::Tick));
+        }
+        if commit.facts.is_empty() {
+            answer(ready);
+            return Ok(None);
+        }
+        match self.sync(&commit)? {
+            Ok(()) => {
+                self.publish(commit);
+                answer(ready);
+                Ok(None)
+            }
+            Err(fault) => {
+                tracing::error!(%fault, "the log takes nothing; answering 503 until it does");
+                self.health.set_storage_fault(Some(fault));
+                refuse(ready.into_iter().map(|(submission, _)| submission), &self.health);
+                Ok(Some(commit))
+            }
+        }
+    }
+
+    fn step(&mut self, commit: &mut Commit, input: Input) -> Result<Answer, Refusal> {
+        let before = commit.facts.len();
+        let answer = self.engine.step(commit.time, input, &mut commit.facts);
+        if commit.facts.len() > before {
+            commit.ends.push(commit.facts.len());
+        }
+        answer
+    }
+
+    /// Tries again what the disk did not take.
+    fn commit_held(&mut self, commit: Commit) -> Result<Option<Commit>, LogError> {
+        match self.sync(&commit)? {
+            Ok(()) => {
+                tracing::info!("the log takes records again");
+                self.health.set_storage_fault(None);
+                self.publish(commit);
+                Ok(None)
+            }
+            Err(fault) => {
+                self.health.set_storage_fault(Some(fault));
+                Ok(Some(commit))
+            }
+        }
+    }
+
+    /// Writes and syncs the records of one batch. The inner error is a batch that was not taken, and may be later; the outer one a
+    /// log that can no longer be trusted.
+    fn sync(&mut self, commit: &Commit) -> Result<Result<(), Arc<str>>, LogError> {
+        let timer = self.observer.metrics.log_commit_seconds.start_timer();
+        let mut start = 0;
+        for end in &commit.ends {
+            self.log.append(commit.first_seq + start as u64, commit.time, &commit.facts[start..*end]);
+            start = *end;
+        }
+        match self.log.commit() {
+            Ok(()) => {
+                timer.observe_duration();
+                self.observer.metrics.log_commits_total.inc();
+                Ok(Ok(()))
+            }
+            Err(error) => {
+                timer.stop_and_discard();
+                self.observer.metrics.log_commit_failures_total.inc();
+                if self.log.is_sealed() { Err(error) } else { Ok(Err(error.to_string().into())) }
+            }
+        }
+    }
+
+    /// Shows everybody what is on disk now: readers first, then the view and the listeners, and the outbox last, which looks
+    /// things up in the tables.
+    fn publish(&mut self, commit: Commit) {
+        let shared = &self.shared;
+        let changes = Arc::new(self.engine.take_changes());
+        shared.live.publish(&changes, shared.clock.now());
+        let committed =
+            Arc::new(Committed { first_seq: commit.first_seq, time: commit.time, facts: Arc::new(commit.facts) });
+        self.health.set_seq(committed.last_seq());
+        self.observer.committed(&committed.facts);
+        shared.view.write(ViewBatch {
+            first_seq: committed.first_seq,
+            time: committed.time,
+            facts: committed.facts.clone(),
+            changes: changes.clone(),
+            meta: self.engine.meta(),
+        });
+        shared.recent.push(committed.clone());
+        for fact in committed.facts.iter() {
+            let owed = match fact {
+                Fact::NotificationQueued { notification } => Some(notification.clone()),
+                Fact::NotificationRetried { notification, .. } => shared.live.notification(*notification),
+                _ => None,
+            };
+            if let Some(notification) = owed {
+                // The outbox ends after this thread, or the whole process does.
+                drop(self.outbox.send(Owed::new(notification)));
+            }
+        }
+        // Nobody may be listening.
+        drop(shared.committed.send(committed));
+    }
+
+    /// Lets old segments go, behind a checkpoint, when there are any that may.
+    fn trim(&mut self, now: Time) -> Result<(), LogError> {
+        self.shared.view.forget(now - self.retention.age);
+        let mut plan = retention::plan(&self.log.segments(), now, &self.retention, self.health.view_seq());
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let state = self.engine.state();
+        let result = self.log.checkpoint(state.seq(), state.time(), &mut state.entities(), &mut |segment| plan.remove(&segment.file));
+        match result {
+            Ok(()) => tracing::info!(seconds = started.elapsed().as_secs_f64(), "old segments of the log went, behind a checkpoint"),
+            Err(error) if self.log.is_sealed() => return Err(error),
+            Err(error) => tracing::error!(%error, "no checkpoint could be written; old segments of the log stay"),
+        }
+        Ok(())
+    }
+}
+
+fn answer(ready: Vec<Ready>) {
+    for (submission, answers) in ready {
+        // A caller that has gone needs no answer.
+        drop(submission.reply.send(Ok(answers)));
+    }
+}
+
+fn refuse(submissions: impl IntoIterator<Item = Submission>, health: &Health) {
+    let fault = health.storage_fault().unwrap_or_else(|| "the log takes nothing".into());
+    for submission in submissions {
+        drop(submission.reply.send(Err(SubmitError::Storage(fault.clone()))));
+    }
+}

@@ -1,0 +1,196 @@
+//! The bounded way to the engine's thread. Bounded in alerts, because one request may carry a thousand of them; acts,
+//! outcomes and the engine's own business are always let in: their number is bounded where they come from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use prometheus::IntGauge;
+use tokio::sync::oneshot;
+
+use super::handle::SubmitError;
+use crate::engine::{Answer, Input, Refusal};
+
+/// Inputs that one batch takes at most, so that a full queue is synced in pieces and its first senders need not wait for its last.
+const BATCH_INPUTS_MAX: usize = 8_192;
+
+/// The answers to one submission, one for each input.
+pub(super) type Answers = Result<Vec<Result<Answer, Refusal>>, SubmitError>;
+
+/// Inputs that belong to one caller and are answered together.
+pub(super) struct Submission {
+    pub(super) inputs: Vec<Input>,
+    pub(super) reply: oneshot::Sender<Answers>,
+    alerts: usize,
+}
+
+enum Command {
+    Submit(Submission),
+    Stop,
+}
+
+/// What had arrived when the thread came for it.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) submissions: Vec<Submission>,
+    /// Nothing comes after this batch.
+    pub(super) stop: bool,
+}
+
+/// The end that callers hold.
+pub(super) struct QueueSender {
+    commands: mpsc::Sender<Command>,
+    waiting: Arc<Waiting>,
+    limit: usize,
+}
+
+/// The end that the engine's thread holds.
+pub(super) struct QueueReceiver {
+    commands: mpsc::Receiver<Command>,
+    waiting: Arc<Waiting>,
+}
+
+struct Waiting {
+    alerts: AtomicUsize,
+    gauge: IntGauge,
+}
+
+/// Makes a queue for `limit` alerts; `gauge` shows how many wait.
+pub(super) fn queue(limit: usize, gauge: IntGauge) -> (QueueSender, QueueReceiver) {
+    let (sender, receiver) = mpsc::channel();
+    let waiting = Arc::new(Waiting { alerts: AtomicUsize::new(0), gauge });
+    (QueueSender { commands: sender, waiting: waiting.clone(), limit }, QueueReceiver { commands: receiver, waiting })
+}
+
+impl QueueSender {
+    /// Puts the inputs into the queue. The answers arrive at the returned receiver; it fails when the thread is gone.
+    ///
+    /// # Errors
+    /// `Overloaded` when the alerts find no room, `Stopping` when nobody takes them any more.
+    pub(super) fn submit(&self, inputs: Vec<Input>) -> Result<oneshot::Receiver<Answers>, SubmitError> {
+        let alerts = inputs.iter().filter(|input| matches!(input, Input::Alert(_))).count();
+        if !self.waiting.reserve(alerts, self.limit) {
+            return Err(SubmitError::Overloaded);
+        }
+        let (reply, answers) = oneshot::channel();
+        self.commands.send(Command::Submit(Submission { inputs, reply, alerts })).map_err(|_| {
+            self.waiting.release(alerts);
+            SubmitError::Stopping
+        })?;
+        Ok(answers)
+    }
+
+    /// Asks the thread to end behind all that was submitted before.
+    pub(super) fn stop(&self) {
+        // A thread that is gone needs no telling.
+        drop(self.commands.send(Command::Stop));
+    }
+}
+
+impl QueueReceiver {
+    /// Waits up to `patience` for something to arrive, then takes all that has.
+    pub(super) fn take(&self, patience: Duration) -> Batch {
+        let mut batch = Batch::default();
+        let mut inputs = 0;
+        let mut next = match self.commands.recv_timeout(patience) {
+            Ok(command) => Some(command),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            // All handles are gone: nobody can ask for anything any more.
+            Err(mpsc::RecvTimeoutError::Disconnected) => Some(Command::Stop),
+        };
+        while let Some(command) = next {
+            match command {
+                Command::Submit(submission) => {
+                    self.waiting.release(submission.alerts);
+                    inputs += submission.inputs.len();
+                    batch.submissions.push(submission);
+                }
+                Command::Stop => {
+                    batch.stop = true;
+                    break;
+                }
+            }
+            next = if inputs < BATCH_INPUTS_MAX { self.commands.try_recv().ok() } else { None };
+        }
+        batch
+    }
+}
+
+impl Waiting {
+    /// Makes room for `alerts`, if they find it. A submission larger than the whole queue gets in when the queue is empty.
+    fn reserve(&self, alerts: usize, limit: usize) -> bool {
+        let reserved = self.alerts.try_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+            let after = waiting + alerts;
+            (alerts == 0 || waiting == 0 || after <= limit).then_some(after)
+        });
+        if reserved.is_ok() {
+            self.gauge.add(as_i64(alerts));
+        }
+        reserved.is_ok()
+    }
+
+    fn release(&self, alerts: usize) {
+        self.alerts.fetch_sub(alerts, Ordering::Relaxed);
+        self.gauge.sub(as_i64(alerts));
+    }
+}
+
+fn as_i64(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::News;
+    use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Time};
+
+    fn alerts(n: u64) -> Vec<Input> {
+        let news = |i| News {
+            alert: Arc::new(Alert {
+                fingerprint: Fingerprint(i),
+                labels: Labels::default(),
+                annotations: Labels::default(),
+                generator_url: "".into(),
+                source: "prometheus".into(),
+                starts_at: Time(0),
+            }),
+            status: AlertStatus::Firing,
+            ends_at: None,
+        };
+        (0..n).map(|i| Input::Alert(news(i))).collect()
+    }
+
+    #[test]
+    fn the_limit_is_in_alerts_and_acts_always_get_in() {
+        let gauge = IntGauge::new("waiting", "waiting").unwrap();
+        let (sender, receiver) = queue(10, gauge.clone());
+        assert!(sender.submit(alerts(8)).is_ok());
+        assert_eq!(sender.submit(alerts(3)).err(), Some(SubmitError::Overloaded));
+        assert!(sender.submit(alerts(2)).is_ok());
+        assert_eq!(sender.submit(alerts(1)).err(), Some(SubmitError::Overloaded));
+        assert!(sender.submit(vec![Input::Tick]).is_ok(), "what is no alert needs no room");
+        assert_eq!(gauge.get(), 10);
+        assert_eq!(receiver.take(Duration::ZERO).submissions.len(), 3);
+        assert_eq!(gauge.get(), 0);
+        assert!(sender.submit(alerts(50)).is_ok(), "more than the whole queue gets in alone");
+        assert_eq!(sender.submit(alerts(1)).err(), Some(SubmitError::Overloaded));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_nothing_comes_behind_a_stop() {
+        let (sender, receiver) = queue(1_000_000, IntGauge::new("waiting", "waiting").unwrap());
+        for _ in 0..10 {
+            sender.submit(alerts(1_000)).unwrap();
+        }
+        sender.stop();
+        sender.submit(alerts(1)).unwrap();
+        let first = receiver.take(Duration::ZERO);
+        assert_eq!((first.submissions.len(), first.stop), (9, false));
+        let second = receiver.take(Duration::ZERO);
+        assert_eq!((second.submissions.len(), second.stop), (1, true));
+        drop(receiver);
+        assert_eq!(sender.submit(alerts(1)).err(), Some(SubmitError::Stopping));
+    }
+}

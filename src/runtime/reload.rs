@@ -1,0 +1,144 @@
+//! New rules while running: on request (SIGHUP, HTTP) and when the files change.
+//!
+//! Loading happens here, beside the engine; a set of files that does not load changes nothing. One that does takes effect as a
+//! single input between two log positions.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use super::handle::Handle;
+use crate::engine::Input;
+use crate::metrics::Metrics;
+use crate::ruleset::Ruleset;
+
+/// How often the files are looked at. Asking is sturdier than being told: watchers lose files on atomic renames and on
+/// the symlink swaps of mounted configuration.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Loads the rules; the error is every fault as text for people.
+pub type LoadRules = Arc<dyn Fn() -> Result<Ruleset, String> + Send + Sync>;
+
+/// Where the answer to a request goes.
+pub(super) type ReloadRequest = oneshot::Sender<Result<String, String>>;
+
+/// The reloading task.
+pub(super) struct Reloader {
+    pub(super) handle: Handle,
+    pub(super) load: LoadRules,
+    pub(super) folder: PathBuf,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Reloader {
+    /// Serves requests and watches the files until the daemon stops.
+    pub(super) async fn run(self, mut requests: mpsc::Receiver<ReloadRequest>) {
+        let mut seen = self.digest().await;
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let shutdown = self.handle.shutdown().clone();
+        loop {
+            let request = tokio::select! {
+                request = requests.recv() => match request {
+                    Some(request) => Some(request),
+                    None => return,
+                },
+                _ = look.tick() => None,
+                () = shutdown.wait() => return,
+            };
+            // Taken before loading: a change during the load is seen at the next look.
+            let digest = self.digest().await;
+            if request.is_none() && digest == seen {
+                continue;
+            }
+            seen = digest;
+            let result = self.reload().await;
+            self.report(&result);
+            if let Some(request) = request {
+                // Who asked may have gone.
+                drop(request.send(result));
+            }
+        }
+    }
+
+    async fn reload(&self) -> Result<String, String> {
+        let load = self.load.clone();
+        let rules = tokio::task::spawn_blocking(move || load()).await.map_err(|error| format!("loading ended early: {error}"))??;
+        let count = rules.len();
+        self.handle.submit(vec![Input::Rules(Arc::new(rules))]).await.map_err(|error| format!("not recorded: {error}"))?;
+        set_rules(&self.metrics, count, self.handle.now());
+        Ok(format!("{count} rules are in force"))
+    }
+
+    fn report(&self, result: &Result<String, String>) {
+        match result {
+            Ok(what) => tracing::info!(what, "rules reloaded"),
+            Err(faults) => {
+                self.metrics.rules_last_reload_successful.set(0);
+                tracing::error!("rules not reloaded, the old ones stay:\n{faults}");
+            }
+        }
+    }
+
+    /// `None` while the files cannot be read; that is a change too, and loading says what is wrong.
+    async fn digest(&self) -> Option<u64> {
+        let folder = self.folder.clone();
+        tokio::task::spawn_blocking(move || digest(&folder).ok()).await.ok().flatten()
+    }
+}
+
+/// Shows in the metrics that so many rules took effect.
+pub(super) fn set_rules(metrics: &Metrics, count: usize, now: crate::model::Time) {
+    metrics.rules.set(i64::try_from(count).unwrap_or(i64::MAX));
+    metrics.rules_last_reload_successful.set(1);
+    metrics.rules_last_reload_success_timestamp_seconds.set(now.0 / 1_000);
+}
+
+/// A number that changes when a file of the folder does. A folder that is not there has one too.
+fn digest(folder: &Path) -> io::Result<u64> {
+    let mut paths: Vec<PathBuf> = match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => vec![folder.to_owned()],
+        Err(error) => return Err(error),
+    };
+    paths.sort();
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    for path in paths.iter().filter(|path| path.is_file()) {
+        let name = path.as_os_str().as_encoded_bytes();
+        let content = fs::read(path)?;
+        for part in [name, &content] {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    Ok(hash.digest())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_changes_with_any_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = folder.path().join("rules");
+        let mut digests = vec![digest(&rules).unwrap()];
+        fs::create_dir(&rules).unwrap();
+        digests.push(digest(&rules).unwrap());
+        for (file, content) in [("a.yaml", "x"), ("b.yaml", ""), ("a.yaml", "y"), ("b.yaml", "y"), ("c.csv", "1")] {
+            fs::write(rules.join(file), content).unwrap();
+            digests.push(digest(&rules).unwrap());
+        }
+        fs::rename(rules.join("c.csv"), rules.join("d.csv")).unwrap();
+        digests.push(digest(&rules).unwrap());
+        assert_eq!(digest(&rules).unwrap(), *digests.last().unwrap(), "nothing changed");
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), 8);
+    }
+}

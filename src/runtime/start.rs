@@ -1,0 +1,234 @@
+//! From the data folder to a running engine, and back to rest.
+//!
+//! Start loads the view, applies what the log has behind it, and only then lets anybody ask. The log is the truth: a view that is
+//! missing, damaged or ahead of the log is deleted and written anew from the log.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::clock::{Clock, LogClock};
+use super::engine_thread::EngineThread;
+use super::gauges;
+use super::handle::{Handle, ReadLog, Shared, SubmitError};
+use super::health::Health;
+use super::live::Live;
+use super::observe::Observer;
+use super::outbox::{Outbox, Owed, Receivers, Tools};
+use super::queue;
+use super::recent::Recent;
+use super::recovery::{self, RecoverError};
+use super::reload::{self, LoadRules, Reloader};
+use super::shutdown::Shutdown;
+use super::view_thread;
+use crate::config::Config;
+use crate::engine::{Engine, EngineOptions, Input};
+use crate::metrics::Metrics;
+use crate::storage::disk::Disk;
+use crate::storage::log::{Log, LogError, LogOptions};
+
+/// Commits that a slow listener may lag behind before it loses some and reads the log instead.
+const COMMITTED_KEPT: usize = 1_024;
+/// How long a stopping daemon still tries to deliver what is due.
+const FLUSH_PAGES: Duration = Duration::from_secs(5);
+
+/// What the runtime is built from.
+pub struct Parts<D: Disk> {
+    pub config: Arc<Config>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    /// The folder of the log's files.
+    pub disk: D,
+    /// Reads the log while it is being written.
+    pub read_log: ReadLog,
+    pub receivers: Receivers,
+    /// Loads the rules; at the start they must load.
+    pub load: LoadRules,
+    pub log_options: LogOptions,
+}
+
+/// Why the runtime does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the rules do not load:\n{0}")]
+    Rules(String),
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    #[error("{what}: {source}")]
+    Io { what: &'static str, source: io::Error },
+    #[error("the first records could not be written: {0:?}")]
+    FirstRecords(SubmitError),
+}
+
+/// The running runtime.
+pub struct Runtime {
+    handle: Handle,
+    engine: JoinHandle<()>,
+    ended: oneshot::Receiver<Result<(), LogError>>,
+    view: JoinHandle<()>,
+    outbox: Outbox,
+}
+
+/// The view's file in a data folder.
+pub(super) fn view_path(data: &Path) -> PathBuf {
+    data.join("view.db")
+}
+
+/// Recovers the state, starts the threads and tasks, and returns when inputs can be submitted. Blocks while it recovers.
+///
+/// # Errors
+/// Why there is no running engine now; nothing is left running then but threads that end by themselves.
+pub async fn start<D: Disk>(parts: Parts<D>) -> Result<Runtime, StartError>
+where
+    D::File: 'static,
+{
+    let Parts { config, metrics, clock, disk, read_log, receivers, load, log_options } = parts;
+    let rules = load().map_err(StartError::Rules)?;
+    let rule_count = rules.len();
+    let (log, mut state, view) = recovery::recover(disk, log_options, &view_path(&config.data))?;
+    let first_start = state.seq() == 0;
+    let directory = if first_start { new_directory_id().map_err(|source| StartError::Io { what: "/dev/urandom", source })? } else { state.directory().clone() };
+
+    let live = Arc::new(Live::new(&config));
+    drop(state.take_changes());
+    live.publish(&recovery::everything(&state), clock.now());
+    let owed_before: Vec<Owed> = state.owed_notifications().cloned().map(Owed::from_before).collect();
+
+    let health = Arc::new(Health::default());
+    health.set_seq(state.seq());
+    health.set_view_seq(state.seq());
+    let (view_sender, view_thread) =
+        view_thread::spawn(view, health.clone(), metrics.clone()).map_err(|source| StartError::Io { what: "the view's thread", source })?;
+    let (queue_sender, queue_receiver) = queue::queue(config.limits.queue_alerts, metrics.engine_queue_alerts.clone());
+    let (reload_sender, reload_requests) = mpsc::channel(16);
+    let (owed_sender, owed) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared {
+        queue: queue_sender,
+        live: live.clone(),
+        committed: broadcast::Sender::new(COMMITTED_KEPT),
+        recent: Recent::default(),
+        read_log,
+        clock: clock.clone(),
+        directory: directory.clone(),
+        data: config.data.clone(),
+        view: view_sender,
+        reload: reload_sender,
+        shutdown: Shutdown::default(),
+        health: health.clone(),
+    });
+    let handle = Handle::new(shared.clone());
+
+    let options = EngineOptions {
+        active_alerts: config.limits.active_alerts,
+        alerts_per_incident: config.limits.alerts_per_incident,
+        ..EngineOptions::default()
+    };
+    let log_clock = LogClock::new(clock.clone(), state.time());
+    let thread = EngineThread {
+        engine: Engine::new(state, Arc::new(crate::ruleset::Ruleset::default()), options),
+        log,
+        queue: queue_receiver,
+        shared,
+        health,
+        observer: Observer::new(metrics.clone(), live.clone()),
+        outbox: owed_sender.clone(),
+        clock: log_clock,
+        retention: config.retention.clone(),
+        resolve_timeout: config.resolve_timeout,
+    };
+    let (end, ended) = oneshot::channel();
+    let engine = std::thread::Builder::new()
+        .name("engine".into())
+        // The receiver is gone only when nobody wants to know.
+        .spawn(move || drop(end.send(thread.run())))
+        .map_err(|source| StartError::Io { what: "the engine's thread", source })?;
+
+    let mut first = Vec::new();
+    if first_start {
+        first.push(Input::Created { directory: directory.clone() });
+    }
+    first.push(Input::Receivers(receivers.keys().cloned().collect()));
+    first.push(Input::Rules(Arc::new(rules)));
+    handle.submit(first).await.map_err(StartError::FirstRecords)?;
+    reload::set_rules(&metrics, rule_count, clock.now());
+
+    for owed in owed_before {
+        // The outbox takes from this channel in a moment.
+        drop(owed_sender.send(owed));
+    }
+    let recorder = handle.clone();
+    let tools = Tools {
+        live,
+        record: Arc::new(move |inputs| {
+            let handle = recorder.clone();
+            Box::pin(async move { handle.submit(inputs).await.map(drop) })
+        }),
+        clock,
+        metrics: metrics.clone(),
+        directory,
+        external_url: config.external_url.clone(),
+        drain: Shutdown::default(),
+    };
+    let outbox = Outbox::start(receivers, owed, tools);
+    let reloader = Reloader { handle: handle.clone(), load, folder: config.rules.clone(), metrics: metrics.clone() };
+    tokio::spawn(reloader.run(reload_requests));
+    tokio::spawn(gauges::run(handle.clone(), metrics));
+    Ok(Runtime { handle, engine, ended, view: view_thread, outbox })
+}
+
+impl Runtime {
+    /// The way to it for everybody else.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Waits for the engine's thread to end by itself, which it does only on a fault after which the process must end.
+    pub async fn failed(&mut self) -> String {
+        match (&mut self.ended).await {
+            Ok(Ok(())) => "the engine's thread has stopped".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the engine's thread panicked".to_owned(),
+        }
+    }
+
+    /// Delivers what is due for up to 5 s, commits what was submitted, writes the view, ends all threads.
+    pub async fn stop(self) {
+        self.handle.shutdown().trigger();
+        self.outbox.drain(FLUSH_PAGES).await;
+        self.handle.stop_engine();
+        let handle = self.handle;
+        let joined = tokio::task::spawn_blocking(move || {
+            let engine = self.engine.join();
+            handle.stop_view();
+            (engine.is_ok(), self.view.join().is_ok())
+        });
+        if joined.await.ok() != Some((true, true)) {
+            tracing::error!("a thread ended by a panic");
+        }
+    }
+}
+
+/// Eight letters and digits that no other installation has. Letters that are easily mistaken are left out, so 32 remain.
+fn new_directory_id() -> io::Result<Arc<str>> {
+    const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
+    let mut random = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    Ok(random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect::<String>().into())
+}
+
+/// Makes the data folder and the log's in it, readable by nobody else.
+///
+/// # Errors
+/// What the system says.
+pub fn make_folders(data: &Path) -> io::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    let log = data.join("log");
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&log)?;
+    Ok(log)
+}
