@@ -94,6 +94,12 @@ impl Labels {
         Labels::from_pairs(self.iter().chain(changes))
     }
 
+    /// Whether every pair of `other` is here, too.
+    #[must_use]
+    pub fn contains(&self, other: &Labels) -> bool {
+        other.iter().all(|(name, value)| self.get(name) == value)
+    }
+
     /// The pairs that both sets have with equal values.
     #[must_use]
     pub fn common(&self, other: &Labels) -> Labels {
