@@ -83,7 +83,9 @@ impl Engine {
         match present.state {
             NotificationState::Delivered => Err(Refusal::Forbidden("the notification has been delivered".to_owned())),
             NotificationState::Queued => Ok(Answer::Repeat),
-            NotificationState::Failed | NotificationState::Dead => self.done(Fact::NotificationRetried { notification: id, by }),
+            NotificationState::Failed | NotificationState::Dead => {
+                Ok(self.done(Fact::NotificationRetried { notification: id, by }))
+            }
         }
     }
 

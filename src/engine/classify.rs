@@ -26,7 +26,7 @@ impl Engine {
             let mut position = self.position_of(reasons[field].as_ref());
             for candidate in &found {
                 let rule = &rules.classify[*candidate as usize];
-                if let Some(value) = named(rule)
+                if let Some(value) = named(rule, field)
                     && (*candidate as usize) < position
                 {
                     position = *candidate as usize;
@@ -56,4 +56,9 @@ impl Engine {
         let Some(Reason::Rule(decided)) = reason else { return usize::MAX };
         self.positions.classify.get(&decided.name).copied().unwrap_or(usize::MAX)
     }
+}
+
+/// What a rule names for category (0), subcategory (1) or team (2).
+fn named(rule: &ClassifyRule, field: usize) -> Option<&Arc<str>> {
+    [&rule.category, &rule.subcategory, &rule.team][field].as_ref()
 }

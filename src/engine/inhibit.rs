@@ -88,9 +88,13 @@ fn parts(rules: &Ruleset, labels: &Labels, found: &mut Vec<u32>) -> Vec<Part> {
         }
     };
     rules.inhibit_source_index.matching(labels, found);
-    found.iter().for_each(|rule| add(*rule, true));
+    for rule in found.iter() {
+        add(*rule, true);
+    }
     rules.suppress_index.matching(labels, found);
-    found.iter().for_each(|rule| add(*rule, false));
+    for rule in found.iter() {
+        add(*rule, false);
+    }
     parts
 }
 

@@ -82,19 +82,17 @@ impl Engine {
             Severity::High | Severity::Medium => 2,
             Severity::Low | Severity::Info => 3,
         };
-        match rule {
-            Some(rule) => (rule.impact.unwrap_or(impact), rule.urgency.unwrap_or(urgency), Reason::Rule(rule.rule.clone())),
-            None => {
-                let extent = match incident.services.as_slice() {
-                    _ if &*incident.category == "security" => "a security matter".to_owned(),
-                    [] => "no service named".to_owned(),
-                    [one] => format!("one service ({one})"),
-                    several => format!("{} services", several.len()),
-                };
-                let text = format!("impact {impact}: {extent}; urgency {urgency}: worst severity {}", incident.severity);
-                (impact, urgency, Reason::Text(text.into()))
-            }
+        if let Some(rule) = rule {
+            return (rule.impact.unwrap_or(impact), rule.urgency.unwrap_or(urgency), Reason::Rule(rule.rule.clone()));
         }
+        let extent = match incident.services.as_slice() {
+            _ if &*incident.category == "security" => "a security matter".to_owned(),
+            [] => "no service named".to_owned(),
+            [one] => format!("one service ({one})"),
+            several => format!("{} services", several.len()),
+        };
+        let text = format!("impact {impact}: {extent}; urgency {urgency}: worst severity {}", incident.severity);
+        (impact, urgency, Reason::Text(text.into()))
     }
 
     /// Where the rule that decided the present priority stands, if one did and it is still there.

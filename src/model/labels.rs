@@ -69,6 +69,7 @@ impl Labels {
     }
 
     /// All pairs in order of name.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
         (0..self.ends.len() / 2).map(|i| (self.part(2 * i), self.part(2 * i + 1)))
     }
