@@ -47,7 +47,8 @@ fn rules(not_matching: usize) -> Arc<Ruleset> {
     let mut text = String::from("correlate:\n");
     for n in 0..not_matching {
         let (service, severity) = (format!("payments-svc-{:03}", 200 + n), ["critical", "warning", "info"][n % 3]);
-        let _ = writeln!(text, "  - name: r{n}\n    match: ['service=\"{service}\"', 'severity=\"{severity}\"']\n    by: [cluster]");
+        let _ =
+            writeln!(text, "  - name: r{n}\n    match: ['service=\"{service}\"', 'severity=\"{severity}\"']\n    by: [cluster]");
     }
     text.push_str("  - name: groups\n    by: [alertname, cluster]\n    title: \"{{ by.alertname }} in {{ by.cluster }}\"\n");
     let files = [SourceFile { name: "rules.yaml".to_owned(), text }];

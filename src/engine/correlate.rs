@@ -17,14 +17,14 @@ const RETITLED_AT_ONCE_MAX: u32 = 8;
 impl Engine {
     /// Lets a firing alert go on, unless something suppresses it: back to its incident, or into one by the rules.
     pub(super) fn admit(&mut self, fingerprint: Fingerprint) {
-        let Some(record) = self.state.alert(fingerprint).cloned() else { return };
+        let Some(record) = self.state.alert(fingerprint) else { return };
         if record.is_suppressed() {
             self.review_pauses(fingerprint);
             return;
         }
         let mut at_home = false;
-        for id in &record.incidents {
-            at_home |= self.come_back(*id);
+        for id in record.incidents.clone() {
+            at_home |= self.come_back(id);
         }
         if !at_home {
             self.correlate(fingerprint, 0);
@@ -33,12 +33,15 @@ impl Engine {
 
     /// Offers an alert to the rules from position `from` on.
     pub(super) fn correlate(&mut self, fingerprint: Fingerprint, from: u32) {
-        let Some(record) = self.state.alert(fingerprint).cloned() else { return };
         let rules = self.rules.clone();
-        let found = self.look_up(|rules| &rules.correlate_index, record.labels());
+        let mut found = std::mem::take(&mut self.found);
+        if let Some(record) = self.state.alert(fingerprint) {
+            rules.correlate_index.matching(record.labels(), &mut found);
+        }
         for position in found.iter().copied().filter(|position| *position >= from) {
             let rule = &rules.correlate[position as usize];
-            let key = record.labels().only(&rule.by);
+            // The record is borrowed anew each time: whoever holds it while it changes makes it be copied.
+            let Some(key) = self.state.alert(fingerprint).map(|record| record.labels().only(&rule.by)) else { break };
             match &rule.threshold {
                 Some(threshold) => self.join_or_wait(rule, threshold, key, fingerprint),
                 None => self.join_or_open(rule, key, fingerprint),

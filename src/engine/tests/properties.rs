@@ -93,9 +93,7 @@ fn input(at: Time, step: &Move) -> Input {
     let act = |act| Input::Act { act, by: by() };
     match *step {
         Move::Fire(a, b, c) => Input::Alert(News { alert: alert(a, b, c), status: AlertStatus::Firing, ends_at: None }),
-        Move::Resolve(a, b, c) => {
-            Input::Alert(News { alert: alert(a, b, c), status: AlertStatus::Resolved, ends_at: Some(at) })
-        }
+        Move::Resolve(a, b, c) => Input::Alert(News { alert: alert(a, b, c), status: AlertStatus::Resolved, ends_at: Some(at) }),
         Move::Expire(a, b, c) => Input::Expired { fingerprint: alert(a, b, c).fingerprint, expired_at: at },
         Move::Acknowledge(id) => act(Act::Acknowledge(IncidentId(id))),
         Move::Resolved(id) => act(Act::Resolve(IncidentId(id))),
@@ -208,7 +206,9 @@ fn what_was_opened_is_closed() {
     let mut story = Story::new(story::rules(RULES));
     let told = |story: &Story, kind: &str| -> Vec<Arc<str>> {
         let of_kind = story.facts.iter().filter_map(|fact| match fact {
-            Fact::NotificationQueued { notification } if notification.kind.as_str() == kind => Some(notification.receiver.clone()),
+            Fact::NotificationQueued { notification } if notification.kind.as_str() == kind => {
+                Some(notification.receiver.clone())
+            }
             _ => None,
         });
         of_kind.collect()

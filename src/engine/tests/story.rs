@@ -41,7 +41,9 @@ pub(super) fn rules(text: &str) -> Arc<Ruleset> {
 pub(super) fn play(rules: Arc<Ruleset>, timeline: &str) -> String {
     let mut story = Story::new(rules);
     for line in timeline.lines().map(str::trim_end) {
-        if line.trim_start().starts_with("=>") || line.trim_start().split_once(' ').is_some_and(|(_, r)| r.trim_start().starts_with("=>")) {
+        if line.trim_start().starts_with("=>")
+            || line.trim_start().split_once(' ').is_some_and(|(_, r)| r.trim_start().starts_with("=>"))
+        {
             continue;
         }
         if !line.is_empty() {
@@ -116,13 +118,10 @@ impl Story {
                 let (length, matchers) = second.split_once(' ').expect("silence NUMBER LENGTH MATCHERS");
                 Input::Act { act: Act::SetSilence(silence(number(), at, length, matchers)), by: Actor::Person("ann".into()) }
             }
-            "unsilence" => {
-                Input::Act { act: Act::EndSilence(SilenceId(u128::from(number()))), by: Actor::Person("ann".into()) }
+            "unsilence" => Input::Act { act: Act::EndSilence(SilenceId(u128::from(number()))), by: Actor::Person("ann".into()) },
+            "delivered" => {
+                Input::Delivery { notification: NotificationId(number()), outcome: DeliveryOutcome::Delivered { remote: None } }
             }
-            "delivered" => Input::Delivery {
-                notification: NotificationId(number()),
-                outcome: DeliveryOutcome::Delivered { remote: None },
-            },
             "dead" => Input::Delivery {
                 notification: NotificationId(number()),
                 outcome: DeliveryOutcome::Dead { error: "refused".into() },
