@@ -34,7 +34,7 @@ impl Engine {
     /// Offers an alert to the rules from position `from` on.
     pub(super) fn correlate(&mut self, fingerprint: Fingerprint, from: u32) {
         let rules = self.rules.clone();
-        let mut found = std::mem::take(&mut self.found);
+        let mut found = self.buffer();
         if let Some(record) = self.state.alert(fingerprint) {
             rules.correlate_index.matching(record.labels(), &mut found);
         }

@@ -189,7 +189,7 @@ impl Engine {
     }
 
     fn parts_of(&mut self, record: &AlertRecord) -> Vec<Part> {
-        let mut found = std::mem::take(&mut self.found);
+        let mut found = self.buffer();
         let parts = parts(&self.rules, record.labels(), &mut found);
         self.give_back(found);
         parts

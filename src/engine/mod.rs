@@ -41,7 +41,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Millis, RuleRef, Time};
+use crate::model::{Labels, Millis, RuleRef, Time};
 use crate::ruleset::{MatcherIndex, Ruleset};
 
 pub use entity::{Changes, Entity, Meta};
@@ -95,8 +95,8 @@ pub struct Engine {
     /// When the windows of `during` rules begin: time and position of the rule.
     window_starts: BTreeSet<(Time, usize)>,
     next_sweep: Time,
-    /// Reused between look-ups in an index.
-    found: Vec<u32>,
+    /// Buffers for look-ups in an index, which may nest.
+    buffers: Vec<Vec<u32>>,
 }
 
 /// Where each rule stands in its stage now, by name: facts and entities name rules, which a reload may have moved or removed.
@@ -139,7 +139,7 @@ impl Engine {
             silences: suppress::ActiveSilences::default(),
             window_starts: BTreeSet::new(),
             next_sweep: now + sweep::EVERY,
-            found: Vec::new(),
+            buffers: Vec::new(),
         };
         engine.derive_from_rules();
         engine
@@ -256,13 +256,18 @@ impl Engine {
     }
 
     /// The numbers in `index` that hold for the labels, in a buffer that [`Engine::give_back`] takes again.
-    fn look_up(&mut self, index: impl Fn(&Ruleset) -> &MatcherIndex, labels: &crate::model::Labels) -> Vec<u32> {
-        let mut found = std::mem::take(&mut self.found);
+    fn look_up(&mut self, index: impl Fn(&Ruleset) -> &MatcherIndex, labels: &Labels) -> Vec<u32> {
+        let mut found = self.buffer();
         index(&self.rules).matching(labels, &mut found);
         found
     }
 
-    fn give_back(&mut self, found: Vec<u32>) {
-        self.found = found;
+    fn buffer(&mut self) -> Vec<u32> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    fn give_back(&mut self, mut found: Vec<u32>) {
+        found.clear();
+        self.buffers.push(found);
     }
 }

@@ -63,7 +63,7 @@ impl Engine {
 
     /// Silences, windows and holds that cover the alert now.
     fn suppressions(&mut self, record: &AlertRecord) -> Vec<Suppression> {
-        let mut found = std::mem::take(&mut self.found);
+        let mut found = self.buffer();
         let mut all: Vec<Suppression> =
             self.silences.matching(record.labels(), &mut found).into_iter().filter_map(|id| self.by_silence(id)).collect();
         if !self.rules.suppress.is_empty() {
