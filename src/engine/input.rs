@@ -20,6 +20,8 @@ pub enum Input {
     Rules(Arc<Ruleset>),
     /// The names of the receivers that exist now.
     Receivers(Arc<[Arc<str>]>),
+    /// A new data directory got its name.
+    Created { directory: Arc<str> },
     /// Nothing but time.
     Tick,
 }

@@ -3,11 +3,271 @@
 //! No IO, no clock, no randomness, no hash-map order; time is an argument. Each stage reads the state and decides;
 //! [`Engine::record`] is the only way to change anything. The shell (`runtime`) stamps time, writes the facts to the
 //! log and carries out what they owe.
+//!
+//! | file | decides |
+//! | --- | --- |
+//! | `news` | what a sender's word means: a new occurrence, a resolve, nothing |
+//! | `enrich` | labels |
+//! | `suppress`, `inhibit` | whether anybody may hear of an alert now |
+//! | `correlate`, `threshold` | into which incident it goes |
+//! | `classify`, `prioritize` | category, team; impact, urgency |
+//! | `escalate` | who is told, when, how often |
+//! | `lifecycle`, `acts` | resolving, reopening, closing; what people do |
+//! | `sweep` | what may leave the memory |
+//!
+//! Tests: `tests.rs` beside this file, and the running documents in `tests/spec`.
 
+mod acts;
+mod classify;
+mod correlate;
+mod enrich;
 pub mod entity;
+mod escalate;
 pub mod fact;
+mod inhibit;
 pub mod input;
+mod lifecycle;
+mod news;
+mod prioritize;
+pub mod state;
+mod suppress;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod threshold;
 
-pub use entity::Entity;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::{Labels, Millis, RuleRef, Time};
+use crate::ruleset::{MatcherIndex, Ruleset};
+
+pub use entity::{Changes, Entity, Meta};
 pub use fact::Fact;
 pub use input::{Act, Answer, DeliveryOutcome, Input, News, Refusal};
+pub use state::State;
+
+/// The receiver that is told when no policy fits, and as a last resort when another cannot be reached.
+const DEFAULT_RECEIVER: &str = "default";
+
+/// Limits and lengths that are the engine's own.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// Alerts that may fire at once.
+    pub active_alerts: usize,
+    /// Alerts that one incident takes; the next one opens another incident.
+    pub alerts_per_incident: u32,
+    /// A resolved incident that its own alert comes back to within this reopens; later, it is a new incident.
+    pub reopen_within: Millis,
+    /// A resolved incident closes by itself after this.
+    pub close_after: Millis,
+    /// A lower priority takes hold after it has fitted for this long.
+    pub fall_after: Millis,
+}
+
+impl Default for EngineOptions {
+    fn default() -> EngineOptions {
+        EngineOptions {
+            active_alerts: 2_000_000,
+            alerts_per_incident: 100_000,
+            reopen_within: Millis::hours(24),
+            close_after: Millis::hours(7 * 24),
+            fall_after: Millis::minutes(10),
+        }
+    }
+}
+
+/// The state, the rules in force, and what is derived from both.
+#[derive(Debug)]
+pub struct Engine {
+    state: State,
+    rules: Arc<Ruleset>,
+    receivers: Arc<[Arc<str>]>,
+    options: EngineOptions,
+    now: Time,
+    /// What the present step has decided so far.
+    facts: Vec<Fact>,
+    positions: Positions,
+    inhibitions: inhibit::Inhibitions,
+    silences: suppress::ActiveSilences,
+    /// When the windows of `during` rules begin: time and position of the rule.
+    window_starts: BTreeSet<(Time, usize)>,
+    next_sweep: Time,
+    /// Buffers for look-ups in an index, which may nest.
+    buffers: Vec<Vec<u32>>,
+}
+
+/// Where each rule stands in its stage now, by name: facts and entities name rules, which a reload may have moved or removed.
+#[derive(Debug, Default)]
+struct Positions {
+    correlate: FxHashMap<Arc<str>, usize>,
+    classify: FxHashMap<Arc<str>, usize>,
+    prioritize: FxHashMap<Arc<str>, usize>,
+    escalate: FxHashMap<Arc<str>, usize>,
+}
+
+impl Positions {
+    fn of(rules: &Ruleset) -> Positions {
+        fn by_name<'a>(rules: impl Iterator<Item = &'a RuleRef>) -> FxHashMap<Arc<str>, usize> {
+            rules.enumerate().map(|(position, rule)| (rule.name.clone(), position)).collect()
+        }
+        Positions {
+            correlate: by_name(rules.correlate.iter().map(|rule| &rule.rule)),
+            classify: by_name(rules.classify.iter().map(|rule| &rule.rule)),
+            prioritize: by_name(rules.prioritize.iter().map(|rule| &rule.rule)),
+            escalate: by_name(rules.escalate.iter().map(|rule| &rule.rule)),
+        }
+    }
+}
+
+impl Engine {
+    /// Puts a state under rules.
+    #[must_use]
+    pub fn new(state: State, rules: Arc<Ruleset>, options: EngineOptions) -> Engine {
+        let now = state.time();
+        let mut engine = Engine {
+            state,
+            rules,
+            receivers: Arc::from([]),
+            options,
+            now,
+            facts: Vec::new(),
+            positions: Positions::default(),
+            inhibitions: inhibit::Inhibitions::default(),
+            silences: suppress::ActiveSilences::default(),
+            window_starts: BTreeSet::new(),
+            next_sweep: now + sweep::EVERY,
+            buffers: Vec::new(),
+        };
+        engine.derive_from_rules();
+        engine
+    }
+
+    /// The state as it stands.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<Ruleset> {
+        &self.rules
+    }
+
+    /// The time of the last step; never goes backwards.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Runs the timers that are due, then the input, and appends what it decided to `out` as one group.
+    ///
+    /// # Errors
+    /// Why the input was refused; what due timers decided is in `out` all the same.
+    pub fn step(&mut self, now: Time, input: Input, out: &mut Vec<Fact>) -> Result<Answer, Refusal> {
+        self.now = self.now.max(now);
+        self.run_timers();
+        let answer = match input {
+            Input::Alert(news) => self.take_news(news),
+            Input::Expired { fingerprint, expired_at } => Ok(self.expire(fingerprint, expired_at)),
+            Input::Act { act, by } => self.act(act, by),
+            Input::Delivery { notification, outcome } => self.take_outcome(notification, outcome),
+            Input::Rules(rules) => {
+                self.take_rules(rules);
+                Ok(Answer::Done)
+            }
+            Input::Receivers(names) => {
+                self.receivers = names;
+                Ok(Answer::Done)
+            }
+            Input::Created { directory } => {
+                self.record(Fact::Created { directory });
+                Ok(Answer::Done)
+            }
+            Input::Tick => Ok(Answer::Done),
+        };
+        out.append(&mut self.facts);
+        answer
+    }
+
+    /// When the next timer is due, if there is any.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Time> {
+        let starts = self.window_starts.first().map(|(due, _)| *due);
+        let own = self.state.next_timer();
+        [starts, own, Some(self.next_sweep)].into_iter().flatten().min()
+    }
+
+    /// What changed since the last call: the present records, for the live tables and the view.
+    pub fn take_changes(&mut self) -> Changes {
+        self.state.take_changes()
+    }
+
+    /// Counters and names of the whole.
+    #[must_use]
+    pub fn meta(&self) -> Meta {
+        self.state.meta()
+    }
+
+    /// Writes a fact down and applies it. Nothing else changes the state.
+    fn record(&mut self, fact: Fact) {
+        self.state.apply(self.state.seq() + 1, self.now, &fact);
+        self.facts.push(fact);
+    }
+
+    fn take_rules(&mut self, rules: Arc<Ruleset>) {
+        let count = rules.len();
+        self.record(Fact::RulesLoaded { digest: rules.digest, rules: u32::try_from(count).unwrap_or(u32::MAX) });
+        self.rules = rules;
+        self.derive_from_rules();
+        self.review_suppressions();
+    }
+
+    /// Rebuilds what hangs on both the rules and the state.
+    fn derive_from_rules(&mut self) {
+        self.positions = Positions::of(&self.rules);
+        self.silences = suppress::ActiveSilences::of(&self.state, self.now);
+        self.inhibitions = inhibit::Inhibitions::of(&self.state, &self.rules);
+        self.plan_windows();
+    }
+
+    fn run_timers(&mut self) {
+        while let Some((_, timer)) = self.state.pop_timer(self.now) {
+            match timer {
+                state::Timer::SuppressionEnds(fingerprint) => self.end_timed_suppressions(fingerprint),
+                state::Timer::WaitEnds(fingerprint) => self.wait_in_vain(fingerprint),
+                state::Timer::SilenceStarts(id) => self.start_silence(id),
+                state::Timer::SilenceEnds(id) => self.end_silence(id),
+                state::Timer::Resolve(id) => self.resolve_if_still_clear(id),
+                state::Timer::Fall(id) => self.fall(id),
+                state::Timer::Close(id) => self.close_when_due(id),
+                state::Timer::Retitle(id) => self.retitle(id),
+                state::Timer::Policy(id) => self.run_policies(id),
+            }
+        }
+        self.start_due_windows();
+        if self.next_sweep <= self.now {
+            self.next_sweep = self.now + sweep::EVERY;
+            self.sweep();
+        }
+    }
+
+    /// The numbers in `index` that hold for the labels, in a buffer that [`Engine::give_back`] takes again.
+    fn look_up(&mut self, index: impl Fn(&Ruleset) -> &MatcherIndex, labels: &Labels) -> Vec<u32> {
+        let mut found = self.buffer();
+        index(&self.rules).matching(labels, &mut found);
+        found
+    }
+
+    fn buffer(&mut self) -> Vec<u32> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    fn give_back(&mut self, mut found: Vec<u32>) {
+        found.clear();
+        self.buffers.push(found);
+    }
+}

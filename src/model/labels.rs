@@ -69,6 +69,7 @@ impl Labels {
     }
 
     /// All pairs in order of name.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
         (0..self.ends.len() / 2).map(|i| (self.part(2 * i), self.part(2 * i + 1)))
     }
@@ -92,6 +93,12 @@ impl Labels {
     #[must_use]
     pub fn with<'a>(&'a self, changes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Labels> {
         Labels::from_pairs(self.iter().chain(changes))
+    }
+
+    /// Whether every pair of `other` is here, too.
+    #[must_use]
+    pub fn contains(&self, other: &Labels) -> bool {
+        other.iter().all(|(name, value)| self.get(name) == value)
     }
 
     /// The pairs that both sets have with equal values.

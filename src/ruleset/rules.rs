@@ -140,3 +140,28 @@ pub struct EscalateStep {
     pub unless_acknowledged: bool,
     pub notify: Vec<Arc<str>>,
 }
+
+impl Ruleset {
+    /// How many rules there are, of all stages.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.enrich.len()
+            + self.suppress.len()
+            + self.correlate.len()
+            + self.classify.len()
+            + self.prioritize.len()
+            + self.escalate.len()
+    }
+
+    /// Whether there is no rule at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether any rule inhibits.
+    #[must_use]
+    pub fn inhibits(&self) -> bool {
+        self.suppress.iter().any(|rule| matches!(rule.how, SuppressHow::Inhibit { .. }))
+    }
+}

@@ -1,0 +1,65 @@
+//! How incidents end and come back.
+
+use crate::engine::{Engine, Fact};
+use crate::model::{Fingerprint, IncidentId, IncidentStatus, Millis, Reason};
+
+impl Engine {
+    /// One of the incident's alerts has resolved.
+    pub(super) fn alert_left(&mut self, id: IncidentId) {
+        let Some(incident) = self.state.incident(id).filter(|incident| incident.status.is_active()).cloned() else { return };
+        if incident.alerts_firing > 0 {
+            self.review_priority(id);
+            self.plan_updates(id);
+            self.review_incident_pauses(id);
+        } else if incident.resolve_after == Millis::ZERO {
+            self.resolve_incident(id, Reason::Text("all alerts resolved".into()));
+        } else {
+            let due = Some(self.now + incident.resolve_after);
+            self.record(Fact::IncidentResolvePlanned { incident: id, due });
+        }
+    }
+
+    /// Everything had cleared, and has stayed so for as long as the rule wants.
+    pub(super) fn resolve_if_still_clear(&mut self, id: IncidentId) {
+        let clear = self
+            .state
+            .incident(id)
+            .is_some_and(|incident| incident.status.is_active() && incident.alerts_firing == 0 && incident.resolve_due.is_some());
+        if clear {
+            self.resolve_incident(id, Reason::Text("all alerts resolved and stayed so".into()));
+        }
+    }
+
+    pub(super) fn resolve_incident(&mut self, id: IncidentId, reason: Reason) {
+        let close_due = self.now + self.options.close_after;
+        self.tell_resolved(id, &reason);
+        self.record(Fact::IncidentResolved { incident: id, reason, close_due });
+    }
+
+    /// A new alert belongs to an incident that has resolved.
+    pub(super) fn reopen_for_alert(&mut self, id: IncidentId, fingerprint: Fingerprint) {
+        let rule = self.state.incident(id).map(|incident| incident.rule.clone());
+        if let Some(rule) = rule {
+            self.record(Fact::IncidentReopened { incident: id, reason: Reason::Alert(fingerprint, rule) });
+        }
+    }
+
+    /// A member of a resolved incident fires again: the incident goes on, and so does its escalation, from the beginning.
+    pub(super) fn reopen_for(&mut self, id: IncidentId, back: Option<std::sync::Arc<crate::model::AlertRecord>>) {
+        let Some(record) = back else { return };
+        self.reopen_for_alert(id, record.alert.fingerprint);
+        self.review_priority(id);
+        self.start_policies(id, &record);
+        self.review_incident_pauses(id);
+    }
+
+    pub(super) fn close_when_due(&mut self, id: IncidentId) {
+        let due = self.state.incident(id).is_some_and(|incident| {
+            incident.status == IncidentStatus::Resolved && incident.close_due.is_some_and(|due| due <= self.now)
+        });
+        if due {
+            let reason = Reason::Text("resolved long enough ago".into());
+            self.record(Fact::IncidentClosed { incident: id, reason });
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What a sender's word means: a new occurrence, a resolve, or nothing that was not known.
+
+use crate::engine::{Answer, Engine, Fact, News, Refusal};
+use crate::model::{AlertStatus, Fingerprint, Time};
+
+impl Engine {
+    pub(super) fn take_news(&mut self, news: News) -> Result<Answer, Refusal> {
+        let fingerprint = news.alert.fingerprint;
+        let present = self.state.alert(fingerprint);
+        let fires = present.is_some_and(|record| record.is_firing());
+        match news.status {
+            AlertStatus::Resolved if fires => {
+                let ends_at = news.ends_at.unwrap_or(self.now).min(self.now);
+                self.resolve_alert(fingerprint, ends_at, false);
+                Ok(Answer::New)
+            }
+            // Resolved already, or never heard of: there is nothing to end.
+            AlertStatus::Resolved => Ok(Answer::Repeat),
+            // An identity that leaves labels out may fire again with others: that is news of the same occurrence.
+            AlertStatus::Firing if fires && present.is_some_and(|record| record.alert.labels == news.alert.labels) => {
+                Ok(Answer::Repeat)
+            }
+            AlertStatus::Firing if !fires && self.state.firing() >= self.options.active_alerts => {
+                Err(Refusal::Limit("active_alerts"))
+            }
+            AlertStatus::Firing => {
+                self.record(Fact::AlertFired { alert: news.alert });
+                self.enrich(fingerprint);
+                self.suppress_news(fingerprint);
+                self.follow_inhibition_source(fingerprint);
+                self.admit(fingerprint);
+                Ok(Answer::New)
+            }
+        }
+    }
+
+    /// Nothing was heard of a firing alert for too long.
+    pub(super) fn expire(&mut self, fingerprint: Fingerprint, expired_at: Time) -> Answer {
+        if !self.state.alert(fingerprint).is_some_and(|record| record.is_firing()) {
+            return Answer::Repeat;
+        }
+        self.resolve_alert(fingerprint, expired_at.min(self.now), true);
+        Answer::New
+    }
+
+    fn resolve_alert(&mut self, fingerprint: Fingerprint, ends_at: Time, expired: bool) {
+        self.leave_inhibitions(fingerprint);
+        self.record(Fact::AlertResolved { fingerprint, ends_at, expired });
+        self.release_inhibited_by(fingerprint);
+        let incidents = self.state.alert(fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
+        for id in incidents {
+            self.alert_left(id);
+        }
+    }
+}

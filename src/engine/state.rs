@@ -1,0 +1,216 @@
+//! What the engine knows. Changed by [`State::apply`] alone, so that a log replayed is the state it came from.
+
+mod apply;
+mod change;
+mod timers;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::entity::{Entity, Meta};
+use crate::model::{
+    AlertRecord, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Notification, NotificationId, Silence, SilenceId,
+    Time,
+};
+
+pub use timers::Timer;
+
+/// A group of alerts that one rule puts together: the rule's name and the values of its `by` labels.
+pub(super) type GroupKey = (Arc<str>, Labels);
+
+/// The state: entities, and what is derived from them for speed.
+#[derive(Debug, Default)]
+pub struct State {
+    meta: Meta,
+    pub(super) alerts: FxHashMap<Fingerprint, Arc<AlertRecord>>,
+    pub(super) incidents: BTreeMap<IncidentId, Arc<Incident>>,
+    pub(super) notifications: BTreeMap<NotificationId, Arc<Notification>>,
+    pub(super) silences: BTreeMap<SilenceId, Arc<Silence>>,
+
+    // Derived:
+    /// The fingerprints of each incident's alerts, in order of joining.
+    pub(super) members: FxHashMap<IncidentId, Members>,
+    /// The newest incident of each group that has not closed.
+    pub(super) groups: FxHashMap<GroupKey, IncidentId>,
+    /// Alerts that wait under a threshold, by group, in order of arrival.
+    pub(super) waiting: FxHashMap<GroupKey, Vec<Fingerprint>>,
+    firing: usize,
+    timers: timers::Timers,
+    touched: change::Touched,
+}
+
+/// The alerts of one incident.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    pub(super) alerts: Vec<Fingerprint>,
+    /// How many fire, by severity, worst first.
+    pub(super) firing_by_severity: [u32; 5],
+}
+
+impl State {
+    /// The state before anything has happened.
+    #[must_use]
+    pub fn new() -> State {
+        State::default()
+    }
+
+    /// Puts an entity in, from the view or from a checkpoint. [`State::finish`] must follow the last one.
+    pub fn add(&mut self, entity: Entity) {
+        match entity {
+            Entity::Meta(meta) => self.meta = meta,
+            Entity::Alert(record) => {
+                self.alerts.insert(record.alert.fingerprint, record);
+            }
+            Entity::Incident(incident) => {
+                self.incidents.insert(incident.id, incident);
+            }
+            Entity::Notification(notification) => {
+                self.notifications.insert(notification.id, notification);
+            }
+            Entity::Silence(silence) => {
+                self.silences.insert(silence.id, silence);
+            }
+        }
+    }
+
+    /// Derives everything from the entities.
+    pub fn finish(&mut self) {
+        self.members.clear();
+        self.groups.clear();
+        self.waiting.clear();
+        self.timers = timers::Timers::default();
+        self.firing = 0;
+        for (id, incident) in &self.incidents {
+            self.timers.insert_all(*id, &timers::of_incident(incident));
+            if incident.status != IncidentStatus::Closed {
+                self.groups.insert((incident.rule.name.clone(), incident.key.clone()), *id);
+            }
+        }
+        for silence in self.silences.values() {
+            // A beginning or an end that has passed is harmless: its timer finds nothing left to do.
+            self.timers.insert(silence.starts_at, Timer::SilenceStarts(silence.id));
+            self.timers.insert(silence.ends_at, Timer::SilenceEnds(silence.id));
+        }
+        // In log order, so that lists come out as they were built the first time.
+        let mut records: Vec<&Arc<AlertRecord>> = self.alerts.values().collect();
+        records.sort_unstable_by_key(|record| record.fired_seq);
+        for record in records {
+            let fingerprint = record.alert.fingerprint;
+            self.firing += usize::from(record.is_firing());
+            for id in &record.incidents {
+                let members = self.members.entry(*id).or_default();
+                members.alerts.push(fingerprint);
+                if record.is_firing() {
+                    members.firing_by_severity[record.severity() as usize] += 1;
+                }
+            }
+            if let Some(waiting) = &record.waiting {
+                self.waiting.entry((waiting.rule.name.clone(), waiting.key.clone())).or_default().push(fingerprint);
+            }
+            for (due, timer) in timers::of_alert(record) {
+                self.timers.insert(due, timer);
+            }
+        }
+        self.touched = change::Touched::default();
+    }
+
+    /// Every part, in a fixed order: a checkpoint.
+    pub fn entities(&self) -> impl Iterator<Item = Entity> + '_ {
+        let mut alerts: Vec<&Arc<AlertRecord>> = self.alerts.values().collect();
+        alerts.sort_unstable_by_key(|record| (record.fired_seq, record.alert.fingerprint));
+        std::iter::once(Entity::Meta(self.meta.clone()))
+            .chain(self.incidents.values().cloned().map(Entity::Incident))
+            .chain(alerts.into_iter().cloned().map(Entity::Alert))
+            .chain(self.notifications.values().cloned().map(Entity::Notification))
+            .chain(self.silences.values().cloned().map(Entity::Silence))
+    }
+
+    /// Counters and names of the whole.
+    #[must_use]
+    pub fn meta(&self) -> Meta {
+        self.meta.clone()
+    }
+
+    /// The position of the last applied fact.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.meta.seq
+    }
+
+    /// The time of the last applied fact.
+    #[must_use]
+    pub fn time(&self) -> Time {
+        self.meta.time
+    }
+
+    /// The name of the data directory; empty before [`super::Fact::Created`].
+    #[must_use]
+    pub fn directory(&self) -> &Arc<str> {
+        &self.meta.directory
+    }
+
+    /// One alert.
+    #[must_use]
+    pub fn alert(&self, fingerprint: Fingerprint) -> Option<&Arc<AlertRecord>> {
+        self.alerts.get(&fingerprint)
+    }
+
+    /// All alerts in memory, in no order that means anything.
+    pub fn alerts(&self) -> impl Iterator<Item = &Arc<AlertRecord>> {
+        self.alerts.values()
+    }
+
+    /// How many alerts fire.
+    #[must_use]
+    pub fn firing(&self) -> usize {
+        self.firing
+    }
+
+    /// One incident that has not closed.
+    #[must_use]
+    pub fn incident(&self, id: IncidentId) -> Option<&Arc<Incident>> {
+        self.incidents.get(&id)
+    }
+
+    /// All incidents that have not closed, in order of opening.
+    pub fn incidents(&self) -> impl Iterator<Item = &Arc<Incident>> {
+        self.incidents.values()
+    }
+
+    /// All notifications in memory.
+    pub fn notifications(&self) -> impl Iterator<Item = &Arc<Notification>> {
+        self.notifications.values()
+    }
+
+    /// The notifications that are still owed.
+    pub fn owed_notifications(&self) -> impl Iterator<Item = &Arc<Notification>> {
+        self.notifications.values().filter(|notification| notification.state.is_owed())
+    }
+
+    /// All silences in memory.
+    pub fn silences(&self) -> impl Iterator<Item = &Arc<Silence>> {
+        self.silences.values()
+    }
+
+    /// The number that the next incident gets.
+    #[must_use]
+    pub fn next_incident(&self) -> IncidentId {
+        IncidentId(self.meta.last_incident + 1)
+    }
+
+    /// The number that the next notification gets.
+    #[must_use]
+    pub fn next_notification(&self) -> NotificationId {
+        NotificationId(self.meta.last_notification + 1)
+    }
+
+    pub(super) fn next_timer(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    pub(super) fn pop_timer(&mut self, now: Time) -> Option<(Time, Timer)> {
+        self.timers.pop(now)
+    }
+}

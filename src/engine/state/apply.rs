@@ -1,0 +1,401 @@
+//! What each fact does to the state. Decides nothing: all that is needed is in the fact, or was in the state before.
+
+use std::sync::Arc;
+
+use super::State;
+use super::timers::Timer;
+use crate::engine::fact::Fact;
+use crate::model::alert::Waiting;
+use crate::model::incident::{OpenedAt, StepState, priority};
+use crate::model::{
+    Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
+    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Time,
+};
+
+impl State {
+    /// Applies the fact at log position `seq`, recorded at `now`.
+    pub fn apply(&mut self, seq: u64, now: Time, fact: &Fact) {
+        self.meta.seq = seq;
+        self.meta.time = now;
+        match fact {
+            Fact::Created { directory } => self.meta.directory = directory.clone(),
+            Fact::RulesLoaded { .. } => {}
+
+            Fact::AlertFired { alert } => self.fire(seq, now, alert),
+            Fact::AlertEnriched { fingerprint, labels, .. } => {
+                self.change_alert(seq, now, *fingerprint, |record| record.enriched = Some(Box::new(labels.clone())));
+            }
+            Fact::AlertSuppressed { fingerprint, by } => self.change_alert(seq, now, *fingerprint, |record| {
+                record.suppressed_by.retain(|present| !present.same_origin(by));
+                record.suppressed_by.push(by.clone());
+            }),
+            Fact::AlertReleased { fingerprint, by } => self.change_alert(seq, now, *fingerprint, |record| {
+                record.suppressed_by.retain(|present| !present.same_origin(by));
+            }),
+            Fact::AlertWaiting { fingerprint, rule, key, until } => self.wait(seq, now, *fingerprint, rule, key, *until),
+            Fact::AlertWaitedInVain { fingerprint, .. } => self.stop_waiting(seq, now, *fingerprint),
+            Fact::AlertResolved { fingerprint, ends_at, .. } => {
+                self.stop_waiting(seq, now, *fingerprint);
+                self.change_alert(seq, now, *fingerprint, |record| {
+                    record.status = AlertStatus::Resolved;
+                    record.ends_at = Some(*ends_at);
+                    record.suppressed_by.clear();
+                });
+            }
+            Fact::AlertForgotten { fingerprint } => {
+                if self.alerts.remove(fingerprint).is_some() {
+                    self.touched.forgotten_alerts.push(*fingerprint);
+                }
+            }
+
+            Fact::IncidentOpened { .. } => self.open(seq, now, fact),
+            Fact::AlertJoined { incident, fingerprint, .. } => self.join(seq, now, *incident, *fingerprint),
+            Fact::IncidentTitled { incident, title } => self.change_incident(seq, now, *incident, |i| {
+                i.title = title.clone();
+                i.retitle_due = None;
+            }),
+            Fact::IncidentRetitlePlanned { incident, due } => {
+                self.change_incident(seq, now, *incident, |i| i.retitle_due = Some(*due));
+            }
+            Fact::IncidentClassified { incident, category, subcategory, team, reasons } => {
+                self.change_incident(seq, now, *incident, |i| {
+                    i.category = category.clone();
+                    i.subcategory.clone_from(subcategory);
+                    i.team.clone_from(team);
+                    i.classified_by.clone_from(reasons);
+                });
+            }
+            Fact::IncidentPrioritized { incident, impact, urgency, reason } => {
+                self.change_incident(seq, now, *incident, |i| {
+                    i.impact = *impact;
+                    i.urgency = *urgency;
+                    i.priority = priority(*impact, *urgency);
+                    i.priority_reason = reason.clone();
+                    i.fall_due = None;
+                });
+            }
+            Fact::IncidentFallPlanned { incident, due } => {
+                self.change_incident(seq, now, *incident, |i| i.fall_due = *due);
+            }
+            Fact::IncidentAcknowledged { incident, by } => self.change_incident(seq, now, *incident, |i| {
+                i.status = IncidentStatus::Acknowledged;
+                i.acknowledged_at = Some(now);
+                i.acknowledged_by = Some(by.to_string().into());
+                for run in &mut i.policies {
+                    run.repeat_due = None;
+                }
+            }),
+            Fact::IncidentAssigned { incident, assignee, .. } => {
+                self.change_incident(seq, now, *incident, |i| i.assignee.clone_from(assignee));
+            }
+            Fact::IncidentCommented { incident, .. } => self.change_incident(seq, now, *incident, |_| {}),
+            // The counter of it is the shell's; the timeline has the fact.
+            Fact::IncidentWithoutPolicy { incident } => self.change_incident(seq, now, *incident, |_| {}),
+            Fact::IncidentResolvePlanned { incident, due } => {
+                self.change_incident(seq, now, *incident, |i| i.resolve_due = *due);
+            }
+            Fact::IncidentResolved { incident, close_due, .. } => self.change_incident(seq, now, *incident, |i| {
+                i.status = IncidentStatus::Resolved;
+                i.resolved_at = Some(now);
+                i.close_due = Some(*close_due);
+                i.resolve_due = None;
+                i.fall_due = None;
+                i.retitle_due = None;
+                i.policies.clear();
+            }),
+            Fact::IncidentReopened { incident, .. } => self.change_incident(seq, now, *incident, |i| {
+                i.status = IncidentStatus::Open;
+                i.resolved_at = None;
+                i.acknowledged_at = None;
+                i.acknowledged_by = None;
+                i.close_due = None;
+                i.last_news_at = now;
+            }),
+            Fact::IncidentClosed { incident, .. } => self.close(seq, now, *incident),
+
+            Fact::EscalationStarted { incident, run } => self.change_incident(seq, now, *incident, |i| {
+                i.policies.retain(|present| present.rule.name != run.rule.name);
+                i.policies.push(run.clone());
+            }),
+            Fact::EscalationStepped { incident, rule, step, skipped } => self.change_policy(seq, now, *incident, rule, |run| {
+                if let Some(step) = run.steps.get_mut(*step as usize) {
+                    step.state = if *skipped { StepState::Skipped } else { StepState::Done };
+                }
+            }),
+            Fact::EscalationUpdatePlanned { incident, rule, due } => {
+                self.change_policy(seq, now, *incident, rule, |run| run.update_due = Some(*due));
+            }
+            Fact::EscalationTold { incident, rule, repeat_due } => self.change_policy(seq, now, *incident, rule, |run| {
+                run.update_due = None;
+                run.last_update_at = Some(now);
+                run.repeat_due = *repeat_due;
+            }),
+            Fact::EscalationPaused { incident, rule } => {
+                self.change_policy(seq, now, *incident, rule, |run| run.paused_at = Some(now));
+            }
+            Fact::EscalationContinued { incident, rule, paused_for } => {
+                self.change_policy(seq, now, *incident, rule, |run| shift(run, *paused_for));
+            }
+
+            Fact::NotificationQueued { notification } => self.queue(seq, now, notification),
+            Fact::NotificationDelivered { notification, attempts, remote } => {
+                self.change_notification(*notification, |n| {
+                    n.state = NotificationState::Delivered;
+                    n.attempts = *attempts;
+                    n.delivered_at = Some(now);
+                    n.retry_at = None;
+                    n.error = None;
+                });
+                if remote.is_some() {
+                    self.name_remote(seq, now, *notification, remote.as_ref());
+                }
+            }
+            Fact::NotificationFailed { notification, attempts, error, retry_at } => {
+                self.change_notification(*notification, |n| {
+                    n.state = NotificationState::Failed;
+                    n.attempts = *attempts;
+                    n.error = Some(error.clone());
+                    n.retry_at = Some(*retry_at);
+                });
+            }
+            Fact::NotificationDead { notification, attempts, error } => self.change_notification(*notification, |n| {
+                n.state = NotificationState::Dead;
+                n.attempts = *attempts;
+                n.error = Some(error.clone());
+                n.retry_at = None;
+            }),
+            Fact::NotificationRetried { notification, .. } => self.change_notification(*notification, |n| {
+                n.state = NotificationState::Queued;
+                n.created_at = now;
+                n.retry_at = Some(now);
+            }),
+            Fact::NotificationForgotten { notification } => {
+                if self.notifications.remove(notification).is_some() {
+                    self.touched.forgotten_notifications.push(*notification);
+                }
+            }
+
+            Fact::SilenceSet { silence } => self.set_silence(silence),
+            Fact::SilenceForgotten { silence } => self.forget_silence(*silence),
+        }
+    }
+
+    fn fire(&mut self, seq: u64, now: Time, alert: &Arc<Alert>) {
+        let incidents = self.alerts.get(&alert.fingerprint).map(|old| old.incidents.clone()).unwrap_or_default();
+        self.stop_waiting(seq, now, alert.fingerprint);
+        for id in &incidents {
+            self.change_incident(seq, now, *id, |incident| {
+                incident.last_news_at = now;
+                incident.resolve_due = None;
+            });
+        }
+        let record = AlertRecord {
+            alert: alert.clone(),
+            enriched: None,
+            status: AlertStatus::Firing,
+            fired_seq: seq,
+            fired_at: now,
+            ends_at: None,
+            suppressed_by: Vec::new(),
+            incidents,
+            waiting: None,
+        };
+        self.put_alert(seq, now, Arc::new(record));
+    }
+
+    fn wait(&mut self, seq: u64, now: Time, fingerprint: Fingerprint, rule: &RuleRef, key: &Labels, until: Time) {
+        self.change_alert(seq, now, fingerprint, |record| {
+            record.waiting = Some(Box::new(Waiting { rule: rule.clone(), key: key.clone(), since: now, until }));
+        });
+        self.waiting.entry((rule.name.clone(), key.clone())).or_default().push(fingerprint);
+    }
+
+    fn stop_waiting(&mut self, seq: u64, now: Time, fingerprint: Fingerprint) {
+        let Some(waiting) = self.alerts.get(&fingerprint).and_then(|record| record.waiting.clone()) else { return };
+        let group = (waiting.rule.name, waiting.key);
+        if let Some(others) = self.waiting.get_mut(&group) {
+            others.retain(|other| *other != fingerprint);
+            if others.is_empty() {
+                self.waiting.remove(&group);
+            }
+        }
+        self.change_alert(seq, now, fingerprint, |record| record.waiting = None);
+    }
+
+    fn open(&mut self, seq: u64, now: Time, fact: &Fact) {
+        let Fact::IncidentOpened { incident: id, rule, key, title, window, max_age, resolve_after, recurrence_of: _ } = fact
+        else {
+            return;
+        };
+        let incident = Incident {
+            id: *id,
+            title: title.clone(),
+            status: IncidentStatus::Open,
+            priority: priority(3, 3),
+            impact: 3,
+            urgency: 3,
+            priority_reason: Reason::Text("not yet prioritized".into()),
+            severity: Severity::Info,
+            category: "uncategorised".into(),
+            subcategory: None,
+            team: None,
+            classified_by: [None, None, None],
+            assignee: None,
+            services: Vec::new(),
+            labels: Labels::default(),
+            rule: rule.clone(),
+            key: key.clone(),
+            alerts_total: 0,
+            alerts_firing: 0,
+            alerts_suppressed: 0,
+            parent: None,
+            opened_at: now,
+            updated_at: now,
+            acknowledged_at: None,
+            acknowledged_by: None,
+            resolved_at: None,
+            closed_at: None,
+            last_news_at: now,
+            version: seq,
+            window: *window,
+            max_age: *max_age,
+            resolve_after: *resolve_after,
+            resolve_due: None,
+            fall_due: None,
+            close_due: None,
+            retitle_due: None,
+            policies: Vec::new(),
+            opened_at_receivers: Vec::new(),
+        };
+        self.meta.last_incident = id.0;
+        self.groups.insert((rule.name.clone(), key.clone()), *id);
+        self.members.insert(*id, super::Members::default());
+        self.incidents.insert(*id, Arc::new(incident));
+        self.touched.incidents.push(*id);
+    }
+
+    fn join(&mut self, seq: u64, now: Time, id: IncidentId, fingerprint: Fingerprint) {
+        let Some(labels) = self.alerts.get(&fingerprint).map(|record| record.labels().clone()) else { return };
+        self.stop_waiting(seq, now, fingerprint);
+        self.members.entry(id).or_default().alerts.push(fingerprint);
+        self.change_alert(seq, now, fingerprint, |record| record.incidents.push(id));
+        self.change_incident(seq, now, id, |incident| {
+            if incident.alerts_total == 0 {
+                incident.labels = labels.clone();
+            } else if !incident.labels.is_empty() && !labels.contains(&incident.labels) {
+                incident.labels = incident.labels.common(&labels);
+            }
+            let service = labels.get("service");
+            if let (false, Err(place)) = (service.is_empty(), incident.services.binary_search_by(|s| (**s).cmp(service))) {
+                incident.services.insert(place, service.into());
+            }
+            incident.alerts_total += 1;
+            incident.last_news_at = now;
+            incident.resolve_due = None;
+        });
+    }
+
+    fn close(&mut self, seq: u64, now: Time, id: IncidentId) {
+        self.change_incident(seq, now, id, |incident| {
+            incident.status = IncidentStatus::Closed;
+            incident.closed_at = Some(now);
+            incident.close_due = None;
+        });
+        let Some(incident) = self.incidents.remove(&id) else { return };
+        for fingerprint in self.members.remove(&id).unwrap_or_default().alerts {
+            self.change_alert(seq, now, fingerprint, |record| record.incidents.retain(|other| *other != id));
+        }
+        let group = (incident.rule.name.clone(), incident.key.clone());
+        if self.groups.get(&group) == Some(&id) {
+            self.groups.remove(&group);
+        }
+        self.touched.closed.push(incident);
+    }
+
+    fn change_policy(&mut self, seq: u64, now: Time, id: IncidentId, rule: &str, change: impl FnOnce(&mut PolicyRun)) {
+        self.change_incident(seq, now, id, |incident| {
+            if let Some(run) = incident.policies.iter_mut().find(|run| &*run.rule.name == rule) {
+                change(run);
+            }
+        });
+    }
+
+    fn queue(&mut self, seq: u64, now: Time, notification: &Arc<Notification>) {
+        self.meta.last_notification = notification.id.0;
+        self.notifications.insert(notification.id, notification.clone());
+        self.touched.notifications.push(notification.id);
+        let kind = notification.kind;
+        if matches!(kind, NotificationKind::Trigger | NotificationKind::Resolve) {
+            self.change_incident(seq, now, notification.incident, |incident| {
+                note_receiver(incident, notification, kind);
+            });
+        }
+    }
+
+    fn name_remote(&mut self, seq: u64, now: Time, id: NotificationId, remote: Option<&Arc<str>>) {
+        let Some((incident, receiver)) = self.notifications.get(&id).map(|n| (n.incident, n.receiver.clone())) else { return };
+        self.change_incident(seq, now, incident, |incident| {
+            for opened in incident.opened_at_receivers.iter_mut().filter(|opened| opened.receiver == receiver) {
+                opened.remote = remote.cloned();
+            }
+        });
+    }
+
+    fn change_notification(&mut self, id: NotificationId, change: impl FnOnce(&mut Notification)) {
+        if let Some(notification) = self.notifications.get_mut(&id) {
+            change(Arc::make_mut(notification));
+            self.touched.notifications.push(id);
+        }
+    }
+
+    fn set_silence(&mut self, silence: &Arc<Silence>) {
+        self.forget_silence_timers(silence.id);
+        self.timers.insert(silence.starts_at, Timer::SilenceStarts(silence.id));
+        self.timers.insert(silence.ends_at, Timer::SilenceEnds(silence.id));
+        self.silences.insert(silence.id, silence.clone());
+        self.touched.silences.push(silence.id);
+    }
+
+    fn forget_silence(&mut self, id: SilenceId) {
+        self.forget_silence_timers(id);
+        if self.silences.remove(&id).is_some() {
+            self.touched.forgotten_silences.push(id);
+        }
+    }
+
+    fn forget_silence_timers(&mut self, id: SilenceId) {
+        if let Some(old) = self.silences.get(&id) {
+            self.timers.remove(old.starts_at, Timer::SilenceStarts(id));
+            self.timers.remove(old.ends_at, Timer::SilenceEnds(id));
+        }
+    }
+}
+
+/// Notes that a receiver was told of the incident's opening or end.
+fn note_receiver(incident: &mut Incident, notification: &Notification, kind: NotificationKind) {
+    let resolved = kind == NotificationKind::Resolve;
+    let present = incident.opened_at_receivers.iter_mut().find(|opened| opened.receiver == notification.receiver);
+    match present {
+        Some(opened) => opened.resolved = resolved,
+        None if resolved => {}
+        None => incident.opened_at_receivers.push(OpenedAt {
+            receiver: notification.receiver.clone(),
+            policy: match &notification.reason {
+                Reason::Rule(rule) => rule.name.clone(),
+                _ => "".into(),
+            },
+            remote: None,
+            resolved: false,
+        }),
+    }
+}
+
+/// Moves what is left of a plan by the length of its pause.
+fn shift(run: &mut PolicyRun, by: Millis) {
+    run.paused_at = None;
+    for step in run.steps.iter_mut().filter(|step| step.state == StepState::Waiting) {
+        step.due = step.due + by;
+    }
+    run.update_due = run.update_due.map(|due| due + by);
+    run.repeat_due = run.repeat_due.map(|due| due + by);
+}

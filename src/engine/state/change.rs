@@ -1,0 +1,147 @@
+//! How an entity is replaced: timers, counts and the list of what was touched follow by themselves.
+
+use std::sync::Arc;
+
+use super::State;
+use super::timers;
+use crate::engine::entity::Changes;
+use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, NotificationId, Severity, SilenceId, Time};
+
+/// Keys of everything that changed since the last look, with repetitions.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    pub(super) alerts: Vec<Fingerprint>,
+    pub(super) incidents: Vec<IncidentId>,
+    pub(super) notifications: Vec<NotificationId>,
+    pub(super) silences: Vec<SilenceId>,
+    /// The last records of incidents that closed.
+    pub(super) closed: Vec<Arc<Incident>>,
+    pub(super) forgotten_alerts: Vec<Fingerprint>,
+    pub(super) forgotten_notifications: Vec<NotificationId>,
+    pub(super) forgotten_silences: Vec<SilenceId>,
+}
+
+impl State {
+    /// What changed since the last call.
+    pub fn take_changes(&mut self) -> Changes {
+        let mut touched = std::mem::take(&mut self.touched);
+        sort_out(&mut touched.alerts);
+        sort_out(&mut touched.incidents);
+        sort_out(&mut touched.notifications);
+        sort_out(&mut touched.silences);
+        let mut incidents: Vec<Arc<Incident>> =
+            touched.incidents.iter().filter_map(|id| self.incidents.get(id).cloned()).collect();
+        let forgotten_incidents = touched.closed.iter().map(|incident| incident.id).collect();
+        incidents.extend(touched.closed);
+        Changes {
+            alerts: touched.alerts.iter().filter_map(|key| self.alerts.get(key).cloned()).collect(),
+            incidents,
+            notifications: touched.notifications.iter().filter_map(|id| self.notifications.get(id).cloned()).collect(),
+            silences: touched.silences.iter().filter_map(|id| self.silences.get(id).cloned()).collect(),
+            forgotten_alerts: touched.forgotten_alerts,
+            forgotten_incidents,
+            forgotten_notifications: touched.forgotten_notifications,
+            forgotten_silences: touched.forgotten_silences,
+        }
+    }
+
+    /// Puts a record in the place of the alert's present one, and moves the counts of its incidents.
+    pub(super) fn put_alert(&mut self, seq: u64, now: Time, new: Arc<AlertRecord>) {
+        let fingerprint = new.alert.fingerprint;
+        let old = self.alerts.get(&fingerprint).cloned();
+        self.change_counts(seq, now, old.as_deref(), &new);
+        if let Some(old) = &old {
+            for (due, timer) in timers::of_alert(old) {
+                self.timers.remove(due, timer);
+            }
+        }
+        for (due, timer) in timers::of_alert(&new) {
+            self.timers.insert(due, timer);
+        }
+        self.alerts.insert(fingerprint, new);
+        self.touched.alerts.push(fingerprint);
+    }
+
+    /// Changes an alert's record in place where nobody else holds it.
+    pub(super) fn change_alert(&mut self, seq: u64, now: Time, fingerprint: Fingerprint, change: impl FnOnce(&mut AlertRecord)) {
+        let Some(mut record) = self.alerts.remove(&fingerprint) else { return };
+        for (due, timer) in timers::of_alert(&record) {
+            self.timers.remove(due, timer);
+        }
+        let before = Contribution::of(&record);
+        let joined = record.incidents.len();
+        change(Arc::make_mut(&mut record));
+        let after = Contribution::of(&record);
+        self.firing = self.firing + usize::from(after.firing) - usize::from(before.firing);
+        for (index, id) in record.incidents.iter().enumerate() {
+            let before = if index < joined { before } else { Contribution::NONE };
+            self.change_incident_counts(seq, now, *id, before, after);
+        }
+        for (due, timer) in timers::of_alert(&record) {
+            self.timers.insert(due, timer);
+        }
+        self.alerts.insert(fingerprint, record);
+        self.touched.alerts.push(fingerprint);
+    }
+
+    /// Changes an incident's record, copying it only where somebody else holds it.
+    pub(super) fn change_incident(&mut self, seq: u64, now: Time, id: IncidentId, change: impl FnOnce(&mut Incident)) {
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        let before = timers::of_incident(incident);
+        let changed = Arc::make_mut(incident);
+        change(changed);
+        changed.version = seq;
+        changed.updated_at = now;
+        let after = timers::of_incident(incident);
+        self.timers.replace(id, &before, &after);
+        self.touched.incidents.push(id);
+    }
+
+    fn change_counts(&mut self, seq: u64, now: Time, old: Option<&AlertRecord>, new: &AlertRecord) {
+        let before = old.map_or(Contribution::NONE, Contribution::of);
+        let after = Contribution::of(new);
+        self.firing = self.firing + usize::from(after.firing) - usize::from(before.firing);
+        for id in &new.incidents {
+            self.change_incident_counts(seq, now, *id, before, after);
+        }
+    }
+
+    fn change_incident_counts(&mut self, seq: u64, now: Time, id: IncidentId, before: Contribution, after: Contribution) {
+        if before == after {
+            return;
+        }
+        let Some(members) = self.members.get_mut(&id) else { return };
+        members.firing_by_severity[before.severity as usize] -= u32::from(before.firing);
+        members.firing_by_severity[after.severity as usize] += u32::from(after.firing);
+        let worst = Severity::ALL.into_iter().find(|severity| members.firing_by_severity[*severity as usize] > 0);
+        self.change_incident(seq, now, id, |incident| {
+            incident.alerts_firing = incident.alerts_firing + u32::from(after.firing) - u32::from(before.firing);
+            incident.alerts_suppressed = incident.alerts_suppressed + u32::from(after.suppressed) - u32::from(before.suppressed);
+            if let Some(worst) = worst {
+                incident.severity = worst;
+            }
+        });
+    }
+}
+
+/// What one alert adds to the counts of its incidents.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Contribution {
+    firing: bool,
+    suppressed: bool,
+    severity: Severity,
+}
+
+impl Contribution {
+    const NONE: Contribution = Contribution { firing: false, suppressed: false, severity: Severity::Info };
+
+    fn of(record: &AlertRecord) -> Contribution {
+        let firing = record.is_firing();
+        Contribution { firing, suppressed: firing && record.is_suppressed(), severity: record.severity() }
+    }
+}
+
+fn sort_out<T: Ord>(keys: &mut Vec<T>) {
+    keys.sort_unstable();
+    keys.dedup();
+}

@@ -1,0 +1,5 @@
+//! The engine as a whole: running documents, and properties that hold for any input.
+
+mod properties;
+mod spec;
+mod story;

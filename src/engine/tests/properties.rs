@@ -1,0 +1,222 @@
+//! What holds for any input: the log replayed is the state, a restart changes nothing, counts are what they count.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::story::{self, START, Story};
+use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Entity, Fact, Input, News, State};
+use crate::model::{Actor, AlertStatus, IncidentId, IncidentStatus, Millis, NotificationId, Silence, SilenceId, Time};
+
+const RULES: &str = r#"
+enrich:
+  - name: service-from-job
+    match: ['job=~"app-(?P<name>.+)"']
+    set: { service: "{{ capture.name }}" }
+suppress:
+  - name: a-hides-b
+    inhibit: { source: ['alertname="A"'], target: ['alertname="B"'], equal: [job] }
+  - name: brief
+    match: ['alertname="C"']
+    hold: 2m
+  - name: nightly
+    match: ['alertname="D"']
+    during: { days: [mon, tue, wed, thu, fri, sat, sun], from: "00:10", to: "00:20", zone: Europe/Berlin }
+correlate:
+  - name: together
+    match: ['alertname=~"A|B"']
+    by: [job]
+    window: 5m
+    max_age: 1h
+    title: "{{ incident.count }} in {{ by.job }}"
+  - name: several
+    match: ['alertname="C"']
+    threshold: { count: 3, distinct: host, within: 3m, otherwise: alone }
+classify:
+  - name: a
+    match: ['alertname="A"']
+    category: database
+prioritize:
+  - name: urgent
+    match: ['host="h0"']
+    urgency: 1
+escalate:
+  - name: pager
+    wait: 30s
+    steps:
+      - notify: [pager]
+      - { after: 5m, unless: acknowledged, notify: [boss] }
+    update: 1m
+    repeat: 10m
+"#;
+
+#[derive(Clone, Debug)]
+enum Move {
+    Fire(u8, u8, u8),
+    Resolve(u8, u8, u8),
+    Expire(u8, u8, u8),
+    Acknowledge(u64),
+    Resolved(u64),
+    Reopen(u64),
+    Close(u64),
+    Silence(u8, u8),
+    Unsilence(u8),
+    Outcome(u64, bool),
+    Wait,
+}
+
+fn moves() -> impl Strategy<Value = Vec<(u32, Move)>> {
+    let alert = (0u8..4, 0u8..2, 0u8..3);
+    let one = prop_oneof![
+        6 => alert.clone().prop_map(|(a, b, c)| Move::Fire(a, b, c)),
+        4 => alert.clone().prop_map(|(a, b, c)| Move::Resolve(a, b, c)),
+        1 => alert.prop_map(|(a, b, c)| Move::Expire(a, b, c)),
+        1 => (1u64..6).prop_map(Move::Acknowledge),
+        1 => (1u64..6).prop_map(Move::Resolved),
+        1 => (1u64..6).prop_map(Move::Reopen),
+        1 => (1u64..6).prop_map(Move::Close),
+        1 => (0u8..3, 0u8..4).prop_map(|(a, b)| Move::Silence(a, b)),
+        1 => (0u8..3).prop_map(Move::Unsilence),
+        2 => (1u64..20, any::<bool>()).prop_map(|(n, ok)| Move::Outcome(n, ok)),
+        1 => Just(Move::Wait),
+    ];
+    proptest::collection::vec((prop_oneof![Just(0u32), 1u32..90, 90u32..2_000], one), 1..60)
+}
+
+fn input(at: Time, step: &Move) -> Input {
+    let alert = |a: u8, b: u8, c: u8| {
+        let name = ["A", "B", "C", "D"][usize::from(a)];
+        let severity = ["critical", "warning", "info"][usize::from(c)];
+        story::alert(&format!("alertname={name} job=app-{b} host=h{c} severity={severity}"), at)
+    };
+    let by = || Actor::Person("ann".into());
+    let act = |act| Input::Act { act, by: by() };
+    match *step {
+        Move::Fire(a, b, c) => Input::Alert(News { alert: alert(a, b, c), status: AlertStatus::Firing, ends_at: None }),
+        Move::Resolve(a, b, c) => Input::Alert(News { alert: alert(a, b, c), status: AlertStatus::Resolved, ends_at: Some(at) }),
+        Move::Expire(a, b, c) => Input::Expired { fingerprint: alert(a, b, c).fingerprint, expired_at: at },
+        Move::Acknowledge(id) => act(Act::Acknowledge(IncidentId(id))),
+        Move::Resolved(id) => act(Act::Resolve(IncidentId(id))),
+        Move::Reopen(id) => act(Act::Reopen(IncidentId(id))),
+        Move::Close(id) => act(Act::Close(IncidentId(id))),
+        Move::Silence(number, host) => act(Act::SetSilence(Silence {
+            id: SilenceId(u128::from(number)),
+            matchers: crate::ruleset::parse_matchers(&format!("host=\"h{host}\"")).unwrap(),
+            starts_at: at,
+            ends_at: at + Millis::minutes(7),
+            updated_at: at,
+            created_by: "ann".into(),
+            comment: "".into(),
+        })),
+        Move::Unsilence(number) => act(Act::EndSilence(SilenceId(u128::from(number)))),
+        Move::Outcome(id, ok) => Input::Delivery {
+            notification: NotificationId(id),
+            outcome: if ok {
+                DeliveryOutcome::Delivered { remote: Some("r".into()) }
+            } else {
+                DeliveryOutcome::Dead { error: "no".into() }
+            },
+        },
+        Move::Wait => Input::Tick,
+    }
+}
+
+fn entities(state: &State) -> Vec<Entity> {
+    state.entities().collect()
+}
+
+fn check_counts(state: &State) {
+    for incident in state.incidents() {
+        let members: Vec<_> = state.alerts().filter(|record| record.incidents.contains(&incident.id)).collect();
+        let firing = members.iter().filter(|record| record.is_firing()).count();
+        let suppressed = members.iter().filter(|record| record.is_firing() && record.is_suppressed()).count();
+        assert_eq!((incident.alerts_firing as usize, incident.alerts_suppressed as usize), (firing, suppressed), "{incident:?}");
+        if let Some(worst) = members.iter().filter(|record| record.is_firing()).map(|record| record.severity()).min() {
+            assert_eq!(incident.severity, worst);
+        }
+        if incident.status.is_active() && incident.resolve_after == Millis::ZERO {
+            let reopened_by_hand = incident.alerts_firing == 0;
+            assert!(!reopened_by_hand || incident.version > 0);
+        }
+        assert!(incident.status != IncidentStatus::Closed, "a closed incident stays in memory");
+    }
+    let firing = state.alerts().filter(|record| record.is_firing()).count();
+    assert_eq!(state.firing(), firing);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    /// Facts applied to an empty state give the state that recorded them; a state rebuilt from its entities decides the
+    /// same as one that went on.
+    #[test]
+    fn replay_and_restart_change_nothing(script in moves(), cut in 0usize..60) {
+        let rules = story::rules(RULES);
+        let mut story = Story::new(rules.clone());
+        let mut replica = State::new();
+        let mut restarted: Option<Engine> = None;
+        let mut at = START;
+        let mut seq = 0;
+        for fact in story.facts.clone() {
+            seq += 1;
+            replica.apply(seq, at, &fact);
+        }
+        for (index, (seconds, step)) in script.iter().enumerate() {
+            at = at + Millis::seconds(i64::from(*seconds));
+            let facts = story.step(at, input(at, step));
+            for fact in &facts {
+                seq += 1;
+                replica.apply(seq, at, fact);
+            }
+            if let Some(engine) = &mut restarted {
+                let mut other: Vec<Fact> = Vec::new();
+                let _ = engine.step(at, input(at, step), &mut other);
+                prop_assert_eq!(&other, &facts, "after a restart, at {}", index);
+            }
+            check_counts(story.engine.state());
+            if index == cut {
+                let mut state = State::new();
+                entities(story.engine.state()).into_iter().for_each(|entity| state.add(entity));
+                state.finish();
+                restarted = Some(Engine::new(state, rules.clone(), EngineOptions::default()));
+            }
+        }
+        prop_assert_eq!(entities(&replica), entities(story.engine.state()));
+        prop_assert_eq!(replica.next_timer().filter(|due| *due > at), story.engine.state().next_timer().filter(|due| *due > at));
+    }
+
+    /// An input given twice at the same moment is decided once.
+    #[test]
+    fn repeats_decide_nothing(script in moves()) {
+        let mut story = Story::new(story::rules(RULES));
+        let mut at = START;
+        for (seconds, step) in &script {
+            at = at + Millis::seconds(i64::from(*seconds));
+            story.step(at, input(at, step));
+            if matches!(step, Move::Fire(..) | Move::Resolve(..) | Move::Expire(..) | Move::Acknowledge(_)) {
+                prop_assert_eq!(story.step(at, input(at, step)), Vec::new());
+            }
+        }
+    }
+}
+
+/// Every receiver that was told of an incident whose policy closes what it opened is told of its end, once.
+#[test]
+fn what_was_opened_is_closed() {
+    let mut story = Story::new(story::rules(RULES));
+    let told = |story: &Story, kind: &str| -> Vec<Arc<str>> {
+        let of_kind = story.facts.iter().filter_map(|fact| match fact {
+            Fact::NotificationQueued { notification } if notification.kind.as_str() == kind => {
+                Some(notification.receiver.clone())
+            }
+            _ => None,
+        });
+        of_kind.collect()
+    };
+    story.step(START, input(START, &Move::Fire(0, 0, 0)));
+    let later = START + Millis::minutes(6);
+    story.step(later, input(later, &Move::Silence(0, 0)));
+    assert_eq!(told(&story, "resolve"), Vec::<Arc<str>>::new());
+    story.step(later, input(later, &Move::Resolve(0, 0, 0)));
+    assert_eq!(told(&story, "resolve"), vec![Arc::from("pager"), Arc::from("boss")]);
+}

@@ -1,0 +1,58 @@
+//! Runs the documents in `tests/spec`: each `timeline` block is played under the last `yaml rules` block before it, and
+//! must read as it did. `UPDATE_GOLDEN=1` writes what is decided today.
+
+use std::path::Path;
+
+use super::story;
+
+#[test]
+fn documents_are_true() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec");
+    let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    names.sort();
+    assert!(!names.is_empty(), "no documents in {}", folder.display());
+    let mut stories = 0;
+    for path in names {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (today, played) = replay(&text);
+        stories += played;
+        if today != text && std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &today).unwrap();
+            continue;
+        }
+        for (line, (was, is)) in text.lines().zip(today.lines()).enumerate() {
+            assert_eq!(was, is, "{}:{} (UPDATE_GOLDEN=1 rewrites it)", path.display(), line + 1);
+        }
+        assert_eq!(text, today, "{}", path.display());
+    }
+    assert!(stories > 0, "no timeline in any document");
+}
+
+/// The document with every timeline played anew, and how many there were.
+fn replay(text: &str) -> (String, usize) {
+    let (mut out, mut rules, mut stories) = (String::new(), String::new(), 0);
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        out.push_str(line);
+        out.push('\n');
+        if !line.starts_with("```") || line == "```" {
+            continue;
+        }
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let block = block.iter().map(|line| format!("{line}\n")).collect::<String>();
+        match line {
+            "```yaml rules" => {
+                rules.clone_from(&block);
+                out.push_str(&block);
+            }
+            "```timeline" => {
+                stories += 1;
+                out.push_str(&story::play(story::rules(&rules), &block));
+            }
+            _ => out.push_str(&block),
+        }
+        out.push_str("```\n");
+    }
+    (out, stories)
+}

@@ -1,0 +1,293 @@
+//! Plays a timeline into an engine, and tells what it decided in lines that people read.
+//!
+//! A line is `TIME COMMAND`, the time counted from 2026-01-05T00:00:00Z, a Monday. Timers run at the very moment they are
+//! due, between the lines.
+//!
+//! | command | does |
+//! | --- | --- |
+//! | `fire a=b c="d e"` | a sender says that an alert with these labels fires |
+//! | `resolve a=b` | … that it has resolved |
+//! | `expire a=b` | nothing was heard of it for too long |
+//! | `ack INC-1 ann`, `assign INC-1 ann`, `comment INC-1 text`, `done INC-1 ann`, `reopen INC-1 ann`, `close INC-1 ann` | a person acts |
+//! | `silence 1 10m a="b"` | a silence, numbered, from now on for so long |
+//! | `unsilence 1` | it ends |
+//! | `delivered 1`, `dead 1` | what came of notification 1 |
+//! | `receivers a b` | the receivers that exist |
+//! | `show` | the incidents that are open, and the alerts that are suppressed |
+//! | `wait` | nothing |
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Fact, Input, News, State};
+use crate::model::{
+    Actor, Alert, AlertStatus, Incident, IncidentId, Labels, Millis, NotificationId, Reason, Silence, SilenceId, Time,
+};
+use crate::ruleset::{self, Ruleset, SourceFile};
+
+/// 2026-01-05T00:00:00Z.
+pub(super) const START: Time = Time(1_767_571_200_000);
+
+/// Reads rules, which must be good.
+pub(super) fn rules(text: &str) -> Arc<Ruleset> {
+    let files = [SourceFile { name: "rules.yaml".to_owned(), text: text.to_owned() }];
+    match ruleset::load(&files, None, &ruleset::LoadLimits::default()) {
+        Ok(loaded) => Arc::new(loaded.ruleset),
+        Err(faults) => panic!("rules do not load: {faults:#?}\n{text}"),
+    }
+}
+
+/// Plays the commands of a timeline and returns it with what was decided written below each.
+pub(super) fn play(rules: Arc<Ruleset>, timeline: &str) -> String {
+    let mut story = Story::new(rules);
+    for line in timeline.lines().map(str::trim_end) {
+        if line.trim_start().starts_with("=>")
+            || line.trim_start().split_once(' ').is_some_and(|(_, r)| r.trim_start().starts_with("=>"))
+        {
+            continue;
+        }
+        if !line.is_empty() {
+            story.play_line(line);
+        }
+    }
+    story.told
+}
+
+pub(super) struct Story {
+    pub(super) engine: Engine,
+    pub(super) facts: Vec<Fact>,
+    told: String,
+}
+
+impl Story {
+    pub(super) fn new(rules: Arc<Ruleset>) -> Story {
+        let engine = Engine::new(State::new(), rules, EngineOptions::default());
+        let mut story = Story { engine, facts: Vec::new(), told: String::new() };
+        story.step(START, Input::Created { directory: "d".into() });
+        story
+    }
+
+    /// One input at one moment, without telling.
+    pub(super) fn step(&mut self, at: Time, input: Input) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        if let Err(refusal) = self.engine.step(at, input, &mut facts) {
+            let _ = writeln!(self.told, "        => refused: {refusal:?}");
+        }
+        self.facts.extend(facts.iter().cloned());
+        facts
+    }
+
+    fn play_line(&mut self, line: &str) {
+        let (offset, command) = line.split_once(char::is_whitespace).unwrap_or((line, "wait"));
+        let at = START + Millis::parse(offset).unwrap_or_else(|| panic!("no time: {line}"));
+        while let Some(due) = self.engine.next_timer().filter(|due| *due < at) {
+            let facts = self.step(due, Input::Tick);
+            self.tell(&format!("{} ", due.since(START)), &facts);
+        }
+        let _ = writeln!(self.told, "{line}");
+        let command = command.trim_start();
+        if command == "show" {
+            let facts = self.step(at, Input::Tick);
+            self.tell("", &facts);
+            self.show();
+            return;
+        }
+        let input = self.input(command, at);
+        let facts = self.step(at, input);
+        self.tell("", &facts);
+    }
+
+    fn input(&self, command: &str, at: Time) -> Input {
+        let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
+        let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
+        let incident = || IncidentId::parse(first).unwrap_or_else(|| panic!("no incident: {command}"));
+        let number = || first.parse::<u64>().unwrap_or_else(|_| panic!("no number: {command}"));
+        let by = || Actor::Person(if second.is_empty() { "ann" } else { second }.into());
+        let act = |act| Input::Act { act, by: by() };
+        match verb {
+            "fire" => Input::Alert(News { alert: alert(rest, at), status: AlertStatus::Firing, ends_at: None }),
+            "resolve" => Input::Alert(News { alert: alert(rest, at), status: AlertStatus::Resolved, ends_at: Some(at) }),
+            "expire" => Input::Expired { fingerprint: alert(rest, at).fingerprint, expired_at: at },
+            "ack" => act(Act::Acknowledge(incident())),
+            "assign" => Input::Act { act: Act::Assign(incident(), Some(second.into())), by: Actor::Person("ann".into()) },
+            "comment" => Input::Act { act: Act::Comment(incident(), second.into()), by: Actor::Person("ann".into()) },
+            "done" => act(Act::Resolve(incident())),
+            "reopen" => act(Act::Reopen(incident())),
+            "close" => act(Act::Close(incident())),
+            "silence" => {
+                let (length, matchers) = second.split_once(' ').expect("silence NUMBER LENGTH MATCHERS");
+                Input::Act { act: Act::SetSilence(silence(number(), at, length, matchers)), by: Actor::Person("ann".into()) }
+            }
+            "unsilence" => Input::Act { act: Act::EndSilence(SilenceId(u128::from(number()))), by: Actor::Person("ann".into()) },
+            "delivered" => {
+                Input::Delivery { notification: NotificationId(number()), outcome: DeliveryOutcome::Delivered { remote: None } }
+            }
+            "dead" => Input::Delivery {
+                notification: NotificationId(number()),
+                outcome: DeliveryOutcome::Dead { error: "refused".into() },
+            },
+            "receivers" => Input::Receivers(rest.split(' ').map(Arc::from).collect()),
+            "wait" => Input::Tick,
+            _ => panic!("no such command: {command}"),
+        }
+    }
+
+    fn tell(&mut self, prefix: &str, facts: &[Fact]) {
+        let pad = if prefix.is_empty() { "        " } else { prefix };
+        for fact in facts {
+            if let Some(text) = self.sentence(fact) {
+                let _ = writeln!(self.told, "{pad:<8}=> {text}");
+            }
+        }
+    }
+
+    fn show(&mut self) {
+        let state = self.engine.state();
+        for incident in state.incidents().filter(|incident| incident.status.is_active()) {
+            let _ = writeln!(self.told, "        => {}", summary(incident));
+        }
+        let mut suppressed: Vec<String> = state
+            .alerts()
+            .filter(|record| record.is_suppressed())
+            .map(|record| {
+                let by: Vec<String> =
+                    record.suppressed_by.iter().map(|by| format!("{} {}", by.kind.as_str(), short(&by.id()))).collect();
+                format!("suppressed {} by {}", record.labels(), by.join(", "))
+            })
+            .collect();
+        suppressed.sort();
+        for line in suppressed {
+            let _ = writeln!(self.told, "        => {line}");
+        }
+    }
+
+    /// What a fact says; nothing for mere planning.
+    fn sentence(&self, fact: &Fact) -> Option<String> {
+        let labels = |key| self.engine.state().alert(key).map_or_else(|| key_text(key), |record| record.alert.labels.to_string());
+        Some(match fact {
+            Fact::AlertEnriched { labels, rules, .. } => format!("labels now {labels} ({})", names(rules)),
+            Fact::AlertSuppressed { fingerprint, by } => {
+                format!("suppressed {} by {} {}", labels(*fingerprint), by.kind.as_str(), short(&by.id()))
+            }
+            Fact::AlertReleased { fingerprint, by } => {
+                format!("released {} from {} {}", labels(*fingerprint), by.kind.as_str(), short(&by.id()))
+            }
+            Fact::AlertWaiting { rule, until, .. } => format!("waits under {} until {}", rule.name, until.since(START)),
+            Fact::AlertWaitedInVain { rule, dropped, .. } => {
+                format!("waited in vain under {}{}", rule.name, if *dropped { ", dropped" } else { "" })
+            }
+            Fact::AlertResolved { expired, .. } => if *expired { "alert expired" } else { "alert resolved" }.to_owned(),
+            Fact::IncidentOpened { incident, rule, key, title, recurrence_of, .. } => {
+                let again = recurrence_of.map(|id| format!(", recurrence of {id}")).unwrap_or_default();
+                format!("{incident} opened by {} {key}: {title:?}{again}", rule.name)
+            }
+            Fact::AlertJoined { incident, fingerprint, .. } => format!("{incident} joined by {}", labels(*fingerprint)),
+            Fact::IncidentTitled { incident, title } => format!("{incident} is now {title:?}"),
+            Fact::IncidentClassified { incident, category, subcategory, team, .. } => {
+                let subcategory = subcategory.as_deref().unwrap_or("-");
+                format!("{incident} classified {category}/{subcategory}, team {}", team.as_deref().unwrap_or("-"))
+            }
+            Fact::IncidentPrioritized { incident, impact, urgency, reason } => {
+                let priority = crate::model::incident::priority(*impact, *urgency);
+                format!("{incident} is P{priority} ({})", why(reason))
+            }
+            Fact::IncidentAcknowledged { incident, by } => format!("{incident} acknowledged by {by}"),
+            Fact::IncidentAssigned { incident, assignee, .. } => {
+                format!("{incident} assigned to {}", assignee.as_deref().unwrap_or("nobody"))
+            }
+            Fact::IncidentCommented { incident, text, by } => format!("{incident} commented by {by}: {text}"),
+            Fact::IncidentResolved { incident, reason, .. } => format!("{incident} resolved ({})", why(reason)),
+            Fact::IncidentReopened { incident, reason } => format!("{incident} reopened ({})", why(reason)),
+            Fact::IncidentClosed { incident, reason } => format!("{incident} closed ({})", why(reason)),
+            Fact::IncidentWithoutPolicy { incident } => format!("{incident} has no policy"),
+            Fact::EscalationPaused { incident, rule } => format!("{incident} escalation {rule} paused"),
+            Fact::EscalationContinued { incident, rule, paused_for } => {
+                format!("{incident} escalation {rule} goes on after {paused_for}")
+            }
+            Fact::EscalationStepped { incident, rule, skipped: true, step } => {
+                format!("{incident} step {} of {rule} skipped", step + 1)
+            }
+            Fact::NotificationQueued { notification: n } => {
+                let again = if n.again { " again" } else { "" };
+                format!("{} tells {} {}{again} ({})", n.incident, n.receiver, n.kind.as_str(), why(&n.reason))
+            }
+            Fact::NotificationDead { notification, error, .. } => format!("notification {} is dead: {error}", notification.0),
+            _ => return None,
+        })
+    }
+}
+
+fn summary(incident: &Incident) -> String {
+    format!(
+        "{} {} P{} {}/{} team {} {}/{} firing, {} suppressed: {:?}",
+        incident.id,
+        incident.status.as_str(),
+        incident.priority,
+        incident.category,
+        incident.subcategory.as_deref().unwrap_or("-"),
+        incident.team.as_deref().unwrap_or("-"),
+        incident.alerts_firing,
+        incident.alerts_total,
+        incident.alerts_suppressed,
+        incident.title
+    )
+}
+
+fn names(rules: &[crate::model::RuleRef]) -> String {
+    rules.iter().map(|rule| rule.name.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn why(reason: &Reason) -> String {
+    match reason {
+        Reason::Rule(rule) => format!("rule {}", rule.name),
+        Reason::Silence(id) => format!("silence {}", short(&id.to_string())),
+        Reason::Alert(_, rule) => format!("an alert, rule {}", rule.name),
+        Reason::Actor(actor) => format!("by {actor}"),
+        Reason::Text(text) => text.to_string(),
+    }
+}
+
+/// A silence's id without its leading zeros.
+fn short(id: &str) -> &str {
+    let bare = id.trim_start_matches(['0', '-']);
+    if bare.len() < id.len() && !bare.is_empty() { bare } else { id }
+}
+
+fn key_text(key: crate::model::Fingerprint) -> String {
+    key.to_string()
+}
+
+fn silence(number: u64, at: Time, length: &str, matchers: &str) -> Silence {
+    Silence {
+        id: SilenceId(u128::from(number)),
+        matchers: ruleset::parse_matchers(matchers).expect("good matchers"),
+        starts_at: at,
+        ends_at: at + Millis::parse(length).expect("a length"),
+        updated_at: at,
+        created_by: "ann".into(),
+        comment: "".into(),
+    }
+}
+
+/// An alert from `a=b c="d e"`.
+pub(super) fn alert(text: &str, at: Time) -> Arc<Alert> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    let mut rest = text.trim();
+    while let Some((name, tail)) = rest.split_once('=') {
+        let (value, tail) = match tail.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').expect("a closing quote"),
+            None => tail.split_once(' ').unwrap_or((tail, "")),
+        };
+        pairs.push((name.trim().to_owned(), value.to_owned()));
+        rest = tail.trim_start();
+    }
+    let labels = Labels::from_pairs(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))).expect("short labels");
+    Arc::new(Alert {
+        fingerprint: labels.fingerprint(),
+        labels,
+        annotations: Labels::default(),
+        generator_url: "".into(),
+        source: "test".into(),
+        starts_at: at,
+    })
+}
