@@ -23,7 +23,7 @@ use crate::config::Retention;
 use crate::engine::{Answer, Engine, Fact, Input, Refusal};
 use crate::model::{Fingerprint, Millis, Time};
 use crate::storage::disk::Disk;
-use crate::storage::log::{Log, LogError};
+use crate::storage::log::{Log, LogError, SegmentInfo};
 use crate::storage::view::ViewBatch;
 
 /// At least this often the thread looks after itself: watchdog, expired alerts, a held batch.
@@ -195,9 +195,14 @@ impl<D: Disk> EngineThread<D> {
             Err(error) => {
                 timer.stop_and_discard();
                 self.observer.metrics.log_commit_failures_total.inc();
-                if self.log.is_sealed() { Err(error) } else { Ok(Err(error.to_string().into())) }
+                if self.is_sealed() { Err(error) } else { Ok(Err(error.to_string().into())) }
             }
         }
+    }
+
+    /// Whether a sync has failed. A commit of nothing writes nothing, and a sealed log refuses even that.
+    fn is_sealed(&mut self) -> bool {
+        matches!(self.log.commit(), Err(LogError::Sealed { .. }))
     }
 
     /// Shows everybody what is on disk now: readers first, then the view and the listeners, and the outbox last, which looks
@@ -242,10 +247,11 @@ impl<D: Disk> EngineThread<D> {
         }
         let started = Instant::now();
         let state = self.engine.state();
-        let result = self.log.checkpoint(state.seq(), state.time(), &mut state.entities(), &mut |segment| plan.remove(&segment.file));
+        let mut may_go = |segment: SegmentInfo| plan.remove(&segment.file);
+        let result = self.log.checkpoint(state.seq(), state.time(), &mut state.entities(), &mut may_go);
         match result {
             Ok(()) => tracing::info!(seconds = started.elapsed().as_secs_f64(), "old segments of the log went, behind a checkpoint"),
-            Err(error) if self.log.is_sealed() => return Err(error),
+            Err(error) if self.is_sealed() => return Err(error),
             Err(error) => tracing::error!(%error, "no checkpoint could be written; old segments of the log stay"),
         }
         Ok(())

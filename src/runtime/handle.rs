@@ -52,14 +52,17 @@ pub struct Committed {
 }
 
 /// Why a submission got no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
     /// The queue to the engine is full: 429 with `Retry-After`.
+    #[error("too much waits for the engine")]
     Overloaded,
     /// The disk is full or failing: 503. What was submitted may still take effect when the disk recovers: it is
     /// unknown, not refused, and safe to send again.
+    #[error("the log takes nothing: {0}")]
     Storage(Arc<str>),
     /// The daemon is stopping: 503.
+    #[error("quell is stopping")]
     Stopping,
 }
 

@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::engine::{Engine, EngineOptions, Input};
 use crate::metrics::Metrics;
 use crate::storage::disk::Disk;
-use crate::storage::log::{Log, LogError, LogOptions};
+use crate::storage::log::{LogError, LogOptions};
 
 /// Commits that a slow listener may lag behind before it loses some and reads the log instead.
 const COMMITTED_KEPT: usize = 1_024;
@@ -61,8 +61,8 @@ pub enum StartError {
     Recover(#[from] RecoverError),
     #[error("{what}: {source}")]
     Io { what: &'static str, source: io::Error },
-    #[error("the first records could not be written: {0:?}")]
-    FirstRecords(SubmitError),
+    #[error("the first records could not be written: {0}")]
+    FirstRecords(#[from] SubmitError),
 }
 
 /// The running runtime.
@@ -154,7 +154,7 @@ where
     }
     first.push(Input::Receivers(receivers.keys().cloned().collect()));
     first.push(Input::Rules(Arc::new(rules)));
-    handle.submit(first).await.map_err(StartError::FirstRecords)?;
+    handle.submit(first).await?;
     reload::set_rules(&metrics, rule_count, clock.now());
 
     for owed in owed_before {
