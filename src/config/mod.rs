@@ -1,13 +1,25 @@
 //! `quell.yaml`: what differs from site to site. Layers: built-in defaults, file, `QUELL_…` environment, flags.
 //!
-//! [`Config`] is the resolved form: validated, bounded, secrets read. Reading and layering live in `load`.
+//! [`Config`] is the resolved form: validated, bounded, secrets read; [`load`] makes it, `section` reads one map of it.
+//! Every key and default is described in docs/configuration.md. Nothing here listens, connects or logs.
 
+mod error;
+mod generic;
+mod load;
+mod receivers;
 pub mod secret;
+mod section;
+#[cfg(test)]
+mod tests;
+mod yaml;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use error::{ConfigError, Warning};
+pub use load::{DEFAULTS, check_exposure, load, load_text};
 pub use secret::Secret;
 
 use crate::model::{Labels, Millis};
@@ -33,6 +45,15 @@ pub struct Config {
     pub resolve_timeout: Millis,
 }
 
+/// What a site has that sets nothing.
+impl Default for Config {
+    fn default() -> Config {
+        let nothing = BTreeMap::new();
+        let (config, _) = load_text("", "", &nothing, &nothing).expect("the built-in defaults are whole, as a test shows");
+        config
+    }
+}
+
 /// A sender.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
@@ -43,6 +64,31 @@ pub struct SourceConfig {
     pub labels: Labels,
     /// For `generic`.
     pub map: Option<GenericMap>,
+}
+
+impl SourceConfig {
+    /// The source that is always there: who posts to Alertmanager's API.
+    #[must_use]
+    pub fn prometheus() -> SourceConfig {
+        SourceConfig {
+            name: "prometheus".into(),
+            format: SourceFormat::Prometheus,
+            token: None,
+            labels: Labels::default(),
+            map: None,
+        }
+    }
+
+    /// How long an alert of this source fires without being heard of again. `None` where the sender says "resolved"
+    /// itself and does not repeat what fires (Alertmanager repeats after hours); `resolve_after` sets it for `generic`.
+    #[must_use]
+    pub fn timeout(&self, resolve_timeout: Millis) -> Option<Millis> {
+        match self.format {
+            SourceFormat::Prometheus => Some(resolve_timeout),
+            SourceFormat::Alertmanager => None,
+            SourceFormat::Generic => self.map.as_ref().and_then(|map| map.resolve_after),
+        }
+    }
 }
 
 /// In which form a sender writes.

@@ -1,38 +1,191 @@
 //! Everything live, in concurrent tables: what dedup asks for each alert and what lists walk.
+//!
+//! The engine's thread writes here after each sync ([`Live::publish`]); connections read, and move what repeats move
+//! ([`Live::seen`]: expiry, last word, count). A lost repeat costs nothing, so nothing here is durable: the log has the
+//! records, and a start publishes them again. No guard of a table is ever held across another call on it or an await.
 
+mod dedup;
+mod seed;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry as Slot};
 
+pub use dedup::{Heard, Seen};
+
+use crate::config::Config;
 use crate::engine::entity::Changes;
-use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, Notification, NotificationId, Silence, SilenceId, Time};
+use crate::model::{
+    AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, Labels, Millis, Notification, NotificationId, Silence,
+    SilenceId, Time,
+};
+use seed::{KeyedHash, Seed};
+
+/// The moment at which an alert expires whose sender always says "resolved" itself.
+pub const NEVER: Time = Time(i64::MAX);
+
+/// Label texts remembered for one alert: a pair of senders may order labels differently, more than two do not matter.
+const RAW_KEYS: usize = 2;
 
 /// The tables. Written by the engine's thread after each sync, read by everybody.
 #[derive(Debug)]
 pub struct Live {
-    /// Seeded hash of an alert's label bytes as they came, to its fingerprint.
-    raw: DashMap<u64, Fingerprint>,
-    alerts: DashMap<Fingerprint, Entry>,
+    seed: Seed,
+    /// Seeded hash of an alert's label text as it came, to its fingerprint.
+    raw: DashMap<u64, Fingerprint, KeyedHash>,
+    alerts: DashMap<Fingerprint, Entry, KeyedHash>,
     incidents: DashMap<IncidentId, Arc<Incident>>,
     notifications: DashMap<NotificationId, Arc<Notification>>,
     silences: DashMap<SilenceId, Arc<Silence>>,
+    /// By the source's name; fixed at the start.
+    senders: HashMap<Arc<str>, Sender>,
+    /// Of alerts whose source is no longer configured.
+    strangers: Sender,
+    firing: AtomicI64,
+    suppressed: AtomicI64,
+    /// No firing alert expires before this, so a sweep before it has nothing to find. May be too early, never too late.
+    next_expiry: AtomicI64,
 }
 
-/// One alert: its record, and what repeats move without the engine.
+/// One alert: its record, and what repeats move without the engine. Flat, and about 90 bytes: there are half a million.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub record: Arc<AlertRecord>,
     /// When it counts as resolved if nothing more is heard.
     pub expires_at: Time,
     pub last_seen: Time,
+    /// The earliest beginning that any sender gave for this occurrence.
+    pub starts_at: Time,
     pub repeats: u32,
+    /// Whether `expires_at` is our own timeout and not the sender's word.
+    by_timeout: bool,
+    /// Hash of the annotations and link last sent; 0 before the first repeat.
+    wording: u64,
+    /// What was last sent, where it differs from the record.
+    reworded: Option<Arc<Wording>>,
+    raw: [u64; RAW_KEYS],
+}
+
+/// What a sender may change on an alert without making it news.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Wording {
+    pub annotations: Labels,
+    pub generator_url: Box<str>,
+}
+
+/// What is known of one source.
+#[derive(Debug)]
+struct Sender {
+    /// `None` for senders that always say "resolved" themselves.
+    timeout: Option<Millis>,
+    firing: AtomicI64,
+}
+
+impl Entry {
+    /// The newest annotations that were sent.
+    #[must_use]
+    pub fn annotations(&self) -> &Labels {
+        self.reworded.as_ref().map_or(&self.record.alert.annotations, |wording| &wording.annotations)
+    }
+
+    /// The newest link to the sender's page of this alert; empty when it gave none.
+    #[must_use]
+    pub fn generator_url(&self) -> &str {
+        self.reworded.as_ref().map_or(&self.record.alert.generator_url, |wording| &wording.generator_url)
+    }
+
+    fn of(record: Arc<AlertRecord>, timeout: Option<Millis>, now: Time) -> Entry {
+        Entry {
+            expires_at: match record.status {
+                AlertStatus::Firing => timeout.map_or(NEVER, |timeout| now + timeout),
+                // Nothing tells any more whether it ran out; see `dedup` on late words.
+                AlertStatus::Resolved => record.ends_at.unwrap_or(now),
+            },
+            last_seen: now,
+            starts_at: record.alert.starts_at,
+            repeats: 0,
+            by_timeout: true,
+            wording: 0,
+            reworded: None,
+            raw: [0; RAW_KEYS],
+            record,
+        }
+    }
 }
 
 impl Live {
-    /// Publishes what the engine changed.
+    /// Empty tables for these sources.
+    #[must_use]
+    pub fn new(config: &Config) -> Live {
+        let seed = Seed::random();
+        let sender = |timeout| Sender { timeout, firing: AtomicI64::new(0) };
+        let senders = config.sources.iter().map(|source| (source.name.clone(), sender(source.timeout(config.resolve_timeout))));
+        Live {
+            raw: DashMap::with_hasher(seed.table_hash()),
+            alerts: DashMap::with_hasher(seed.table_hash()),
+            seed,
+            incidents: DashMap::new(),
+            notifications: DashMap::new(),
+            silences: DashMap::new(),
+            senders: senders.collect(),
+            strangers: sender(Some(config.resolve_timeout)),
+            firing: AtomicI64::new(0),
+            suppressed: AtomicI64::new(0),
+            next_expiry: AtomicI64::new(i64::MAX),
+        }
+    }
+
+    /// Publishes what the engine changed. A new occurrence of an alert gets the full timeout of its source from `now`;
+    /// so publishing the loaded state after a start lets nothing expire before its sender had time to speak.
     pub fn publish(&self, changes: &Changes, now: Time) {
-        let _ = (changes, now);
-        todo!()
+        for record in &changes.alerts {
+            self.publish_alert(record, now);
+        }
+        for fingerprint in &changes.forgotten_alerts {
+            self.forget_alert(*fingerprint);
+        }
+        changes.incidents.iter().for_each(|incident| drop(self.incidents.insert(incident.id, incident.clone())));
+        changes.forgotten_incidents.iter().for_each(|id| drop(self.incidents.remove(id)));
+        changes.notifications.iter().for_each(|it| drop(self.notifications.insert(it.id, it.clone())));
+        changes.forgotten_notifications.iter().for_each(|id| drop(self.notifications.remove(id)));
+        changes.silences.iter().for_each(|silence| drop(self.silences.insert(silence.id, silence.clone())));
+        changes.forgotten_silences.iter().for_each(|id| drop(self.silences.remove(id)));
+    }
+
+    /// Firing alerts of which nothing was heard until they expired, with that moment. For the shell to submit, about
+    /// once a second; the same ones come again until the engine has resolved them.
+    #[must_use]
+    pub fn expired(&self, now: Time) -> Vec<(Fingerprint, Time)> {
+        if self.next_expiry.load(Ordering::Acquire) > now.0 {
+            return Vec::new();
+        }
+        // Raised first and lowered to what the sweep finds, so that an alert that comes during the sweep still counts.
+        self.next_expiry.store(i64::MAX, Ordering::Release);
+        let (mut expired, mut next) = (Vec::new(), i64::MAX);
+        for entry in self.alerts.iter().filter(|entry| entry.record.is_firing()) {
+            next = next.min(entry.expires_at.0);
+            if entry.expires_at <= now {
+                expired.push((*entry.key(), entry.expires_at));
+            }
+        }
+        self.next_expiry.fetch_min(next, Ordering::AcqRel);
+        expired.sort_unstable();
+        expired
+    }
+
+    /// One alert.
+    #[must_use]
+    pub fn alert(&self, fingerprint: Fingerprint) -> Option<Entry> {
+        self.alerts.get(&fingerprint).map(|entry| entry.value().clone())
+    }
+
+    /// The alerts that `keep` accepts, in no order. `keep` runs inside the table: it must not call on it.
+    pub fn alerts(&self, keep: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        self.alerts.iter().filter(|entry| keep(entry)).map(|entry| entry.value().clone()).collect()
     }
 
     /// One incident.
@@ -40,4 +193,105 @@ impl Live {
     pub fn incident(&self, id: IncidentId) -> Option<Arc<Incident>> {
         self.incidents.get(&id).map(|entry| entry.value().clone())
     }
+
+    /// All incidents in memory, in no order.
+    #[must_use]
+    pub fn incidents(&self) -> Vec<Arc<Incident>> {
+        self.incidents.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// One notification.
+    #[must_use]
+    pub fn notification(&self, id: NotificationId) -> Option<Arc<Notification>> {
+        self.notifications.get(&id).map(|entry| entry.value().clone())
+    }
+
+    /// All notifications in memory, in no order.
+    #[must_use]
+    pub fn notifications(&self) -> Vec<Arc<Notification>> {
+        self.notifications.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// One silence.
+    #[must_use]
+    pub fn silence(&self, id: SilenceId) -> Option<Arc<Silence>> {
+        self.silences.get(&id).map(|entry| entry.value().clone())
+    }
+
+    /// All silences in memory, in no order.
+    #[must_use]
+    pub fn silences(&self) -> Vec<Arc<Silence>> {
+        self.silences.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// How many alerts fire.
+    #[must_use]
+    pub fn firing(&self) -> usize {
+        count(&self.firing)
+    }
+
+    /// How many alerts fire and are suppressed.
+    #[must_use]
+    pub fn suppressed(&self) -> usize {
+        count(&self.suppressed)
+    }
+
+    /// How many alerts of one source fire.
+    #[must_use]
+    pub fn firing_of(&self, source: &str) -> usize {
+        count(&self.sender(source).firing)
+    }
+
+    fn sender(&self, source: &str) -> &Sender {
+        self.senders.get(source).unwrap_or(&self.strangers)
+    }
+
+    fn publish_alert(&self, record: &Arc<AlertRecord>, now: Time) {
+        let sender = self.sender(&record.alert.source);
+        let (was, expires_at) = match self.alerts.entry(record.alert.fingerprint) {
+            Slot::Occupied(mut slot) => {
+                let entry = slot.get_mut();
+                let was = counted(&entry.record);
+                if entry.record.fired_seq == record.fired_seq {
+                    entry.record = record.clone();
+                } else {
+                    *entry = Entry { raw: entry.raw, ..Entry::of(record.clone(), sender.timeout, now) };
+                }
+                (was, entry.expires_at)
+            }
+            Slot::Vacant(slot) => {
+                let entry = Entry::of(record.clone(), sender.timeout, now);
+                let expires_at = entry.expires_at;
+                slot.insert(entry);
+                ((0, 0), expires_at)
+            }
+        };
+        let is = counted(record);
+        self.firing.fetch_add(is.0 - was.0, Ordering::Relaxed);
+        sender.firing.fetch_add(is.0 - was.0, Ordering::Relaxed);
+        self.suppressed.fetch_add(is.1 - was.1, Ordering::Relaxed);
+        if record.is_firing() {
+            self.next_expiry.fetch_min(expires_at.0, Ordering::AcqRel);
+        }
+    }
+
+    fn forget_alert(&self, fingerprint: Fingerprint) {
+        let Some((_, entry)) = self.alerts.remove(&fingerprint) else { return };
+        let (fires, suppressed) = counted(&entry.record);
+        self.firing.fetch_sub(fires, Ordering::Relaxed);
+        self.sender(&entry.record.alert.source).firing.fetch_sub(fires, Ordering::Relaxed);
+        self.suppressed.fetch_sub(suppressed, Ordering::Relaxed);
+        for key in entry.raw {
+            self.raw.remove_if(&key, |_, owner| *owner == fingerprint);
+        }
+    }
+}
+
+/// What a record adds to the numbers of firing and of suppressed alerts.
+fn counted(record: &AlertRecord) -> (i64, i64) {
+    (i64::from(record.status == AlertStatus::Firing), i64::from(record.is_firing() && record.is_suppressed()))
+}
+
+fn count(number: &AtomicI64) -> usize {
+    usize::try_from(number.load(Ordering::Relaxed)).unwrap_or(0)
 }

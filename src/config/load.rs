@@ -1,0 +1,261 @@
+//! From the layers to a [`Config`]: built-in defaults, file, environment, flags, each over the one before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+
+use config::{Environment, Map, Source, Value};
+
+use super::section::{Notes, Section};
+use super::{
+    Config, ConfigError, Limits, Outbound, Retention, SourceConfig, SourceFormat, TokenConfig, Warning, generic, receivers, yaml,
+};
+
+/// The lowest layer, and the list of every key that has a default.
+pub const DEFAULTS: &str = include_str!("defaults.yaml");
+
+/// Variables with our prefix that other parts of the program read.
+const OTHER_VARIABLES: [&str; 5] = ["config", "log", "token", "url", "color"];
+
+/// Reads the configuration. `path` must exist if given; `env` is the whole environment; `overrides` are flags by their
+/// key (`limits.body_bytes`).
+///
+/// # Errors
+/// Every fault that was found, in the order of the keys.
+pub fn load(
+    path: Option<&Path>,
+    env: &BTreeMap<String, String>,
+    overrides: &BTreeMap<String, String>,
+) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
+    let (file, text) = match path {
+        None => (String::new(), String::new()),
+        Some(path) => {
+            let file = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| vec![ConfigError::new("unreadable", format!("cannot be read: {error}"), &file)])?;
+            (file, text)
+        }
+    };
+    load_text(&file, &text, env, overrides)
+}
+
+/// As [`load`], from a text that is there already.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(
+    file: &str,
+    text: &str,
+    env: &BTreeMap<String, String>,
+    overrides: &BTreeMap<String, String>,
+) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
+    let notes = Notes { errors: Vec::new().into(), warnings: Vec::new().into(), env };
+    let defaults = yaml::parse("defaults.yaml", DEFAULTS).map_err(|error| vec![error])?;
+    let given = yaml::parse(file, text).map_err(|error| vec![error])?;
+    let variables = variables(&notes, &defaults, env);
+    let mut layers = config::Config::builder()
+        .add_source(Layer(defaults))
+        .add_source(Layer(given))
+        .add_source(Environment::with_prefix("QUELL").prefix_separator("_").separator("__").source(Some(variables)));
+    for (key, value) in overrides {
+        layers = layers.set_override(key, value.as_str()).map_err(|error| wrong_layer(&error))?;
+    }
+    let merged = layers.build().map_err(|error| wrong_layer(&error))?;
+    let root = merged.collect().map_err(|error| wrong_layer(&error))?;
+    let config = resolve(&notes, Section::root(&notes, root));
+    let (errors, mut warnings) = (notes.errors.take(), notes.warnings.take());
+    match config {
+        Some(config) if errors.is_empty() => {
+            if config.insecure && !config.listen.ip().is_loopback() {
+                let message = format!("{} is served without a token because of `insecure: true`", config.listen);
+                warnings.push(ConfigError::new("insecure", message, ""));
+            }
+            Ok((config, warnings))
+        }
+        _ => Err(errors),
+    }
+}
+
+/// Whether everything that can be reached from other machines asks for a token. To be called before listening.
+///
+/// # Errors
+/// What stands open on an address that is not loopback, unless `insecure: true`.
+pub fn check_exposure(config: &Config) -> Result<(), ConfigError> {
+    if config.listen.ip().is_loopback() || config.insecure {
+        return Ok(());
+    }
+    let mut open: Vec<String> =
+        config.sources.iter().filter(|it| it.token.is_none()).map(|it| format!("source `{}`", it.name)).collect();
+    if config.tokens.is_empty() {
+        open.push("the API (`tokens`)".to_owned());
+    }
+    if open.is_empty() {
+        return Ok(());
+    }
+    let message = format!("refusing to listen on {} without a token for {}", config.listen, open.join(", "));
+    Err(ConfigError::new("exposed", message, "").hint("give each a token, listen on 127.0.0.1, or say `insecure: true`"))
+}
+
+/// A parsed file as a layer of the `config` crate.
+#[derive(Clone, Debug)]
+struct Layer(Map<String, Value>);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+fn wrong_layer(error: &config::ConfigError) -> Vec<ConfigError> {
+    vec![ConfigError::new("bad_value", error.to_string(), "")]
+}
+
+/// Those of our variables that set a key. Others with our prefix are only warned of: they may be another version's.
+fn variables(notes: &Notes<'_>, defaults: &Map<String, Value>, env: &BTreeMap<String, String>) -> Map<String, String> {
+    let mut known = Map::new();
+    for (name, value) in env {
+        let Some(key) = name.strip_prefix("QUELL_").map(str::to_lowercase) else { continue };
+        let first = key.split("__").next().unwrap_or(&key);
+        if first == "external_url" || defaults.contains_key(first) {
+            known.insert(name.clone(), value.clone());
+        } else if !OTHER_VARIABLES.contains(&first) {
+            notes.warn(ConfigError::new("unknown_variable", format!("the variable {name} sets nothing"), "the environment"));
+        }
+    }
+    known
+}
+
+/// Asks for every key. `None` when one without which there is no configuration is missing or wrong (and noted).
+fn resolve(notes: &Notes<'_>, mut root: Section<'_>) -> Option<Config> {
+    let listen: Option<SocketAddr> = root.address("listen");
+    let insecure = root.flag("insecure");
+    let (data, rules) = (root.need_text("data"), root.need_text("rules"));
+    let external_url = root.text("external_url");
+    let resolve_timeout = root.duration("resolve_timeout");
+    let outbound = root.word("outbound", &[("open", Outbound::Open), ("public-only", Outbound::PublicOnly)]);
+    let sources = sources(notes, root.sections("sources"));
+    let receivers = receivers::read(notes, root.sections("receivers"));
+    let tokens = tokens(notes, root.sections("tokens"));
+    let limits = root.section("limits").map(limits);
+    let retention = root.section("retention").map(retention);
+    root.unsupported("teams");
+    root.finish();
+    Some(Config {
+        listen: listen?,
+        insecure: insecure?,
+        data: data.into(),
+        rules: rules.into(),
+        external_url,
+        sources,
+        receivers,
+        tokens,
+        limits: limits?,
+        retention: retention?,
+        outbound: outbound?,
+        resolve_timeout: resolve_timeout?,
+    })
+}
+
+fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
+    const FORMATS: [(&str, SourceFormat); 3] = [
+        ("prometheus", SourceFormat::Prometheus),
+        ("alertmanager", SourceFormat::Alertmanager),
+        ("generic", SourceFormat::Generic),
+    ];
+    let mut names = Names::default();
+    let mut sources: Vec<SourceConfig> = Vec::new();
+    for mut section in sections {
+        let (place, format_place) = (section.place_of("name"), section.place_of("format"));
+        let name = section.need_text("name");
+        names.add(notes, "source", &name, &place);
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+            // It is part of a path, a metric label and every alert.
+            section.note("bad_value", "name", "may have letters, digits, `-`, `_` and `.` only", &place);
+        }
+        let format = match section.word("format", &FORMATS) {
+            None if format_place == section.place && name == "prometheus" => Some(SourceFormat::Prometheus),
+            None => {
+                section.note("missing_key", "format", "is needed, and must be one that is supported", &format_place);
+                None
+            }
+            format => format,
+        };
+        let (token, labels) = (section.secret("token"), section.labels("labels"));
+        let map_place = section.place_of("map");
+        let map = section.section("map").map(generic::read);
+        if format.is_some_and(|format| (format == SourceFormat::Generic) != map.is_some()) {
+            section.note("bad_value", "map", "belongs to format `generic`, and to it only", &map_place);
+        }
+        section.finish();
+        let format = format.unwrap_or(SourceFormat::Prometheus);
+        sources.push(SourceConfig { name: name.into(), format, token, labels, map });
+    }
+    if let Some(other) = sources.iter().find(|it| &*it.name == "prometheus" && it.format != SourceFormat::Prometheus) {
+        let message = format!("the source `prometheus` belongs to /api/v2/alerts and cannot have format {:?}", other.format);
+        notes.error(ConfigError::new("bad_value", message, ""));
+    }
+    if !sources.iter().any(|source| &*source.name == "prometheus") {
+        sources.insert(0, SourceConfig::prometheus());
+    }
+    sources
+}
+
+fn tokens(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<TokenConfig> {
+    let mut names = Names::default();
+    let read = |mut section: Section<'_>| {
+        let place = section.place_of("name");
+        let name = section.need_text("name");
+        names.add(notes, "token", &name, &place);
+        let token = section.need_secret("token");
+        section.finish();
+        TokenConfig { name: name.into(), token }
+    };
+    sections.into_iter().map(read).collect()
+}
+
+/// Every key has a default in the lowest layer; where one is missing here, a fault is noted and no configuration comes of it.
+fn limits(mut s: Section<'_>) -> Limits {
+    let limits = Limits {
+        body_bytes: s.number("body_bytes").unwrap_or_default(),
+        alerts_per_request: s.number("alerts_per_request").unwrap_or_default(),
+        labels_per_alert: s.number("labels_per_alert").unwrap_or_default(),
+        label_name_bytes: s.number("label_name_bytes").unwrap_or_default(),
+        label_value_bytes: s.number("label_value_bytes").unwrap_or_default(),
+        alert_bytes: s.number("alert_bytes").unwrap_or_default(),
+        json_depth: s.number("json_depth").unwrap_or_default(),
+        connections: s.number("connections").unwrap_or_default(),
+        header_timeout: s.duration("header_timeout").unwrap_or_default(),
+        body_timeout: s.duration("body_timeout").unwrap_or_default(),
+        active_alerts: s.number("active_alerts").unwrap_or_default(),
+        active_alerts_per_source: s.number("active_alerts_per_source").unwrap_or_default(),
+        alerts_per_incident: s.number("alerts_per_incident").unwrap_or_default(),
+        queue_alerts: s.number("queue_alerts").unwrap_or_default(),
+        rules: s.number("rules").unwrap_or_default(),
+        rule_file_bytes: s.number("rule_file_bytes").unwrap_or_default(),
+    };
+    s.finish();
+    limits
+}
+
+fn retention(mut s: Section<'_>) -> Retention {
+    let retention =
+        Retention { age: s.duration("age").unwrap_or_default(), log_bytes: s.number("log_bytes").unwrap_or_default() };
+    s.finish();
+    retention
+}
+
+/// Names that must differ.
+#[derive(Default)]
+pub(super) struct Names(BTreeSet<String>);
+
+impl Names {
+    pub(super) fn add(&mut self, notes: &Notes<'_>, what: &str, name: &str, place: &str) {
+        if !self.0.insert(name.to_owned()) {
+            notes.error(ConfigError::new("duplicate_name", format!("there are two {what}s named `{name}`"), place));
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Dedup: is this word of a sender news, or has it been said before?
+//!
+//! | the table has | the sender says | it is |
+//! | --- | --- | --- |
+//! | nothing | firing | news |
+//! | nothing | resolved | a repeat: there is nothing to resolve |
+//! | firing | firing | a repeat: it moves the expiry, and may bring other annotations |
+//! | firing | resolved | news; a repeat if it ended before this occurrence began |
+//! | resolved | resolved | a repeat |
+//! | resolved | firing | news; a repeat if it is an old word on the occurrence that has ended |
+//!
+//! Times merge as Alertmanager merges them: the earliest beginning wins; an end that a sender gave is never brought
+//! forward by another sender of the same alert, our own timeout is.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Entry, Live, Wording};
+use crate::model::{AlertStatus, Fingerprint, Time};
+
+/// What a sender said of one alert, as far as dedup must know.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    pub status: AlertStatus,
+    pub starts_at: Time,
+    /// When it ended; for a resolved alert.
+    pub ends_at: Time,
+    /// When it expires unless it is heard of again; for a firing alert.
+    pub expires_at: Time,
+    /// Whether `expires_at` is our own timeout and not the sender's word.
+    pub by_timeout: bool,
+    /// Whether the sender names the state in words and gave a beginning of its own, so that a late word can be told
+    /// from a new one. Where the end decides the state (Prometheus), a late word says itself that it is over.
+    pub dated: bool,
+    /// [`Live::wording_key`] of what was sent.
+    pub wording: u64,
+    pub now: Time,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Known; nothing is left to do.
+    Repeat,
+    /// Known, but the annotations or the link are others than last time: parse and [`Live::reword`].
+    Reworded(Fingerprint),
+    /// To be submitted to the engine.
+    News,
+    /// These bytes were not seen before: parse the labels and ask [`Live::seen_as`].
+    Unknown,
+}
+
+impl Live {
+    /// The key of a label text as it came from one source. Sources are kept apart because each may add labels of its own.
+    #[must_use]
+    pub fn raw_key(&self, source_key: u64, labels: &str) -> u64 {
+        (self.seed.hash(labels.as_bytes()) ^ source_key).max(1)
+    }
+
+    /// The key of a source, for [`Live::raw_key`]; to be asked once.
+    #[must_use]
+    pub fn source_key(&self, source: &str) -> u64 {
+        self.seed.hash(source.as_bytes())
+    }
+
+    /// The key of annotations and link as they came.
+    #[must_use]
+    pub fn wording_key(&self, annotations: &str, generator_url: &str) -> u64 {
+        let link = if generator_url.is_empty() { 0 } else { self.seed.hash(generator_url.as_bytes()).rotate_left(32) };
+        (self.seed.hash(annotations.as_bytes()) ^ link).max(1)
+    }
+
+    /// Asks by the label text alone, which most repeats need no more than.
+    #[must_use]
+    pub fn seen(&self, raw_key: u64, heard: &Heard) -> Seen {
+        let Some(fingerprint) = self.raw.get(&raw_key).map(|found| *found) else { return Seen::Unknown };
+        match self.hear(fingerprint, heard) {
+            Some(seen) => seen,
+            None => {
+                // The alert was forgotten while its label text was being remembered.
+                self.raw.remove_if(&raw_key, |_, owner| *owner == fingerprint);
+                Seen::Unknown
+            }
+        }
+    }
+
+    /// Asks by the alert's identity, and remembers the label text with it when the alert is known.
+    #[must_use]
+    pub fn seen_as(&self, fingerprint: Fingerprint, raw_key: Option<u64>, heard: &Heard) -> Seen {
+        let seen = match self.hear(fingerprint, heard) {
+            Some(seen) => seen,
+            None if heard.status == AlertStatus::Resolved => return Seen::Repeat,
+            None => return Seen::News,
+        };
+        if let Some(key) = raw_key {
+            self.remember(fingerprint, key);
+        }
+        seen
+    }
+
+    /// Keeps what a sender says now of a firing alert, where it differs from what it said first.
+    pub fn reword(&self, fingerprint: Fingerprint, key: u64, wording: Wording) {
+        if let Some(mut entry) = self.alerts.get_mut(&fingerprint) {
+            let first = &entry.record.alert;
+            let as_first = first.annotations == wording.annotations && first.generator_url == wording.generator_url;
+            entry.reworded = (!as_first).then(|| Arc::new(wording));
+            entry.wording = key;
+        }
+    }
+
+    /// Keeps what a sender said of an alert that was news and is committed now: its own end, and its label text.
+    pub fn learn(&self, fingerprint: Fingerprint, raw_key: Option<u64>, heard: &Heard) {
+        if let Some(mut entry) = self.alerts.get_mut(&fingerprint) {
+            if heard.status == AlertStatus::Firing && entry.record.is_firing() {
+                self.expire(&mut entry, heard);
+                entry.wording = heard.wording;
+            }
+        }
+        if let Some(key) = raw_key {
+            self.remember(fingerprint, key);
+        }
+    }
+
+    fn hear(&self, fingerprint: Fingerprint, heard: &Heard) -> Option<Seen> {
+        let mut entry = self.alerts.get_mut(&fingerprint)?;
+        let firing = entry.record.is_firing();
+        let repeat = match heard.status {
+            AlertStatus::Firing => firing || is_late(&entry, heard),
+            AlertStatus::Resolved => !firing || heard.ends_at < entry.starts_at,
+        };
+        if !repeat {
+            return Some(Seen::News);
+        }
+        entry.repeats = entry.repeats.saturating_add(1);
+        entry.last_seen = entry.last_seen.max(heard.now);
+        if !firing || heard.status == AlertStatus::Resolved {
+            return Some(Seen::Repeat);
+        }
+        self.expire(&mut entry, heard);
+        entry.starts_at = entry.starts_at.min(heard.starts_at);
+        Some(if entry.wording == heard.wording { Seen::Repeat } else { Seen::Reworded(fingerprint) })
+    }
+
+    fn expire(&self, entry: &mut Entry, heard: &Heard) {
+        let earlier = !entry.by_timeout && heard.expires_at < entry.expires_at;
+        if !earlier {
+            entry.expires_at = heard.expires_at;
+            self.next_expiry.fetch_min(heard.expires_at.0, Ordering::AcqRel);
+        }
+        entry.by_timeout = heard.by_timeout;
+    }
+
+    fn remember(&self, fingerprint: Fingerprint, key: u64) {
+        let oldest = match self.alerts.get_mut(&fingerprint) {
+            None => return,
+            Some(entry) if entry.raw.contains(&key) => return,
+            Some(mut entry) => {
+                let oldest = entry.raw[entry.raw.len() - 1];
+                entry.raw.rotate_right(1);
+                entry.raw[0] = key;
+                oldest
+            }
+        };
+        if oldest != 0 {
+            self.raw.remove_if(&oldest, |_, owner| *owner == fingerprint);
+        }
+        self.raw.insert(key, fingerprint);
+    }
+}
+
+/// Whether a "firing" is an old word on the occurrence that has ended: the same beginning, dated by the sender. What
+/// ended because nothing was heard of it is another matter: then any word is welcome.
+fn is_late(entry: &Entry, heard: &Heard) -> bool {
+    let ran_out = entry.record.ends_at == Some(entry.expires_at);
+    heard.dated && heard.starts_at <= entry.starts_at && !ran_out
+}

@@ -1,0 +1,225 @@
+use super::*;
+use crate::config::{SourceConfig, SourceFormat};
+use crate::model::Alert;
+
+const T0: Time = Time(1_800_000_000_000);
+const RAW: &str = r#"{"alertname":"A"}"#;
+
+fn live() -> Live {
+    let mut config = Config::default();
+    let webhook = SourceConfig { name: "am".into(), format: SourceFormat::Alertmanager, ..SourceConfig::prometheus() };
+    config.sources.push(webhook);
+    Live::new(&config)
+}
+
+fn at(seconds: i64) -> Time {
+    T0 + Millis::seconds(seconds)
+}
+
+fn record(source: &str, name: &str, seq: u64, starts_at: Time, ends_at: Option<Time>) -> Arc<AlertRecord> {
+    let labels = Labels::from_pairs([("alertname", name)]).unwrap();
+    let alert = Alert {
+        fingerprint: labels.fingerprint(),
+        labels,
+        annotations: Labels::from_pairs([("summary", "first")]).unwrap(),
+        generator_url: "".into(),
+        source: source.into(),
+        starts_at,
+    };
+    Arc::new(AlertRecord {
+        alert: Arc::new(alert),
+        enriched: None,
+        status: if ends_at.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing },
+        fired_seq: seq,
+        fired_at: starts_at,
+        ends_at,
+        suppressed_by: Vec::new(),
+        incidents: Vec::new(),
+        waiting: None,
+    })
+}
+
+fn publish(live: &Live, record: Arc<AlertRecord>, now: Time) -> Fingerprint {
+    let fingerprint = record.alert.fingerprint;
+    live.publish(&Changes { alerts: vec![record], ..Changes::default() }, now);
+    fingerprint
+}
+
+fn firing(starts_at: Time, now: Time, ends_at: Option<Time>) -> Heard {
+    Heard {
+        status: AlertStatus::Firing,
+        starts_at,
+        ends_at: Time::EPOCH,
+        expires_at: ends_at.unwrap_or(now + Millis::minutes(5)),
+        by_timeout: ends_at.is_none(),
+        dated: false,
+        wording: 1,
+        now,
+    }
+}
+
+fn resolved(starts_at: Time, ends_at: Time) -> Heard {
+    Heard { status: AlertStatus::Resolved, ends_at, ..firing(starts_at, ends_at, None) }
+}
+
+/// One line of the module's table each: what is known, what is said, what it is.
+#[test]
+fn news_and_repeats() {
+    let dated = |heard: Heard| Heard { dated: true, ..heard };
+    let known_firing = Some(None);
+    let known_resolved = Some(Some(at(100)));
+    let cases = [
+        ("unknown fires", None, firing(at(0), at(1), None), Seen::News),
+        ("unknown resolves", None, resolved(at(0), at(1)), Seen::Repeat),
+        ("fires again", known_firing, firing(at(0), at(60), None), Seen::Repeat),
+        ("the other of a pair, 15 s later", known_firing, firing(at(15), at(60), Some(at(300))), Seen::Repeat),
+        ("resolves", known_firing, resolved(at(0), at(60)), Seen::News),
+        ("an older occurrence's resolve, late by 10 min", known_firing, resolved(at(-900), at(-600)), Seen::Repeat),
+        ("resolves again", known_resolved, resolved(at(0), at(100)), Seen::Repeat),
+        ("fires anew", known_resolved, firing(at(200), at(201), None), Seen::News),
+        ("the other of a pair still fires", known_resolved, firing(at(0), at(110), Some(at(400))), Seen::News),
+        ("a late word on what has ended", known_resolved, dated(firing(at(0), at(700), None)), Seen::Repeat),
+        ("a dated new occurrence", known_resolved, dated(firing(at(150), at(151), None)), Seen::News),
+    ];
+    for (name, known, heard, expected) in cases {
+        let live = live();
+        let mut fingerprint = record("prometheus", "A", 1, at(0), None).alert.fingerprint;
+        if let Some(ends_at) = known {
+            fingerprint = publish(&live, record("prometheus", "A", 1, at(0), None), at(0));
+            live.learn(fingerprint, None, &firing(at(0), at(0), None));
+            publish(&live, record("prometheus", "A", 1, at(0), ends_at), ends_at.unwrap_or(at(0)));
+        }
+        let key = live.raw_key(live.source_key("prometheus"), RAW);
+        assert_eq!(live.seen(key, &heard), Seen::Unknown, "{name}");
+        assert_eq!(live.seen_as(fingerprint, Some(key), &heard), expected, "{name}");
+        // Once known, the bytes alone say the same.
+        assert_eq!(live.seen(key, &heard), if known.is_some() { expected } else { Seen::Unknown }, "{name}");
+        let repeats = if known.is_some() && expected == Seen::Repeat { 2 } else { 0 };
+        assert_eq!(live.alert(fingerprint).map_or(0, |entry| entry.repeats), repeats, "{name}");
+    }
+}
+
+#[test]
+fn an_expired_alert_takes_any_word() {
+    let live = live();
+    let fingerprint = publish(&live, record("prometheus", "A", 1, at(0), None), at(0));
+    publish(&live, record("prometheus", "A", 1, at(0), Some(at(300))), at(301));
+    let heard = Heard { dated: true, ..firing(at(0), at(400), None) };
+    assert_eq!(live.seen_as(fingerprint, None, &heard), Seen::News);
+}
+
+/// Alertmanager's merge: (sender's end or timeout, at which second) in order, and the expiry behind them.
+#[test]
+fn expiry_moves_as_alertmanager_moves_it() {
+    let cases: [(&[(Option<i64>, i64)], i64); 5] = [
+        (&[(Some(240), 0), (Some(300), 60)], 300),
+        (&[(Some(240), 0), (Some(200), 1)], 240),
+        (&[(None, 0), (Some(200), 1)], 200),
+        (&[(Some(900), 0), (None, 60)], 900),
+        (&[(None, 0), (None, 60)], 360),
+    ];
+    for (words, expected) in cases {
+        let live = live();
+        let fingerprint = publish(&live, record("prometheus", "A", 1, at(0), None), at(0));
+        for (i, (end, now)) in words.iter().enumerate() {
+            let heard = firing(at(0), at(*now), end.map(at));
+            if i == 0 {
+                live.learn(fingerprint, None, &heard);
+            } else {
+                assert_eq!(live.seen_as(fingerprint, None, &heard), Seen::Repeat);
+            }
+        }
+        assert_eq!(live.alert(fingerprint).unwrap().expires_at, at(expected), "{words:?}");
+        assert_eq!(live.expired(at(expected - 1)), []);
+        assert_eq!(live.expired(at(expected)), [(fingerprint, at(expected))]);
+        assert_eq!(live.expired(at(expected)).len(), 1, "until the engine has resolved it");
+        publish(&live, record("prometheus", "A", 1, at(0), Some(at(expected))), at(expected));
+        assert_eq!(live.expired(at(expected + 1)), []);
+    }
+}
+
+#[test]
+fn senders_that_say_resolved_themselves_never_expire() {
+    let live = live();
+    publish(&live, record("am", "A", 1, at(0), None), at(0));
+    publish(&live, record("gone", "B", 2, at(0), None), at(0));
+    let expired = live.expired(at(1_000_000));
+    assert_eq!(expired, [(record("gone", "B", 2, at(0), None).alert.fingerprint, at(300))]);
+}
+
+#[test]
+fn the_newest_wording_is_kept_and_asked_for_once() {
+    let live = live();
+    let fingerprint = publish(&live, record("prometheus", "A", 1, at(0), None), at(0));
+    let heard = Heard { wording: 7, ..firing(at(-15), at(1), None) };
+    assert_eq!(live.seen_as(fingerprint, None, &heard), Seen::Reworded(fingerprint));
+    let wording = Wording { annotations: Labels::from_pairs([("summary", "second")]).unwrap(), generator_url: "u".into() };
+    live.reword(fingerprint, 7, wording);
+    assert_eq!(live.seen_as(fingerprint, None, &heard), Seen::Repeat);
+    let entry = live.alert(fingerprint).unwrap();
+    assert_eq!((entry.annotations().get("summary"), entry.generator_url(), entry.starts_at), ("second", "u", at(-15)));
+    // What is as it was at first takes no room.
+    live.reword(fingerprint, 8, Wording { annotations: entry.record.alert.annotations.clone(), generator_url: "".into() });
+    assert_eq!(live.alert(fingerprint).unwrap().annotations().get("summary"), "first");
+    // A new occurrence begins with its own words.
+    publish(&live, record("prometheus", "A", 9, at(500), None), at(500));
+    let entry = live.alert(fingerprint).unwrap();
+    assert_eq!((entry.repeats, entry.starts_at, entry.expires_at), (0, at(500), at(800)));
+}
+
+#[test]
+fn label_texts_are_few_and_go_with_their_alert() {
+    let live = live();
+    let fingerprint = publish(&live, record("prometheus", "A", 1, at(0), None), at(0));
+    let heard = firing(at(0), at(1), None);
+    let source = live.source_key("prometheus");
+    let keys: Vec<u64> = (0..10).map(|i| live.raw_key(source, &" ".repeat(i))).collect();
+    for key in &keys {
+        let _ = live.seen_as(fingerprint, Some(*key), &heard);
+    }
+    assert_eq!(live.raw.len(), RAW_KEYS);
+    assert_eq!(live.seen(keys[0], &heard), Seen::Unknown);
+    assert_ne!(live.seen(keys[9], &heard), Seen::Unknown);
+    // The same bytes of another source are another key: it may add labels of its own.
+    assert_ne!(keys[9], live.raw_key(live.source_key("am"), &" ".repeat(9)));
+    live.publish(&Changes { forgotten_alerts: vec![fingerprint], ..Changes::default() }, at(2));
+    assert_eq!((live.raw.len(), live.alerts.len(), live.firing()), (0, 0, 0));
+}
+
+#[test]
+fn counts_follow_the_records() {
+    let live = live();
+    let steps = [
+        (record("prometheus", "A", 1, at(0), None), 1, 1),
+        (record("am", "B", 2, at(0), None), 2, 1),
+        (record("prometheus", "A", 1, at(0), None), 2, 1),
+        (record("prometheus", "A", 1, at(0), Some(at(5))), 1, 0),
+        (record("prometheus", "A", 3, at(9), None), 2, 1),
+    ];
+    for (record, firing, of_prometheus) in steps {
+        publish(&live, record, at(0));
+        assert_eq!((live.firing(), live.firing_of("prometheus"), live.suppressed()), (firing, of_prometheus, 0));
+    }
+    assert_eq!(live.alerts(|entry| &*entry.record.alert.source == "am").len(), 1);
+}
+
+/// Half a million entries must leave room for their records within a kilobyte each.
+#[test]
+fn entries_are_flat() {
+    assert!(size_of::<Entry>() <= 96, "{}", size_of::<Entry>());
+}
+
+/// Row 54: keys that a sender could prepare against a known hash spread like any others.
+#[test]
+fn prepared_fingerprints_do_not_pile_up() {
+    use std::hash::BuildHasher;
+    let hash = Seed::random().table_hash();
+    let (mut low, mut high) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+    for i in 0..4096u64 {
+        let hashed = hash.hash_one(Fingerprint(i << 40));
+        low.insert(hashed & 0xfff);
+        high.insert(hashed >> 52);
+    }
+    // 4,096 balls in as many bins leave about 2,589 bins filled.
+    assert!(low.len() > 2_000 && high.len() > 2_000, "{} {}", low.len(), high.len());
+}
