@@ -319,3 +319,6 @@ fn actor_name(actor: &Actor) -> &str {
         Actor::Person(name) | Actor::Receiver(name) => name,
     }
 }
+
+#[cfg(test)]
+mod tests;
