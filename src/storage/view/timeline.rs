@@ -4,7 +4,6 @@
 //! what another line already says leave none: an alert's `alert_fired` stands in the same second as its `alert_joined`.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use rustc_hash::FxHashMap;
 
@@ -237,16 +236,15 @@ fn ended<'a>(incident: IncidentId, what: &str, reason: &'a Reason) -> Told<'a> {
 fn alert_name(fingerprint: Fingerprint, context: &Context<'_>) -> String {
     let Some(record) = context.alerts.get(&fingerprint) else { return fingerprint.to_string() };
     let labels = record.labels();
-    let mut name = match labels.get("alertname") {
+    let name = match labels.get("alertname") {
         "" => fingerprint.to_string(),
         name => name.to_owned(),
     };
     let thing = THING_LABELS.iter().map(|label| (label, labels.get(label))).find(|(_, value)| !value.is_empty());
-    if let Some((label, value)) = thing {
-        // Writing to a String cannot fail.
-        _ = write!(name, " on {label} {value}");
+    match thing {
+        Some((label, value)) => format!("{name} on {label} {value}"),
+        None => name,
     }
-    name
 }
 
 fn rule_words(rule: &RuleRef) -> String {
@@ -279,20 +277,16 @@ fn suppression_words(by: &Suppression) -> String {
 fn classified_words(category: &str, subcategory: Option<&str>, team: Option<&str>, reasons: &[Option<Reason>; 3]) -> String {
     let because = |reason: &Option<Reason>| reason.as_ref().map(|r| format!(" ({})", reason_words(r))).unwrap_or_default();
     let [category_reason, subcategory_reason, team_reason] = reasons;
-    let mut text = format!("classified as {category}");
-    if subcategory.is_some() && category_reason != subcategory_reason {
-        text += &because(category_reason);
-    }
-    if let Some(subcategory) = subcategory {
-        text += &format!(" / {subcategory}");
-    }
-    let kind_reason = if subcategory.is_some() { subcategory_reason } else { category_reason };
+    let (kind, kind_reason) = match subcategory {
+        None => (category.to_owned(), category_reason),
+        Some(sub) if category_reason == subcategory_reason => (format!("{category} / {sub}"), category_reason),
+        Some(sub) => (format!("{category}{} / {sub}", because(category_reason)), subcategory_reason),
+    };
     match team {
-        Some(team) if team_reason == kind_reason => text += &format!(", team {team}{}", because(team_reason)),
-        Some(team) => text += &format!("{}, team {team}{}", because(kind_reason), because(team_reason)),
-        None => text += &because(kind_reason),
+        None => format!("classified as {kind}{}", because(kind_reason)),
+        Some(team) if team_reason == kind_reason => format!("classified as {kind}, team {team}{}", because(team_reason)),
+        Some(team) => format!("classified as {kind}{}, team {team}{}", because(kind_reason), because(team_reason)),
     }
-    text
 }
 
 /// `dba-pager at once, dba-lead and boss after 15m unless acknowledged`.

@@ -134,28 +134,29 @@ fn follow_alerts(live: &mut LiveAlerts, batches: &[&ViewBatch]) -> Vec<u64> {
             let before = live.insert(record.alert.fingerprint, record.fired_seq);
             past.extend(before.filter(|fired_seq| *fired_seq != record.fired_seq));
         }
-        for (fingerprint, forgotten_seq) in forgotten_alerts(batch) {
+        let forgotten_at = forgotten_at(batch);
+        for fingerprint in &batch.changes.forgotten_alerts {
             // An alert that fired again behind that is a new occurrence, and stays.
-            if live.get(&fingerprint).is_some_and(|fired_seq| *fired_seq <= forgotten_seq) {
-                past.extend(live.remove(&fingerprint));
+            let forgotten_seq = forgotten_at.get(fingerprint).copied().unwrap_or(batch.meta.seq);
+            if live.get(fingerprint).is_some_and(|fired_seq| *fired_seq <= forgotten_seq) {
+                past.extend(live.remove(fingerprint));
             }
         }
     }
     past
 }
 
-/// The alerts that a batch forgets, each with the log position at which it did.
-fn forgotten_alerts(batch: &ViewBatch) -> FxHashMap<Fingerprint, u64> {
-    let listed = batch.changes.forgotten_alerts.iter().map(|fingerprint| (*fingerprint, batch.meta.seq));
-    let mut forgotten: FxHashMap<Fingerprint, u64> = listed.collect();
-    if !forgotten.is_empty() {
-        for (fact, seq) in batch.facts.iter().zip(batch.first_seq..) {
-            if let Fact::AlertForgotten { fingerprint } = fact {
-                forgotten.insert(*fingerprint, seq);
-            }
-        }
+/// The log positions at which a batch forgets alerts.
+fn forgotten_at(batch: &ViewBatch) -> FxHashMap<Fingerprint, u64> {
+    if batch.changes.forgotten_alerts.is_empty() {
+        return FxHashMap::default();
     }
-    forgotten
+    let facts = batch.facts.iter().zip(batch.first_seq..);
+    let position = |(fact, seq): (&Fact, u64)| match fact {
+        Fact::AlertForgotten { fingerprint } => Some((*fingerprint, seq)),
+        _ => None,
+    };
+    facts.filter_map(position).collect()
 }
 
 fn write_incidents(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<(), ViewError> {

@@ -169,7 +169,7 @@ fn an_alert_is_named_by_what_it_is_about() {
         let labels = Labels::from_pairs(labels.iter().copied()).unwrap();
         let fingerprint = labels.fingerprint();
         let record = alert("a", 1);
-        let alert = crate::model::Alert { labels, fingerprint, ..(*record.alert).clone() };
+        let alert = crate::model::Alert { fingerprint, labels, ..(*record.alert).clone() };
         let changes = Changes { alerts: vec![Arc::new(AlertRecord { alert: Arc::new(alert), ..record })], ..Changes::default() };
         assert_eq!(super::alert_name(fingerprint, &Context::of(&changes)), name);
     }
