@@ -1,0 +1,157 @@
+//! History, asked by others while the writer writes. Each question is one statement, so it sees one moment of the view.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, Params, params};
+
+use super::write::key;
+use super::{TimelineEntry, ViewError, blocks, read_record, schema};
+use crate::engine::Entity;
+use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, Notification};
+
+/// The reading side; cheap to open, one for each thread that asks. What is live is newer in the runtime's tables.
+pub struct ViewReader {
+    connection: Connection,
+}
+
+impl ViewReader {
+    /// Opens the view for reading.
+    ///
+    /// # Errors
+    /// What SQLite says, also when there is no such file; a schema of another version.
+    pub fn open(path: &Path) -> Result<ViewReader, ViewError> {
+        Ok(ViewReader { connection: schema::open_reader(path)? })
+    }
+
+    /// One incident, live or past.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn incident(&self, id: IncidentId) -> Result<Option<Incident>, ViewError> {
+        let sql = "SELECT id, record_version, record FROM incident WHERE id = ?1";
+        let found = self.collect("incident", sql, [key(id.0)], 1, &mut |entity| match entity {
+            Entity::Incident(incident) => Some(Arc::unwrap_or_clone(incident)),
+            _ => None,
+        })?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Incidents with ids below `before`, newest first, that `keep` accepts.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn incidents(
+        &self,
+        before: Option<IncidentId>,
+        limit: usize,
+        keep: &mut dyn FnMut(&Incident) -> bool,
+    ) -> Result<Vec<Incident>, ViewError> {
+        let sql = "SELECT id, record_version, record FROM incident WHERE id < ?1 ORDER BY id DESC";
+        self.collect("incident", sql, [before.map_or(i64::MAX, |id| key(id.0))], limit, &mut |entity| match entity {
+            Entity::Incident(incident) if keep(&incident) => Some(Arc::unwrap_or_clone(incident)),
+            _ => None,
+        })
+    }
+
+    /// Occurrences that began before log position `before`, newest first, that `keep` accepts; all alerts or one.
+    ///
+    /// Of one alert only past occurrences are given: the present one is in the runtime's table, and an index that
+    /// finds it here would cost each new alert as much as all its other rows.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn alerts(
+        &self,
+        of: Option<Fingerprint>,
+        before: Option<u64>,
+        limit: usize,
+        keep: &mut dyn FnMut(&AlertRecord) -> bool,
+    ) -> Result<Vec<AlertRecord>, ViewError> {
+        let before = before.map_or(i64::MAX, key);
+        let mut kept = |entity| match entity {
+            Entity::Alert(alert) if keep(&alert) => Some(Arc::unwrap_or_clone(alert)),
+            _ => None,
+        };
+        match of {
+            None => {
+                let sql = "SELECT fired_seq, record_version, record FROM alert WHERE fired_seq < ?1 ORDER BY fired_seq DESC";
+                self.collect("alert", sql, [before], limit, &mut kept)
+            }
+            Some(fingerprint) => {
+                let sql = "SELECT fired_seq, record_version, record FROM alert
+                     WHERE live = 0 AND fingerprint = ?1 AND fired_seq < ?2 ORDER BY fired_seq DESC";
+                self.collect("alert", sql, params![key(fingerprint.0), before], limit, &mut kept)
+            }
+        }
+    }
+
+    /// The occurrences that are or were in an incident, in order of firing.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn incident_alerts(&self, id: IncidentId, limit: usize) -> Result<Vec<AlertRecord>, ViewError> {
+        let sql = "SELECT alert.fired_seq, record_version, record FROM member CROSS JOIN alert USING (fired_seq)
+             WHERE member.incident = ?1 ORDER BY member.fired_seq";
+        self.collect("alert", sql, [key(id.0)], limit, &mut |entity| match entity {
+            Entity::Alert(alert) => Some(Arc::unwrap_or_clone(alert)),
+            _ => None,
+        })
+    }
+
+    /// Notifications with ids below `before`, newest first, that `keep` accepts.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn notifications(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+        keep: &mut dyn FnMut(&Notification) -> bool,
+    ) -> Result<Vec<Notification>, ViewError> {
+        let sql = "SELECT id, record_version, record FROM notification WHERE id < ?1 ORDER BY id DESC";
+        self.collect("notification", sql, [before.map_or(i64::MAX, key)], limit, &mut |entity| match entity {
+            Entity::Notification(notification) if keep(&notification) => Some(Arc::unwrap_or_clone(notification)),
+            _ => None,
+        })
+    }
+
+    /// An incident's timeline behind log position `after`, oldest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn timeline(&self, id: IncidentId, after: u64, limit: usize) -> Result<Vec<TimelineEntry>, ViewError> {
+        let sql = "SELECT entries FROM timeline_block WHERE incident = ?1 AND last_seq > ?2 ORDER BY first_seq";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([key(id.0), key(after)])?;
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next()? {
+            let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+            let block = blocks::read_block(text).map_err(|source| ViewError::Timeline { incident: id.0, source })?;
+            entries.extend(block.filter(|entry| entry.seq > after).take(limit - entries.len()));
+            if entries.len() >= limit {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The first `limit` records of a query that `pick` takes.
+    fn collect<T>(
+        &self,
+        table: &'static str,
+        sql: &str,
+        params: impl Params,
+        limit: usize,
+        pick: &mut dyn FnMut(Entity) -> Option<T>,
+    ) -> Result<Vec<T>, ViewError> {
+        let mut found = Vec::new();
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        while found.len() < limit {
+            let Some(row) = rows.next()? else { break };
+            found.extend(pick(read_record(table, row)?));
+        }
+        Ok(found)
+    }
+}

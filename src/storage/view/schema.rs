@@ -1,0 +1,185 @@
+//! The tables of the view and the checks on opening it. Owns SQL that makes and configures; never reads or writes rows.
+//!
+//! Tables have names in the singular and hold what the program needs, most of it in `record` (the bytes of
+//! `storage::record`); the SQL views in the plural are for people who open the file with `sqlite3`.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::ViewError;
+
+/// The version of [`TABLES`], kept in `user_version`. A view of another version is built anew from the log.
+const SCHEMA_VERSION: i64 = 1;
+
+/// "Quel" as SQLite's `application_id`, so that a foreign database is not taken for a view.
+const APPLICATION_ID: i64 = 0x5175_656c;
+
+/// Rows are keyed by log position or by running number, so that new ones are always appended: a row keyed by a hash
+/// costs ten times as much. For the same reason no index on the alerts covers a firing one's fingerprint (the writer
+/// keeps those in memory), and a timeline is kept as one row for each write and incident, not for each entry.
+const TABLES: &str = "
+CREATE TABLE meta (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    directory TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    time INTEGER NOT NULL,
+    last_incident INTEGER NOT NULL,
+    last_notification INTEGER NOT NULL
+) STRICT;
+
+-- One row for each occurrence of an alert. live: the running program still holds it.
+CREATE TABLE alert (
+    fired_seq INTEGER PRIMARY KEY,
+    live INTEGER NOT NULL,
+    fingerprint INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    source TEXT NOT NULL,
+    starts_at INTEGER NOT NULL,
+    fired_at INTEGER NOT NULL,
+    ends_at INTEGER,
+    record_version INTEGER NOT NULL,
+    record BLOB NOT NULL
+) STRICT;
+CREATE INDEX alert_live ON alert (live) WHERE live = 1;
+CREATE INDEX alert_history ON alert (fingerprint, fired_seq) WHERE live = 0;
+
+CREATE TABLE incident (
+    id INTEGER PRIMARY KEY,
+    live INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    team TEXT,
+    title TEXT NOT NULL,
+    opened_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    record_version INTEGER NOT NULL,
+    record BLOB NOT NULL
+) STRICT;
+CREATE INDEX incident_live ON incident (live) WHERE live = 1;
+
+-- Which occurrences were ever in which incident.
+CREATE TABLE member (
+    incident INTEGER NOT NULL,
+    fired_seq INTEGER NOT NULL,
+    PRIMARY KEY (incident, fired_seq)
+) STRICT, WITHOUT ROWID;
+
+-- The entries that one write added to one incident's timeline, as a JSON array.
+CREATE TABLE timeline_block (
+    incident INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    entries TEXT NOT NULL,
+    PRIMARY KEY (incident, first_seq)
+) STRICT;
+
+CREATE TABLE notification (
+    id INTEGER PRIMARY KEY,
+    live INTEGER NOT NULL,
+    incident INTEGER NOT NULL,
+    receiver TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    delivered_at INTEGER,
+    error TEXT,
+    record_version INTEGER NOT NULL,
+    record BLOB NOT NULL
+) STRICT;
+CREATE INDEX notification_live ON notification (live) WHERE live = 1;
+
+CREATE TABLE silence (
+    id TEXT PRIMARY KEY,
+    live INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    starts_at INTEGER NOT NULL,
+    ends_at INTEGER NOT NULL,
+    record_version INTEGER NOT NULL,
+    record BLOB NOT NULL
+) STRICT;
+
+CREATE VIEW alerts AS
+    SELECT fired_seq, printf('%016x', fingerprint) AS fingerprint, name, status, source, live,
+        strftime('%Y-%m-%dT%H:%M:%fZ', starts_at / 1000.0, 'unixepoch') AS starts_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', fired_at / 1000.0, 'unixepoch') AS fired_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', ends_at / 1000.0, 'unixepoch') AS ends_at
+    FROM alert;
+CREATE VIEW incidents AS
+    SELECT 'INC-' || id AS id, status, priority, team, title, live,
+        strftime('%Y-%m-%dT%H:%M:%fZ', opened_at / 1000.0, 'unixepoch') AS opened_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at
+    FROM incident;
+CREATE VIEW timeline AS
+    SELECT 'INC-' || incident AS incident, value ->> '$.seq' AS seq,
+        strftime('%Y-%m-%dT%H:%M:%fZ', (value ->> '$.at') / 1000.0, 'unixepoch') AS at,
+        value ->> '$.kind' AS kind, value ->> '$.text' AS text, value ->> '$.actor' AS actor, value ->> '$.reason' AS reason
+    FROM timeline_block, json_each(timeline_block.entries);
+CREATE VIEW notifications AS
+    SELECT id, 'INC-' || incident AS incident, receiver, kind, state, live,
+        strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', delivered_at / 1000.0, 'unixepoch') AS delivered_at, error
+    FROM notification;
+CREATE VIEW silences AS
+    SELECT id, created_by, comment, live,
+        strftime('%Y-%m-%dT%H:%M:%fZ', starts_at / 1000.0, 'unixepoch') AS starts_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', ends_at / 1000.0, 'unixepoch') AS ends_at
+    FROM silence;
+";
+
+/// Opens the view for writing; makes its tables where there are none.
+///
+/// # Errors
+/// What SQLite says; a schema that is not ours.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, ViewError> {
+    let mut connection = Connection::open(path)?;
+    configure(&connection)?;
+    // A checkpoint for every 32 MiB: pages that several transactions touch are copied once. NORMAL syncs at checkpoints
+    // only; what a power failure takes from the view comes again from the log.
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "cache_size", -16_000)?;
+    let is_new = connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get::<_, bool>(0))?;
+    if is_new {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()?;
+    }
+    check(&connection)?;
+    Ok(connection)
+}
+
+/// Opens an existing view for reading.
+///
+/// # Errors
+/// What SQLite says; a schema that is not ours.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, ViewError> {
+    // A connection belongs to one reader, which takes `&mut` or is not shared: SQLite's own mutex is not needed.
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    configure(&connection)?;
+    check(&connection)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection) -> Result<(), ViewError> {
+    // Readers and the writer never wait for each other in WAL mode; this is for somebody with `sqlite3` at the file.
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+fn check(connection: &Connection) -> Result<(), ViewError> {
+    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if application == APPLICATION_ID && found == SCHEMA_VERSION {
+        Ok(())
+    } else {
+        Err(ViewError::Schema { application, found, known: SCHEMA_VERSION })
+    }
+}

@@ -1,0 +1,318 @@
+//! A fact as a sentence in incidents' timelines, written to be read at night by somebody who was just woken.
+//!
+//! Owns the wording and which facts are worth a line; never decides, stores nothing. Plans (`…_planned`), bookkeeping and
+//! what another line already says leave none: an alert's `alert_fired` stands in the same second as its `alert_joined`.
+
+use std::borrow::Cow;
+
+use rustc_hash::FxHashMap;
+
+use super::blocks::ReasonJson;
+use crate::engine::Fact;
+use crate::engine::entity::Changes;
+use crate::model::incident::{self, PolicyRun, PolicyStep};
+use crate::model::{
+    Actor, AlertRecord, Fingerprint, IncidentId, Millis, Notification, NotificationId, Reason, RuleRef, Suppression,
+};
+
+/// The labels that say which thing an alert is about, the most telling first.
+const THING_LABELS: [&str; 8] = ["host", "instance", "node", "pod", "device", "database", "service", "job"];
+
+/// Attempts that failed are told at the first, second, fourth, eighth, … time: a receiver that is down for a day fails
+/// thousands of times.
+fn is_worth_telling(attempts: u32) -> bool {
+    attempts.is_power_of_two()
+}
+
+/// What a sentence needs beyond its fact: the records as they stand behind the facts of the same commit.
+pub(super) struct Context<'a> {
+    pub alerts: FxHashMap<Fingerprint, &'a AlertRecord>,
+    pub notifications: FxHashMap<NotificationId, &'a Notification>,
+    /// The priority that the incident had, for a fact that sets one.
+    pub priority_before: Option<u8>,
+}
+
+impl<'a> Context<'a> {
+    /// The records of one commit, ready to be asked.
+    pub(super) fn of(changes: &'a Changes) -> Context<'a> {
+        Context {
+            alerts: changes.alerts.iter().map(|record| (record.alert.fingerprint, &**record)).collect(),
+            notifications: changes.notifications.iter().map(|notification| (notification.id, &**notification)).collect(),
+            priority_before: None,
+        }
+    }
+}
+
+/// A fact, told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Told<'a> {
+    /// The incidents in whose timelines it stands.
+    pub incidents: Cow<'a, [IncidentId]>,
+    pub text: String,
+    pub actor: Option<&'a str>,
+    pub reason: Option<ReasonJson<'a>>,
+}
+
+/// Tells a fact; `None` for one that no timeline shows.
+pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>> {
+    match fact {
+        Fact::AlertJoined { incident, fingerprint, rule } => {
+            let alert = alert_name(*fingerprint, context);
+            Some(in_incident(*incident, format!("alert {alert} joined ({})", rule_words(rule))).because_of_rule(rule))
+        }
+        Fact::AlertSuppressed { fingerprint, by } => {
+            let until = by.until.map(|until| format!(" until {until}")).unwrap_or_default();
+            let why = suppression_words(by);
+            about_alert(*fingerprint, context, |alert| format!("alert {alert} is suppressed{until} ({why})"))
+                .map(|told| told.because(&by.reason))
+        }
+        Fact::AlertReleased { fingerprint, by } => {
+            let why = suppression_words(by);
+            about_alert(*fingerprint, context, |alert| format!("alert {alert} is no longer suppressed ({why})"))
+                .map(|told| told.because(&by.reason))
+        }
+        Fact::AlertWaitedInVain { fingerprint, rule, dropped: false } => {
+            let why = rule_words(rule);
+            about_alert(*fingerprint, context, |alert| format!("alert {alert} waited in vain for others like it ({why})"))
+                .map(|told| told.because_of_rule(rule))
+        }
+        Fact::AlertResolved { fingerprint, ends_at, expired } => about_alert(*fingerprint, context, |alert| match expired {
+            true => format!("alert {alert} expired: nothing was heard of it until {ends_at}"),
+            false => format!("alert {alert} resolved"),
+        }),
+        Fact::IncidentOpened { incident, rule, title, recurrence_of, .. } => {
+            let again = recurrence_of.map(|earlier| format!(", a recurrence of {earlier}")).unwrap_or_default();
+            Some(in_incident(*incident, format!("opened ({}){again}: {title}", rule_words(rule))).because_of_rule(rule))
+        }
+        Fact::IncidentTitled { incident, title } => Some(in_incident(*incident, format!("title is now: {title}"))),
+        Fact::IncidentClassified { incident, category, subcategory, team, reasons } => {
+            let text = classified_words(category, subcategory.as_deref(), team.as_deref(), reasons);
+            let told = in_incident(*incident, text);
+            Some(match reasons.iter().flatten().next() {
+                Some(reason) => told.because(reason),
+                None => told,
+            })
+        }
+        Fact::IncidentPrioritized { incident, impact, urgency, reason } => {
+            let priority = incident::priority(*impact, *urgency);
+            let change = match context.priority_before {
+                None => "is",
+                Some(before) if priority < before => "raised to",
+                Some(before) if priority > before => "lowered to",
+                Some(_) => "stays",
+            };
+            let why = match reason {
+                Reason::Text(text) => text.to_string(),
+                other => format!("impact {impact}, urgency {urgency} ({})", reason_words(other)),
+            };
+            Some(in_incident(*incident, format!("priority {change} P{priority}: {why}")).because(reason))
+        }
+        Fact::IncidentAcknowledged { incident, by } => Some(in_incident(*incident, format!("acknowledged by {by}")).by(by)),
+        Fact::IncidentAssigned { incident, assignee: Some(assignee), by } => {
+            Some(in_incident(*incident, format!("assigned to {assignee} by {by}")).by(by))
+        }
+        Fact::IncidentAssigned { incident, assignee: None, by } => {
+            Some(in_incident(*incident, format!("assigned to nobody by {by}")).by(by))
+        }
+        Fact::IncidentCommented { incident, text, by } => Some(in_incident(*incident, format!("{by}: {text}")).by(by)),
+        Fact::IncidentResolved { incident, reason, .. } => Some(ended(*incident, "resolved", reason)),
+        Fact::IncidentReopened { incident, reason } => Some(ended(*incident, "reopened", reason)),
+        Fact::IncidentClosed { incident, reason } => Some(ended(*incident, "closed", reason)),
+        Fact::IncidentWithoutPolicy { incident } => {
+            Some(in_incident(*incident, "nobody is told: no escalation rule fits, and no receiver is named default".to_owned()))
+        }
+        Fact::EscalationStarted { incident, run } => {
+            let text = format!("escalation began ({}): {}", rule_words(&run.rule), plan_words(run));
+            Some(in_incident(*incident, text).because_of_rule(&run.rule))
+        }
+        Fact::EscalationStepped { incident, rule, step, skipped: true } => Some(in_incident(
+            *incident,
+            format!("step {} of {rule} left out: the incident is acknowledged", u64::from(*step) + 1),
+        )),
+        Fact::EscalationPaused { incident, rule } => {
+            Some(in_incident(*incident, format!("escalation {rule} pauses: every firing alert is suppressed")))
+        }
+        Fact::EscalationContinued { incident, rule, paused_for } => {
+            Some(in_incident(*incident, format!("escalation {rule} goes on after a pause of {}", length_words(*paused_for))))
+        }
+        Fact::NotificationQueued { notification } => {
+            let (receiver, kind) = (&notification.receiver, notification.kind.as_str());
+            let again = if notification.again { " again" } else { "" };
+            let told = in_incident(notification.incident, format!("{receiver} is to be told{again} ({kind})"));
+            Some(told.because(&notification.reason))
+        }
+        Fact::NotificationDelivered { notification, remote, .. } => {
+            about_notification(*notification, context, |receiver, kind| {
+                let remote = remote.as_ref().map(|name| format!(", there called {name}")).unwrap_or_default();
+                format!("{receiver} was told ({kind}){remote}")
+            })
+        }
+        Fact::NotificationFailed { notification, attempts, error, retry_at } if is_worth_telling(*attempts) => {
+            about_notification(*notification, context, |receiver, kind| {
+                format!("{receiver} could not be told ({kind}), attempt {attempts}: {error}; tried again at {retry_at}")
+            })
+        }
+        Fact::NotificationDead { notification, attempts, error } => {
+            about_notification(*notification, context, |receiver, kind| {
+                format!("{receiver} was not told ({kind}): given up after attempt {attempts}: {error}")
+            })
+        }
+        Fact::NotificationRetried { notification, by } => about_notification(*notification, context, |receiver, kind| {
+            format!("{receiver} is tried again ({kind}), asked for by {by}")
+        })
+        .map(|told| told.by(by)),
+        Fact::Created { .. }
+        | Fact::RulesLoaded { .. }
+        | Fact::AlertFired { .. }
+        | Fact::AlertEnriched { .. }
+        | Fact::AlertWaiting { .. }
+        | Fact::AlertWaitedInVain { dropped: true, .. }
+        | Fact::AlertForgotten { .. }
+        | Fact::IncidentRetitlePlanned { .. }
+        | Fact::IncidentFallPlanned { .. }
+        | Fact::IncidentResolvePlanned { .. }
+        | Fact::EscalationStepped { skipped: false, .. }
+        | Fact::EscalationUpdatePlanned { .. }
+        | Fact::EscalationTold { .. }
+        | Fact::NotificationFailed { .. }
+        | Fact::NotificationForgotten { .. }
+        | Fact::SilenceSet { .. }
+        | Fact::SilenceForgotten { .. } => None,
+    }
+}
+
+impl<'a> Told<'a> {
+    fn because(self, reason: &'a Reason) -> Told<'a> {
+        let actor = match reason {
+            Reason::Actor(actor) => Some(actor_name(actor)),
+            _ => self.actor,
+        };
+        Told { reason: ReasonJson::of(reason), actor, ..self }
+    }
+
+    fn because_of_rule(self, rule: &'a RuleRef) -> Told<'a> {
+        Told { reason: Some(ReasonJson::rule(rule)), ..self }
+    }
+
+    fn by(self, actor: &'a Actor) -> Told<'a> {
+        Told { actor: Some(actor_name(actor)), ..self }
+    }
+}
+
+fn in_incident<'a>(incident: IncidentId, text: String) -> Told<'a> {
+    Told { incidents: Cow::Owned(vec![incident]), text, actor: None, reason: None }
+}
+
+/// A line in the timelines of all incidents that the alert is in; none where it is in none.
+fn about_alert<'a>(fingerprint: Fingerprint, context: &Context<'a>, words: impl FnOnce(&str) -> String) -> Option<Told<'a>> {
+    let record: &'a AlertRecord = context.alerts.get(&fingerprint)?;
+    if record.incidents.is_empty() {
+        return None;
+    }
+    let text = words(&alert_name(fingerprint, context));
+    Some(Told { incidents: Cow::Borrowed(&record.incidents), text, actor: None, reason: None })
+}
+
+fn about_notification<'a>(
+    id: NotificationId,
+    context: &Context<'a>,
+    words: impl FnOnce(&str, &str) -> String,
+) -> Option<Told<'a>> {
+    let notification = context.notifications.get(&id)?;
+    Some(in_incident(notification.incident, words(&notification.receiver, notification.kind.as_str())))
+}
+
+/// `resolved by ann`, `resolved: all alerts resolved`, `closed (rule …)`.
+fn ended<'a>(incident: IncidentId, what: &str, reason: &'a Reason) -> Told<'a> {
+    let text = match reason {
+        Reason::Actor(actor) => format!("{what} by {actor}"),
+        Reason::Text(text) => format!("{what}: {text}"),
+        other => format!("{what} ({})", reason_words(other)),
+    };
+    in_incident(incident, text).because(reason)
+}
+
+/// `HighLatency on host a`; the fingerprint where the alert has no name or is not known any more.
+fn alert_name(fingerprint: Fingerprint, context: &Context<'_>) -> String {
+    let Some(record) = context.alerts.get(&fingerprint) else { return fingerprint.to_string() };
+    let labels = record.labels();
+    let name = match labels.get("alertname") {
+        "" => fingerprint.to_string(),
+        name => name.to_owned(),
+    };
+    let thing = THING_LABELS.iter().map(|label| (label, labels.get(label))).find(|(_, value)| !value.is_empty());
+    match thing {
+        Some((label, value)) => format!("{name} on {label} {value}"),
+        None => name,
+    }
+}
+
+fn rule_words(rule: &RuleRef) -> String {
+    if rule.line == 0 {
+        format!("built-in rule {}", rule.name)
+    } else {
+        format!("rule {}, {}:{}", rule.name, rule.file, rule.line)
+    }
+}
+
+fn reason_words(reason: &Reason) -> String {
+    match reason {
+        Reason::Rule(rule) => rule_words(rule),
+        Reason::Silence(id) => format!("silence {id}"),
+        Reason::Alert(fingerprint, rule) => format!("alert {fingerprint} by {}", rule_words(rule)),
+        Reason::Actor(actor) => actor.to_string(),
+        Reason::Text(text) => text.to_string(),
+    }
+}
+
+/// `inhibition by alert … by rule …`; a silence needs no further name for its kind.
+fn suppression_words(by: &Suppression) -> String {
+    match &by.reason {
+        reason @ Reason::Silence(_) => reason_words(reason),
+        reason => format!("{}: {}", by.kind.as_str(), reason_words(reason)),
+    }
+}
+
+/// `classified as database / replication (rule …), team dba (rule …)`; a reason is named once where it decided all.
+fn classified_words(category: &str, subcategory: Option<&str>, team: Option<&str>, reasons: &[Option<Reason>; 3]) -> String {
+    let because = |reason: &Option<Reason>| reason.as_ref().map(|r| format!(" ({})", reason_words(r))).unwrap_or_default();
+    let [category_reason, subcategory_reason, team_reason] = reasons;
+    let (kind, kind_reason) = match subcategory {
+        None => (category.to_owned(), category_reason),
+        Some(sub) if category_reason == subcategory_reason => (format!("{category} / {sub}"), category_reason),
+        Some(sub) => (format!("{category}{} / {sub}", because(category_reason)), subcategory_reason),
+    };
+    match team {
+        None => format!("classified as {kind}{}", because(kind_reason)),
+        Some(team) if team_reason == kind_reason => format!("classified as {kind}, team {team}{}", because(team_reason)),
+        Some(team) => format!("classified as {kind}{}, team {team}{}", because(kind_reason), because(team_reason)),
+    }
+}
+
+/// `dba-pager at once, dba-lead and boss after 15m unless acknowledged`.
+fn plan_words(run: &PolicyRun) -> String {
+    let words = |step: &PolicyStep| {
+        let when = match step.due.since(run.started_at) {
+            Millis(..=0) => "at once".to_owned(),
+            length => format!("after {}", length_words(length)),
+        };
+        let unless = if step.unless_acknowledged { " unless acknowledged" } else { "" };
+        format!("{} {when}{unless}", step.notify.join(" and "))
+    };
+    run.steps.iter().map(words).collect::<Vec<_>>().join(", ")
+}
+
+/// A length without its milliseconds, where it has seconds.
+fn length_words(length: Millis) -> Millis {
+    if length.0 < 1_000 { length } else { Millis(length.0 - length.0 % 1_000) }
+}
+
+fn actor_name(actor: &Actor) -> &str {
+    match actor {
+        Actor::Engine => "quell",
+        Actor::Person(name) | Actor::Receiver(name) => name,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! What a batch of facts and records means for the rows. One transaction; a record that changed many times is written once.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rustc_hash::FxHashMap;
+
+use super::blocks::{BLOCK_ENTRIES_MAX, NewEntry};
+use super::timeline::{self, Context};
+use super::{LiveAlerts, ViewBatch, ViewError};
+use crate::engine::entity::{Changes, Meta};
+use crate::engine::{Entity, Fact};
+use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, Notification, Silence, incident};
+use crate::storage::record::{self, RECORD_VERSION};
+
+/// Applies `batches`, all of them beyond `applied_seq`, in one transaction.
+///
+/// # Errors
+/// What SQLite says; nothing is applied then, and `live` is no longer what the rows say.
+pub(super) fn apply(
+    connection: &mut Connection,
+    live: &mut LiveAlerts,
+    applied_seq: u64,
+    batches: &[&ViewBatch],
+) -> Result<(), ViewError> {
+    let Some(last) = batches.last() else { return Ok(()) };
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // First, because it asks the rows for what was before.
+    write_timeline(&transaction, applied_seq, batches)?;
+    write_alerts(&transaction, live, batches)?;
+    write_incidents(&transaction, batches)?;
+    write_notifications(&transaction, batches)?;
+    write_silences(&transaction, batches)?;
+    write_meta(&transaction, &last.meta)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn write_timeline(transaction: &Transaction<'_>, applied_seq: u64, batches: &[&ViewBatch]) -> Result<(), ViewError> {
+    let mut entries: Vec<(IncidentId, u64, String)> = Vec::new();
+    let mut priorities = Priorities { transaction, set: FxHashMap::default() };
+    for batch in batches {
+        let mut context = Context::of(&batch.changes);
+        for (fact, seq) in batch.facts.iter().zip(batch.first_seq..).filter(|(_, seq)| *seq > applied_seq) {
+            context.priority_before = priorities.before(fact)?;
+            let Some(told) = timeline::tell(fact, &context) else { continue };
+            let entry =
+                NewEntry { seq, at: batch.time.0, kind: fact.kind(), text: &told.text, actor: told.actor, reason: told.reason };
+            let json = serde_json::to_string(&entry).expect("an entry is numbers and text, which JSON can always hold");
+            entries.extend(told.incidents.iter().map(|incident| (*incident, seq, json.clone())));
+        }
+    }
+    // Stable: of one incident, entries stay in the order of the log.
+    entries.sort_by_key(|(incident, _, _)| *incident);
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO timeline_block (incident, first_seq, last_seq, entries) VALUES (?1, ?2, ?3, ?4)")?;
+    for of_incident in entries.chunk_by(|a, b| a.0 == b.0) {
+        for block in of_incident.chunks(BLOCK_ENTRIES_MAX) {
+            let ((incident, first_seq, _), (_, last_seq, _)) = (&block[0], &block[block.len() - 1]);
+            let texts: Vec<&str> = block.iter().map(|(_, _, json)| json.as_str()).collect();
+            let array = format!("[{}]", texts.join(","));
+            insert.execute(params![key(incident.0), key(*first_seq), key(*last_seq), array])?;
+        }
+    }
+    Ok(())
+}
+
+/// The priorities that incidents had before a fact: from this write, else from their rows.
+struct Priorities<'a> {
+    transaction: &'a Transaction<'a>,
+    set: FxHashMap<IncidentId, u8>,
+}
+
+impl Priorities<'_> {
+    /// The priority before `fact`, and takes note of the one it sets.
+    fn before(&mut self, fact: &Fact) -> Result<Option<u8>, ViewError> {
+        let Fact::IncidentPrioritized { incident, impact, urgency, .. } = fact else { return Ok(None) };
+        let before = match self.set.insert(*incident, incident::priority(*impact, *urgency)) {
+            Some(known) => Some(known),
+            None => self
+                .transaction
+                .prepare_cached("SELECT priority FROM incident WHERE id = ?1")?
+                .query_row([key(incident.0)], |row| row.get(0))
+                .optional()?,
+        };
+        Ok(before)
+    }
+}
+
+fn write_alerts(transaction: &Transaction<'_>, live: &mut LiveAlerts, batches: &[&ViewBatch]) -> Result<(), ViewError> {
+    let mut blob = Vec::new();
+    let past = follow_alerts(live, batches);
+    let records = last_of_each(batches.iter().flat_map(|batch| &batch.changes.alerts), |record| record.fired_seq);
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO alert (fired_seq, live, fingerprint, name, status, source, starts_at, fired_at, ends_at, record_version, record)
+         VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT (fired_seq) DO UPDATE SET live = 1, name = ?3, status = ?4, ends_at = ?8, record_version = ?9, record = ?10",
+    )?;
+    let mut members = Vec::new();
+    for record in records {
+        let AlertRecord { alert, status, fired_seq, fired_at, ends_at, .. } = &**record;
+        let blob = encode(&Entity::Alert(record.clone()), &mut blob);
+        upsert.execute(params![
+            key(*fired_seq),
+            key(alert.fingerprint.0),
+            record.labels().get("alertname"),
+            status.as_str(),
+            alert.source,
+            alert.starts_at.0,
+            fired_at.0,
+            ends_at.map(|time| time.0),
+            RECORD_VERSION,
+            blob,
+        ])?;
+        members.extend(record.incidents.iter().map(|incident| (incident.0, *fired_seq)));
+    }
+    // In the order of the table, so that neighbours share pages.
+    members.sort_unstable();
+    let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO member (incident, fired_seq) VALUES (?1, ?2)")?;
+    for (incident, fired_seq) in members {
+        insert.execute([key(incident), key(fired_seq)])?;
+    }
+    let mut retire = transaction.prepare_cached("UPDATE alert SET live = 0 WHERE fired_seq = ?1")?;
+    for fired_seq in past {
+        retire.execute([key(fired_seq)])?;
+    }
+    Ok(())
+}
+
+/// Follows which occurrence of each alert is the live one. The occurrences that no longer are: forgotten, or replaced
+/// by a new one of the same alert.
+fn follow_alerts(live: &mut LiveAlerts, batches: &[&ViewBatch]) -> Vec<u64> {
+    let mut past = Vec::new();
+    for batch in batches {
+        for record in &batch.changes.alerts {
+            let before = live.insert(record.alert.fingerprint, record.fired_seq);
+            past.extend(before.filter(|fired_seq| *fired_seq != record.fired_seq));
+        }
+        let forgotten_at = forgotten_at(batch);
+        for fingerprint in &batch.changes.forgotten_alerts {
+            // An alert that fired again behind that is a new occurrence, and stays.
+            let forgotten_seq = forgotten_at.get(fingerprint).copied().unwrap_or(batch.meta.seq);
+            if live.get(fingerprint).is_some_and(|fired_seq| *fired_seq <= forgotten_seq) {
+                past.extend(live.remove(fingerprint));
+            }
+        }
+    }
+    past
+}
+
+/// The log positions at which a batch forgets alerts.
+fn forgotten_at(batch: &ViewBatch) -> FxHashMap<Fingerprint, u64> {
+    if batch.changes.forgotten_alerts.is_empty() {
+        return FxHashMap::default();
+    }
+    let facts = batch.facts.iter().zip(batch.first_seq..);
+    let position = |(fact, seq): (&Fact, u64)| match fact {
+        Fact::AlertForgotten { fingerprint } => Some((*fingerprint, seq)),
+        _ => None,
+    };
+    facts.filter_map(position).collect()
+}
+
+fn write_incidents(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<(), ViewError> {
+    let mut blob = Vec::new();
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO incident (id, live, status, priority, team, title, opened_at, updated_at, record_version, record)
+         VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (id) DO UPDATE SET status = ?2, priority = ?3, team = ?4, title = ?5, updated_at = ?7, record_version = ?8,
+             record = ?9",
+    )?;
+    for incident in last_of_each(batches.iter().flat_map(|batch| &batch.changes.incidents), |incident| incident.id.0) {
+        let Incident { id, status, priority, team, title, opened_at, updated_at, .. } = &**incident;
+        let blob = encode(&Entity::Incident(incident.clone()), &mut blob);
+        let (status, opened_at, updated_at) = (status.as_str(), opened_at.0, updated_at.0);
+        upsert.execute(params![key(id.0), status, priority, team, title, opened_at, updated_at, RECORD_VERSION, blob])?;
+    }
+    let forgotten = forgotten(batches, |changes| &changes.forgotten_incidents).map(|id| key(id.0));
+    retire(transaction, "UPDATE incident SET live = 0 WHERE id = ?1", forgotten)
+}
+
+fn write_notifications(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<(), ViewError> {
+    let mut blob = Vec::new();
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO notification (id, live, incident, receiver, kind, state, created_at, delivered_at, error, record_version, record)
+         VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT (id) DO UPDATE SET live = 1, state = ?5, delivered_at = ?7, error = ?8, record_version = ?9, record = ?10",
+    )?;
+    for notification in
+        last_of_each(batches.iter().flat_map(|batch| &batch.changes.notifications), |notification| notification.id.0)
+    {
+        let Notification { id, incident, receiver, kind, state, created_at, delivered_at, error, .. } = &**notification;
+        let blob = encode(&Entity::Notification(notification.clone()), &mut blob);
+        upsert.execute(params![
+            key(id.0),
+            key(incident.0),
+            receiver,
+            kind.as_str(),
+            state.as_str(),
+            created_at.0,
+            delivered_at.map(|time| time.0),
+            error,
+            RECORD_VERSION,
+            blob,
+        ])?;
+    }
+    let forgotten = forgotten(batches, |changes| &changes.forgotten_notifications).map(|id| key(id.0));
+    retire(transaction, "UPDATE notification SET live = 0 WHERE id = ?1", forgotten)
+}
+
+fn write_silences(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<(), ViewError> {
+    let mut blob = Vec::new();
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO silence (id, live, created_by, comment, starts_at, ends_at, record_version, record)
+         VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (id) DO UPDATE SET live = 1, created_by = ?2, comment = ?3, starts_at = ?4, ends_at = ?5, record_version = ?6,
+             record = ?7",
+    )?;
+    for silence in last_of_each(batches.iter().flat_map(|batch| &batch.changes.silences), |silence| silence.id) {
+        let Silence { id, created_by, comment, starts_at, ends_at, .. } = &**silence;
+        let blob = encode(&Entity::Silence(silence.clone()), &mut blob);
+        upsert.execute(params![id.to_string(), created_by, comment, starts_at.0, ends_at.0, RECORD_VERSION, blob])?;
+    }
+    let forgotten = forgotten(batches, |changes| &changes.forgotten_silences).map(ToString::to_string);
+    retire(transaction, "UPDATE silence SET live = 0 WHERE id = ?1", forgotten)
+}
+
+fn write_meta(transaction: &Transaction<'_>, meta: &Meta) -> Result<(), ViewError> {
+    let mut replace = transaction.prepare_cached(
+        "REPLACE INTO meta (one, directory, seq, time, last_incident, last_notification) VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let (incident, notification) = (key(meta.last_incident), key(meta.last_notification));
+    replace.execute(params![meta.directory, key(meta.seq), meta.time.0, incident, notification])?;
+    Ok(())
+}
+
+/// The last record of each key, in order of the keys, so that rows are written in the order of their table.
+fn last_of_each<'a, T, K: Ord>(records: impl Iterator<Item = &'a T>, key: impl Fn(&T) -> K) -> Vec<&'a T> {
+    let mut records: Vec<&T> = records.collect();
+    // Stable: of one key, the later record stays behind the earlier one.
+    records.sort_by_key(|record| key(record));
+    records.reverse();
+    records.dedup_by_key(|record| key(record));
+    records.reverse();
+    records
+}
+
+/// What all batches have forgotten.
+fn forgotten<'a, T: 'a>(batches: &[&'a ViewBatch], of: impl Fn(&'a Changes) -> &'a Vec<T>) -> impl Iterator<Item = &'a T> {
+    batches.iter().flat_map(move |batch| of(&batch.changes))
+}
+
+/// Marks rows as history.
+fn retire<K: rusqlite::ToSql>(
+    transaction: &Transaction<'_>,
+    update: &str,
+    keys: impl Iterator<Item = K>,
+) -> Result<(), ViewError> {
+    let mut update = transaction.prepare_cached(update)?;
+    for key in keys {
+        update.execute([key])?;
+    }
+    Ok(())
+}
+
+/// The bytes of an entity, in the buffer of the one before.
+fn encode<'a>(entity: &Entity, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+    buffer.clear();
+    record::encode_entity(entity, buffer);
+    buffer
+}
+
+/// A number as SQLite keeps it; fingerprints use all 64 bits.
+pub(super) fn key(number: u64) -> i64 {
+    number.cast_signed()
+}
