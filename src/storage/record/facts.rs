@@ -1,0 +1,67 @@
+//! The wire form of facts. The numbers are for ever: a fact that is no more keeps its number, unused.
+
+use super::json::{Json, object};
+use super::wire::variants;
+use crate::engine::Fact;
+
+/// One table for bytes and JSON, so that neither can forget a field.
+macro_rules! facts {
+    ($($variant_number:literal $variant:ident { $($number:literal $field:ident),+ }),+ $(,)?) => {
+        variants!(Fact { $($variant_number $variant { $($number $field),+ }),+ });
+
+        impl Json for Fact {
+            fn json(&self) -> serde_json::Value {
+                match self {
+                    $(Fact::$variant { $($field),+ } => {
+                        object([("kind", self.kind().json()), $((stringify!($field), $field.json())),+])
+                    })+
+                }
+            }
+        }
+
+        #[cfg(test)]
+        pub(super) const KINDS: usize = [$($variant_number),+].len();
+    };
+}
+
+facts! {
+    1 Created { 1 directory },
+    2 RulesLoaded { 1 digest, 2 rules },
+    3 AlertFired { 1 alert },
+    4 AlertEnriched { 1 fingerprint, 2 labels, 3 rules },
+    5 AlertSuppressed { 1 fingerprint, 2 by },
+    6 AlertReleased { 1 fingerprint, 2 by },
+    7 AlertWaiting { 1 fingerprint, 2 rule, 3 key, 4 until },
+    8 AlertWaitedInVain { 1 fingerprint, 2 rule, 3 dropped },
+    9 AlertResolved { 1 fingerprint, 2 ends_at, 3 expired },
+    10 AlertForgotten { 1 fingerprint },
+    11 IncidentOpened { 1 incident, 2 rule, 3 key, 4 title, 5 window, 6 max_age, 7 resolve_after, 8 recurrence_of },
+    12 AlertJoined { 1 incident, 2 fingerprint, 3 rule },
+    13 IncidentTitled { 1 incident, 2 title },
+    14 IncidentRetitlePlanned { 1 incident, 2 due },
+    15 IncidentClassified { 1 incident, 2 category, 3 subcategory, 4 team, 5 reasons },
+    16 IncidentPrioritized { 1 incident, 2 impact, 3 urgency, 4 reason },
+    17 IncidentFallPlanned { 1 incident, 2 due },
+    18 IncidentAcknowledged { 1 incident, 2 by },
+    19 IncidentAssigned { 1 incident, 2 assignee, 3 by },
+    20 IncidentCommented { 1 incident, 2 text, 3 by },
+    21 IncidentResolvePlanned { 1 incident, 2 due },
+    22 IncidentResolved { 1 incident, 2 reason, 3 close_due },
+    23 IncidentReopened { 1 incident, 2 reason },
+    24 IncidentClosed { 1 incident, 2 reason },
+    25 IncidentWithoutPolicy { 1 incident },
+    26 EscalationStarted { 1 incident, 2 run },
+    27 EscalationStepped { 1 incident, 2 rule, 3 step, 4 skipped },
+    28 EscalationUpdatePlanned { 1 incident, 2 rule, 3 due },
+    29 EscalationTold { 1 incident, 2 rule, 3 repeat_due },
+    30 EscalationPaused { 1 incident, 2 rule },
+    31 EscalationContinued { 1 incident, 2 rule, 3 paused_for },
+    32 NotificationQueued { 1 notification },
+    33 NotificationDelivered { 1 notification, 2 attempts, 3 remote },
+    34 NotificationFailed { 1 notification, 2 attempts, 3 error, 4 retry_at },
+    35 NotificationDead { 1 notification, 2 attempts, 3 error },
+    36 NotificationRetried { 1 notification, 2 by },
+    37 NotificationForgotten { 1 notification },
+    38 SilenceSet { 1 silence },
+    39 SilenceForgotten { 1 silence },
+}

@@ -1,0 +1,178 @@
+//! The wire form of the model's types. The numbers are for ever.
+
+use super::DecodeError;
+use super::wire::{Fields, Out, Reader, Wire, array, decode_error, fields, variants, words};
+use crate::model::alert::Waiting;
+use crate::model::incident::{OpenedAt, PolicyStep, StepState};
+use crate::model::{
+    Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, MatchOp, Matcher, Millis,
+    Notification, NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId,
+    Suppression, SuppressionKind, Time,
+};
+
+words!(AlertStatus { 0 Firing, 1 Resolved });
+words!(IncidentStatus { 0 Open, 1 Acknowledged, 2 Resolved, 3 Closed });
+words!(MatchOp { 0 Equal, 1 NotEqual, 2 Matches, 3 NotMatches });
+words!(NotificationKind { 0 Trigger, 1 Update, 2 Acknowledge, 3 Resolve });
+words!(NotificationState { 0 Queued, 1 Delivered, 2 Failed, 3 Dead });
+words!(Severity { 0 Critical, 1 High, 2 Medium, 3 Low, 4 Info });
+words!(StepState { 0 Waiting, 1 Done, 2 Skipped });
+words!(SuppressionKind { 0 Silence, 1 Inhibition, 2 Maintenance, 3 Flapping, 4 Hold });
+
+variants!(Actor { 0 Engine, 1 Person(1 name), 2 Receiver(1 name) });
+variants!(Reason { 0 Rule(1 rule), 1 Silence(1 silence), 2 Alert(1 alert, 2 rule), 3 Actor(1 actor), 4 Text(1 text) });
+
+fields!(RuleRef { 0 name, 1 file, 2 line });
+fields!(Suppression { 0 kind, 1 reason, 2 until });
+fields!(Alert { 0 fingerprint, 1 labels, 2 annotations, 3 generator_url, 4 source, 5 starts_at });
+fields!(Waiting { 0 rule, 1 key, 2 since, 3 until });
+fields!(AlertRecord {
+    0 alert,
+    1 enriched,
+    2 status,
+    3 fired_seq,
+    4 fired_at,
+    5 ends_at,
+    6 suppressed_by,
+    7 incidents,
+    8 waiting,
+});
+fields!(OpenedAt { 0 receiver, 1 policy, 2 remote, 3 resolved });
+fields!(PolicyStep { 0 due, 1 notify, 2 unless_acknowledged, 3 state });
+fields!(PolicyRun {
+    0 rule,
+    1 started_at,
+    2 steps,
+    3 update,
+    4 repeat,
+    5 resolved,
+    6 update_due,
+    7 last_update_at,
+    8 repeat_due,
+    9 paused_at,
+});
+fields!(Incident {
+    0 id,
+    1 title,
+    2 status,
+    3 priority,
+    4 impact,
+    5 urgency,
+    6 priority_reason,
+    7 severity,
+    8 category,
+    9 subcategory,
+    10 team,
+    11 classified_by,
+    12 assignee,
+    13 services,
+    14 labels,
+    15 rule,
+    16 key,
+    17 alerts_total,
+    18 alerts_firing,
+    19 alerts_suppressed,
+    20 parent,
+    21 opened_at,
+    22 updated_at,
+    23 acknowledged_at,
+    24 acknowledged_by,
+    25 resolved_at,
+    26 closed_at,
+    27 last_news_at,
+    28 version,
+    29 window,
+    30 max_age,
+    31 resolve_after,
+    32 resolve_due,
+    33 fall_due,
+    34 close_due,
+    35 retitle_due,
+    36 policies,
+    37 opened_at_receivers,
+});
+fields!(Notification {
+    0 id,
+    1 incident,
+    2 receiver,
+    3 kind,
+    4 reason,
+    5 again,
+    6 state,
+    7 attempts,
+    8 created_at,
+    9 delivered_at,
+    10 retry_at,
+    11 error,
+});
+fields!(Silence { 0 id, 1 matchers, 2 starts_at, 3 ends_at, 4 updated_at, 5 created_by, 6 comment });
+
+/// Types that are one number in a coat.
+macro_rules! newtypes {
+    ($($type:ident)+) => {$(
+        impl Wire for $type {
+            fn put(&self, out: &mut Out<'_>) {
+                self.0.put(out);
+            }
+
+            fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Wire::take(reader).map($type)
+            }
+        }
+    )+};
+}
+
+newtypes!(Fingerprint IncidentId NotificationId Time Millis);
+
+impl Wire for SilenceId {
+    fn put(&self, out: &mut Out<'_>) {
+        out.bytes(&self.0.to_be_bytes());
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bytes = reader.bytes().map_err(decode_error("silence id"))?;
+        let bytes = bytes.try_into().map_err(|_| DecodeError("a silence id has 16 bytes".into()))?;
+        Ok(SilenceId(u128::from_be_bytes(bytes)))
+    }
+}
+
+impl Wire for Labels {
+    fn put(&self, out: &mut Out<'_>) {
+        out.array(2 * self.len());
+        for (name, value) in self.iter() {
+            out.text(name);
+            out.text(value);
+        }
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let length = array(reader, "labels")?;
+        if length % 2 != 0 {
+            return Err(DecodeError("labels: a name without a value".into()));
+        }
+        let mut pairs = Vec::with_capacity(usize::try_from(length.min(64) / 2).unwrap_or(0));
+        for _ in 0..length / 2 {
+            let name = reader.str().map_err(decode_error("labels"))?;
+            pairs.push((name, reader.str().map_err(decode_error("labels"))?));
+        }
+        Labels::from_unsorted(&mut pairs).ok_or_else(|| DecodeError("labels: too long".into()))
+    }
+}
+
+impl Wire for Matcher {
+    fn put(&self, out: &mut Out<'_>) {
+        out.array(3);
+        self.name.put(out);
+        self.op.put(out);
+        self.value.put(out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut fields = Fields::begin(reader, "Matcher")?;
+        let name: Box<str> = fields.next(0)?;
+        let op = fields.next(1)?;
+        let value: Box<str> = fields.next(2)?;
+        fields.end()?;
+        Matcher::new(&name, op, &value).map_err(|e| DecodeError(format!("matcher on {name}: {e}")))
+    }
+}
