@@ -195,7 +195,9 @@ impl<D: Disk> EngineThread<D> {
             Err(error) => {
                 timer.stop_and_discard();
                 self.observer.metrics.log_commit_failures_total.inc();
-                if self.is_sealed() { Err(error) } else { Ok(Err(error.to_string().into())) }
+                // What no free space can mend is fatal: the state is ahead of a log that will never follow.
+                let mendable = matches!(error, LogError::Io { .. }) && !self.is_sealed();
+                if mendable { Ok(Err(error.to_string().into())) } else { Err(error) }
             }
         }
     }

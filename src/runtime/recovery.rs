@@ -98,7 +98,7 @@ fn load_view(path: &Path) -> Result<Option<(State, View)>, ViewError> {
     if !path.exists() {
         return Ok(None);
     }
-    let view = View::open(path)?;
+    let mut view = View::open(path)?;
     let mut state = State::new();
     let meta = view.load(&mut |entity| state.add(entity))?;
     state.add(Entity::Meta(meta));
