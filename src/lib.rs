@@ -10,3 +10,4 @@ pub mod model;
 pub mod ruleset;
 pub mod runtime;
 pub mod storage;
+pub mod wire;
