@@ -12,3 +12,4 @@ pub mod ruleset;
 pub mod runtime;
 pub mod storage;
 pub mod telemetry;
+pub mod wire;

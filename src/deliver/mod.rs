@@ -3,10 +3,27 @@
 //! A receiver turns a [`Message`] into calls to its vendor and says what came of it. It keeps no state of its own, never
 //! retries (the outbox does, by [`retry`]), follows no redirect and reads no more of an answer than it must.
 
+pub mod address;
+mod alertmanager_webhook;
+pub mod client;
+mod email;
+mod log;
+mod message;
+mod pagerduty;
+pub mod retry;
+#[cfg(test)]
+mod sample;
+mod servicenow;
+mod text;
+mod webhook;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use client::{Context, Timeouts, install_crypto};
+
+use crate::config::{ReceiverConfig, ReceiverKind};
 use crate::model::{AlertRecord, Incident, Millis, NotificationKind, Time};
 
 /// A place that notifications go to.
@@ -82,4 +99,42 @@ pub enum Fault {
     Address,
     /// A template or a setting of ours is wrong.
     Config,
+}
+
+/// That a receiver's settings cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("receiver {receiver}: {message}")]
+pub struct BuildError {
+    /// The receiver's name.
+    pub receiver: Arc<str>,
+    /// What is wrong, without any secret.
+    pub message: String,
+}
+
+impl BuildError {
+    /// A stable name of the error, for tools.
+    pub const CODE: &'static str = "receiver-settings";
+}
+
+/// Builds a receiver. [`install_crypto`] must have been called.
+///
+/// # Errors
+/// When its settings cannot work: a URL that is none or of another scheme than http and https, a secret that cannot sign,
+/// a mail address that is none.
+pub fn build(config: &ReceiverConfig, context: &Context) -> Result<Box<dyn Receiver>, BuildError> {
+    let built: Result<Box<dyn Receiver>, String> = match config.kind.clone() {
+        ReceiverKind::Pagerduty { url, routing_key } => boxed(pagerduty::Pagerduty::new(context, &url, routing_key)),
+        ReceiverKind::Webhook { url, secret } => boxed(webhook::Webhook::new(context, &url, secret.as_ref())),
+        ReceiverKind::AlertmanagerWebhook { url, max_alerts, send_resolved, bearer } => {
+            boxed(alertmanager_webhook::AlertmanagerWebhook::new(context, &config.name, &url, max_alerts, send_resolved, bearer))
+        }
+        ReceiverKind::Email(email) => boxed(email::Email::new(context, email)),
+        ReceiverKind::Servicenow(servicenow) => boxed(servicenow::Servicenow::new(context, servicenow)),
+        ReceiverKind::Log => boxed(Ok(log::Log::new(&config.name, Box::new(std::io::stdout())))),
+    };
+    built.map_err(|message| BuildError { receiver: config.name.clone(), message })
+}
+
+fn boxed<R: Receiver + 'static>(built: Result<R, String>) -> Result<Box<dyn Receiver>, String> {
+    built.map(|receiver| Box::new(receiver) as Box<dyn Receiver>)
 }

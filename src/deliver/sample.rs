@@ -1,0 +1,114 @@
+//! A message to test receivers with.
+
+use std::sync::Arc;
+
+use super::Message;
+use crate::model::{
+    Alert, AlertRecord, AlertStatus, Incident, IncidentId, IncidentStatus, Labels, Millis, NotificationKind, Reason, RuleRef,
+    Severity, Time,
+};
+
+/// 2026-01-05T00:00:00Z, a Monday.
+pub(crate) const START: Time = Time(1_767_571_200_000);
+
+/// A message on `INC-1042`, twelve minutes after it opened, with `alerts` alerts of fourteen.
+pub(crate) fn message(kind: NotificationKind, alerts: usize) -> Message {
+    let hosts = ["db-1", "db-2", "db-3", "db-4"];
+    Message {
+        id: "d0c5-7".into(),
+        key: "d0c5/INC-1042".into(),
+        kind,
+        again: false,
+        incident: Arc::new(incident()),
+        alerts: (0..alerts)
+            .map(|i| {
+                let labels = [
+                    ("alertname", "ReplicationLag"),
+                    ("cluster", "eu1"),
+                    ("host", hosts[i % hosts.len()]),
+                    ("severity", "critical"),
+                ];
+                alert(&labels, &[("summary", "replica is 40 s behind")], true)
+            })
+            .collect(),
+        reason: "the policy page-dba tells dba-pager at once".into(),
+        actor: None,
+        remote: None,
+        attempts: 0,
+        created_at: START,
+        now: START + Millis::minutes(12),
+        url: Some("https://quell.example/incidents/INC-1042".into()),
+    }
+}
+
+/// An alert with these labels and annotations, firing since the start or resolved five minutes after it.
+pub(crate) fn alert(labels: &[(&str, &str)], annotations: &[(&str, &str)], firing: bool) -> Arc<AlertRecord> {
+    let labels = Labels::from_pairs(labels.iter().copied()).unwrap();
+    let alert = Alert {
+        fingerprint: labels.fingerprint(),
+        labels,
+        annotations: Labels::from_pairs(annotations.iter().copied()).unwrap(),
+        generator_url: "http://prometheus.example/graph".into(),
+        source: "prometheus".into(),
+        starts_at: START,
+    };
+    Arc::new(AlertRecord {
+        alert: Arc::new(alert),
+        enriched: None,
+        status: if firing { AlertStatus::Firing } else { AlertStatus::Resolved },
+        fired_seq: 1,
+        fired_at: START,
+        ends_at: (!firing).then(|| START + Millis::minutes(5)),
+        suppressed_by: vec![],
+        incidents: vec![IncidentId(1042)],
+        waiting: None,
+    })
+}
+
+/// Changes the incident of a message.
+pub(crate) fn change(message: &mut Message, change: impl FnOnce(&mut Incident)) {
+    change(Arc::make_mut(&mut message.incident));
+}
+
+fn incident() -> Incident {
+    Incident {
+        id: IncidentId(1042),
+        title: "Database trouble in eu1".into(),
+        status: IncidentStatus::Open,
+        priority: 1,
+        impact: 1,
+        urgency: 1,
+        priority_reason: Reason::Text("impact 1, urgency 1".into()),
+        severity: Severity::Critical,
+        category: "database".into(),
+        subcategory: Some("replication".into()),
+        team: Some("dba".into()),
+        classified_by: [None, None, None],
+        assignee: None,
+        services: vec!["checkout".into()],
+        labels: Labels::from_pairs([("cluster", "eu1")]).unwrap(),
+        rule: RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
+        key: Labels::from_pairs([("cluster", "eu1")]).unwrap(),
+        alerts_total: 14,
+        alerts_firing: 14,
+        alerts_suppressed: 0,
+        parent: None,
+        opened_at: START,
+        updated_at: START,
+        acknowledged_at: None,
+        acknowledged_by: None,
+        resolved_at: None,
+        closed_at: None,
+        last_news_at: START,
+        version: 17,
+        window: Millis::minutes(10),
+        max_age: Millis::hours(24),
+        resolve_after: Millis::ZERO,
+        resolve_due: None,
+        fall_due: None,
+        close_due: None,
+        retitle_due: None,
+        policies: vec![],
+        opened_at_receivers: vec![],
+    }
+}
