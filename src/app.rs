@@ -1,1 +1,171 @@
-//! app
+//! The daemon as a whole: builds every part from the configuration, runs, drains, stops.
+//!
+//! Owns the order of these things and the process' signals; everything else belongs to the parts.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::api::{self, ApiState};
+use crate::config::{self, Config};
+use crate::deliver;
+use crate::ingest::{self, IngestState};
+use crate::metrics::Metrics;
+use crate::model::Time;
+use crate::ruleset::{self, Ruleset, SourceFile};
+use crate::runtime::{self, Clock, Handle, LoadRules, Parts, Receivers};
+use crate::storage::disk::{FolderDisk, FolderLock};
+use crate::storage::log::LogOptions;
+
+/// How long the threads may take to end once everything is answered; what the view has not written by then, the next start
+/// reads from the log.
+const STOP_PATIENCE: Duration = Duration::from_secs(4);
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Why it did not start, or what made it impossible to go on. The process must end then with a code other than 0.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    config::check_exposure(&config).map_err(|error| anyhow::anyhow!("{error}"))?;
+    deliver::install_crypto();
+    let config = Arc::new(config);
+    let metrics = Arc::new(Metrics::default());
+    let receivers = build_receivers(&config)?;
+
+    let log_folder = config.data.join("log");
+    let disk = FolderDisk::open(&log_folder).with_context(|| format!("{}", log_folder.display()))?;
+    let _lock = FolderLock::take(&config.data)?;
+    // Bound before anything is written, so that a taken port costs nothing; served when the state is recovered. Who connects
+    // meanwhile waits instead of being refused.
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+
+    let mut runtime = runtime::start(Parts {
+        config: config.clone(),
+        metrics: metrics.clone(),
+        clock: Clock::system(),
+        disk,
+        read_log: runtime::read_log(move || FolderDisk::open_read_only(&log_folder)),
+        receivers,
+        load: rules_loader(&config),
+        log_options: LogOptions::default(),
+    })
+    .await?;
+    let handle = runtime.handle().clone();
+    let shutdown = handle.shutdown().clone();
+    let ingest = IngestState::new(handle.clone(), &config, metrics.clone()).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let router = api::router(ApiState::new(Arc::new(handle.clone()), metrics, config.clone()));
+    let stopping = shutdown.clone();
+    let mut server =
+        tokio::spawn(async move { ingest::serve(listener, Arc::new(ingest), router, async move { stopping.wait().await }).await });
+    heed_signals(handle)?;
+    tell_systemd(&[NotifyState::Ready]);
+    tracing::info!(%address, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "quell is ready");
+
+    tokio::select! {
+        fault = runtime.failed() => {
+            tracing::error!(fault, "stopping at once: nothing more can be acknowledged");
+            bail!(fault);
+        }
+        ended = &mut server => {
+            ended.context("the server panicked")??;
+            bail!("the server ended by itself");
+        }
+        () = shutdown.wait() => {}
+    }
+    tracing::info!("stopping");
+    tell_systemd(&[NotifyState::Stopping]);
+    // Requests under way and pages that are due both need the engine, so it ends behind them.
+    let (served, ()) = tokio::join!(server, runtime.drain());
+    served.context("the server panicked")??;
+    if tokio::time::timeout(STOP_PATIENCE, runtime.stop()).await.is_err() {
+        tracing::warn!("the view is not written to its end; the next start reads the rest from the log");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Builds every configured receiver. All faults are named at once.
+fn build_receivers(config: &Config) -> anyhow::Result<Receivers> {
+    let context = deliver::Context::new(config.outbound);
+    let mut receivers = Receivers::new();
+    let mut faults = Vec::new();
+    for receiver in &config.receivers {
+        match deliver::build(receiver, &context) {
+            Ok(built) => drop(receivers.insert(receiver.name.clone(), built.into())),
+            Err(fault) => faults.push(fault.to_string()),
+        }
+    }
+    if faults.is_empty() { Ok(receivers) } else { bail!(faults.join("\n")) }
+}
+
+/// Reads and compiles the rule files; their faults come as the compiler's text. A folder that is not there holds no rules.
+fn rules_loader(config: &Config) -> LoadRules {
+    let folder = config.rules.clone();
+    let receivers: Vec<Arc<str>> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
+    let limits = ruleset::Limits {
+        rules_max: config.limits.rules,
+        file_bytes_max: config.limits.rule_file_bytes,
+        ..ruleset::Limits::default()
+    };
+    Arc::new(move || load_rules(&folder, &receivers, limits))
+}
+
+fn load_rules(folder: &Path, receivers: &[Arc<str>], limits: ruleset::Limits) -> Result<Ruleset, String> {
+    let files = if folder.exists() {
+        ruleset::read_files(&[folder.to_owned()]).map_err(|error| error.to_string())?
+    } else {
+        tracing::info!(folder = %folder.display(), "there is no folder of rules; only the built-in rule groups alerts");
+        Vec::new()
+    };
+    match ruleset::load(&files, Some(receivers), limits) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                tracing::warn!("{}", render(warning, &files));
+            }
+            Ok(loaded.ruleset)
+        }
+        Err(faults) => Err(faults.iter().map(|fault| render(fault, &files)).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+fn render(diagnostic: &ruleset::Diagnostic, files: &[SourceFile]) -> String {
+    let text = files.iter().find(|file| *file.name == *diagnostic.file).map_or("", |file| &file.text);
+    diagnostic.render(text)
+}
+
+/// SIGTERM and SIGINT stop, SIGHUP reloads the rules.
+fn heed_signals(handle: Handle) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => {
+                    let since_boot = NotifyState::monotonic_usec_now().unwrap_or(NotifyState::MonotonicUsec(0));
+                    tell_systemd(&[NotifyState::Reloading, since_boot]);
+                    // The reloading task has told log and metrics what came of it.
+                    drop(handle.reload().await);
+                    tell_systemd(&[NotifyState::Ready]);
+                }
+            }
+        }
+        handle.shutdown().trigger();
+    });
+    Ok(())
+}
+
+/// Says how the service is to systemd, where it runs under it.
+fn tell_systemd(states: &[NotifyState]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}

@@ -9,13 +9,12 @@ use super::clock::Clock;
 use super::health::{Health, Status};
 use super::live::Live;
 use super::queue::QueueSender;
-use super::recent::Recent;
+use super::recent::{ReadLog, Recent};
 use super::reload::ReloadRequest;
 use super::shutdown::Shutdown;
 use super::view_thread::ViewSender;
 use crate::engine::{Answer, Fact, Input, Refusal};
 use crate::model::Time;
-use crate::storage::log::LogError;
 
 /// A cheap, cloneable way to the running engine.
 #[derive(Clone)]
@@ -38,9 +37,6 @@ pub(super) struct Shared {
     pub(super) shutdown: Shutdown,
     pub(super) health: Arc<Health>,
 }
-
-/// Reads committed facts behind a log position, at most so many commits, from the log's files.
-pub(super) type ReadLog = Arc<dyn Fn(u64, usize) -> Result<Vec<Arc<Committed>>, LogError> + Send + Sync>;
 
 /// Facts that are on disk now, in log order, with the log time they share.
 #[derive(Debug)]
@@ -107,9 +103,10 @@ impl Handle {
         if let Some(recent) = self.shared.recent.since(seq, limit) {
             return recent;
         }
+        let committed = self.status().seq;
         let read = self.shared.read_log.clone();
         match tokio::task::spawn_blocking(move || read(seq, limit)).await {
-            Ok(Ok(commits)) => commits,
+            Ok(Ok(commits)) => commits.into_iter().take_while(|commit| commit.last_seq() <= committed).collect(),
             Ok(Err(error)) => {
                 tracing::error!(%error, seq, "the log could not be read for a listener");
                 Vec::new()

@@ -43,6 +43,7 @@ pub use handle::{Committed, Handle, SubmitError};
 pub use health::Status;
 pub use live::Live;
 pub use outbox::Receivers;
+pub use recent::{ReadLog, read_log};
 pub use reload::LoadRules;
 pub use shutdown::Shutdown;
-pub use start::{Parts, Runtime, StartError, make_folders, start};
+pub use start::{Parts, Runtime, StartError, start};

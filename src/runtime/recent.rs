@@ -1,9 +1,13 @@
-//! The last commits, kept in memory, so that an event stream that was away for a moment reads no files.
+//! What was committed: the last of it in memory, so that an event stream that was away for a moment reads no files, and the rest from
+//! the log's files, read beside the thread that writes them.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::handle::Committed;
+use crate::storage::disk::Disk;
+use crate::storage::log::{LogError, LogFiles, LogItem};
 
 /// Facts kept at most; about 2 MB.
 const FACTS_MAX: usize = 10_000;
@@ -39,6 +43,29 @@ impl Recent {
         let from = kept.commits.partition_point(|commit| commit.last_seq() <= seq);
         Some(kept.commits.range(from..).take(limit).cloned().collect())
     }
+}
+
+/// Reads committed facts behind a log position, at most so many commits, from the log's files.
+pub type ReadLog = Arc<dyn Fn(u64, usize) -> Result<Vec<Arc<Committed>>, LogError> + Send + Sync>;
+
+/// A reader of the log in the folder that `open` opens. It sees what is written, synced or not: who asks must leave out what is
+/// not committed yet.
+pub fn read_log<D: Disk>(open: impl Fn() -> io::Result<D> + Send + Sync + 'static) -> ReadLog {
+    Arc::new(move |seq, limit| {
+        let opening = |source| LogError::Io { what: "opening", file: "the log's folder".to_owned(), source };
+        let files = LogFiles::open(open().map_err(opening)?)?;
+        let mut commits = Vec::new();
+        for item in files.read(seq + 1)? {
+            if let LogItem::Record(record) = item? {
+                let facts = Arc::new(record.facts);
+                commits.push(Arc::new(Committed { first_seq: record.first_seq, time: record.time, facts }));
+            }
+            if commits.len() >= limit {
+                break;
+            }
+        }
+        Ok(commits)
+    })
 }
 
 #[cfg(test)]

@@ -15,13 +15,13 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::clock::{Clock, LogClock};
 use super::engine_thread::EngineThread;
 use super::gauges;
-use super::handle::{Handle, ReadLog, Shared, SubmitError};
+use super::handle::{Handle, Shared, SubmitError};
 use super::health::Health;
 use super::live::Live;
 use super::observe::Observer;
 use super::outbox::{Outbox, Owed, Receivers, Tools};
 use super::queue;
-use super::recent::Recent;
+use super::recent::{ReadLog, Recent};
 use super::recovery::{self, RecoverError};
 use super::reload::{self, LoadRules, Reloader};
 use super::shutdown::Shutdown;
@@ -71,7 +71,7 @@ pub struct Runtime {
     engine: JoinHandle<()>,
     ended: oneshot::Receiver<Result<(), LogError>>,
     view: JoinHandle<()>,
-    outbox: Outbox,
+    outbox: Option<Outbox>,
 }
 
 /// The view's file in a data folder.
@@ -178,7 +178,7 @@ where
     let reloader = Reloader { handle: handle.clone(), load, folder: config.rules.clone(), metrics: metrics.clone() };
     tokio::spawn(reloader.run(reload_requests));
     tokio::spawn(gauges::run(handle.clone(), metrics));
-    Ok(Runtime { handle, engine, ended, view: view_thread, outbox })
+    Ok(Runtime { handle, engine, ended, view: view_thread, outbox: Some(outbox) })
 }
 
 impl Runtime {
@@ -197,18 +197,27 @@ impl Runtime {
         }
     }
 
-    /// Delivers what is due for up to 5 s, commits what was submitted, writes the view, ends all threads.
-    pub async fn stop(self) {
+    /// Still delivers what is due, for up to 5 s, and nothing after that.
+    pub async fn drain(&mut self) {
         self.handle.shutdown().trigger();
-        self.outbox.drain(FLUSH_PAGES).await;
+        if let Some(outbox) = self.outbox.take() {
+            outbox.drain(FLUSH_PAGES).await;
+        }
+    }
+
+    /// Commits what was submitted, writes the view, ends all threads.
+    pub async fn stop(mut self) {
+        self.drain().await;
         self.handle.stop_engine();
-        let handle = self.handle;
-        let joined = tokio::task::spawn_blocking(move || {
+        let (end, ended) = oneshot::channel();
+        // A thread of its own, so that a caller who loses patience can leave it behind.
+        std::thread::spawn(move || {
             let engine = self.engine.join();
-            handle.stop_view();
-            (engine.is_ok(), self.view.join().is_ok())
+            self.handle.stop_view();
+            let view = self.view.join();
+            drop(end.send(engine.is_ok() && view.is_ok()));
         });
-        if joined.await.ok() != Some((true, true)) {
+        if ended.await != Ok(true) {
             tracing::error!("a thread ended by a panic");
         }
     }
@@ -220,15 +229,4 @@ fn new_directory_id() -> io::Result<Arc<str>> {
     let mut random = [0; 8];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     Ok(random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect::<String>().into())
-}
-
-/// Makes the data folder and the log's in it, readable by nobody else.
-///
-/// # Errors
-/// What the system says.
-pub fn make_folders(data: &Path) -> io::Result<PathBuf> {
-    use std::os::unix::fs::DirBuilderExt;
-    let log = data.join("log");
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&log)?;
-    Ok(log)
 }
