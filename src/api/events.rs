@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -25,8 +24,6 @@ use super::state::{ApiState, EVENT_STREAMS_MAX};
 use crate::runtime::Committed;
 use crate::storage::record;
 
-/// How long a stream may be silent before a comment keeps proxies from closing it.
-const KEEP_AWAKE: Duration = Duration::from_secs(15);
 /// Records read from the log at a time.
 const BACKLOG_RECORDS: usize = 256;
 /// Pieces of text that wait for a slow client; beyond, its stream waits, and the log keeps what it misses.
@@ -73,7 +70,7 @@ async fn follow(state: &ApiState, since: Option<u64>, pieces: &mpsc::Sender<Byte
         return;
     }
     loop {
-        let silent_until = Instant::now() + KEEP_AWAKE;
+        let silent_until = Instant::now() + state.keep_awake;
         let piece = tokio::select! {
             received = committed.recv() => match received {
                 Ok(batch) => write_events(&batch, &mut position),

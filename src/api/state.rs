@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, broadcast};
 
@@ -28,6 +29,8 @@ pub struct ApiState {
     pub(super) started_at: Time,
     pub(super) stopping: Shutdown,
     pub(super) event_streams: Arc<Semaphore>,
+    /// How long an event stream may be silent before a comment keeps proxies from closing it.
+    pub(super) keep_awake: Duration,
 }
 
 impl ApiState {
@@ -54,6 +57,7 @@ impl ApiState {
             started_at,
             stopping,
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
+            keep_awake: Duration::from_secs(15),
         }
     }
 }
