@@ -62,19 +62,4 @@ impl Handle {
     pub fn now(&self) -> Time {
         todo!()
     }
-
-    /// What is committed behind log position `seq`, oldest first, at most `limit` records; out of the log. Empty when
-    /// there is nothing behind it. Where the log no longer reaches back so far, it begins with the oldest that is left.
-    pub async fn events_since(&self, seq: u64, limit: usize) -> Vec<Arc<Committed>> {
-        let _ = (seq, limit);
-        todo!()
-    }
-
-    /// Reads configuration and rules again. What does not load changes nothing.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them, as text for people.
-    pub async fn reload(&self) -> Result<String, String> {
-        todo!()
-    }
 }
