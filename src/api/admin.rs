@@ -31,10 +31,13 @@ pub(super) async fn healthy() -> &'static str {
     "quell is healthy\n"
 }
 
-/// `GET /-/ready`: it takes alerts; no longer once it has begun to stop.
+/// `GET /-/ready`: it takes alerts; not while nothing can be written, and no longer once it has begun to stop.
 pub(super) async fn ready(State(state): State<Arc<ApiState>>) -> Response {
-    if state.stopping.is_triggered() {
+    if state.engine.shutdown().is_triggered() {
         return (StatusCode::SERVICE_UNAVAILABLE, "quell is stopping\n").into_response();
+    }
+    if let Some(fault) = state.engine.status().storage_fault {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("quell cannot write: {fault}\n")).into_response();
     }
     "quell is ready\n".into_response()
 }
@@ -58,13 +61,14 @@ pub(super) async fn status(State(state): State<Arc<ApiState>>) -> Json<Value> {
     for notification in live.notifications() {
         *notifications.entry(notification.state.as_str()).or_insert(0_u64) += 1;
     }
-    let now = state.engine.now();
+    let status = state.engine.status();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "directory": *state.directory,
+        "directory": **state.engine.directory(),
         "started_at": state.started_at.to_rfc3339(),
-        "now": now.to_rfc3339(),
-        "stopping": state.stopping.is_triggered(),
+        "now": state.engine.now().to_rfc3339(),
+        "stopping": state.engine.shutdown().is_triggered(),
+        "log": { "seq": status.seq, "view_seq": status.view_seq, "fault": status.storage_fault.as_deref() },
         "alerts": { "firing": live.firing(), "suppressed": live.suppressed() },
         "incidents": incidents,
         "notifications": notifications,

@@ -72,14 +72,16 @@ pub(super) async fn show(State(state): State<Arc<ApiState>>, Path(text): Path<St
     Ok(Json(past_json(last)))
 }
 
-/// A live alert as JSON.
+/// A live alert as JSON, with the annotations that its sender gave last.
 pub(super) fn live_json(entry: &Entry) -> Value {
-    wire::alert_json(&entry.record, entry.annotations(), Some(entry.last_seen), Some(entry.repeats))
+    let mut alert = wire::alert_json(&entry.record, Some(wire::Seen { last_seen: entry.last_seen, repeats: entry.repeats }));
+    alert["annotations"] = wire::labels_json(entry.annotations());
+    alert
 }
 
 /// An alert out of history as JSON; when it was last seen and how often it repeated is not kept.
 pub(super) fn past_json(record: &AlertRecord) -> Value {
-    wire::alert_json(record, &record.alert.annotations, None, None)
+    wire::alert_json(record, None)
 }
 
 enum Found {

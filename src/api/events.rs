@@ -54,7 +54,7 @@ pub(super) async fn stream(State(state): State<Arc<ApiState>>, uri: Uri, headers
 async fn feed(state: Arc<ApiState>, since: Option<u64>, pieces: mpsc::Sender<Bytes>, permit: OwnedSemaphorePermit) {
     tokio::select! {
         () = follow(&state, since, &pieces) => {}
-        () = state.stopping.wait() => {}
+        () = state.engine.shutdown().wait() => {}
     }
     drop(permit);
 }
@@ -111,7 +111,7 @@ async fn catch_up(state: &ApiState, position: &mut Option<u64>, pieces: &mpsc::S
 /// The facts of one record that lie behind `position`, as events; moves `position` behind them.
 fn write_events(record: &Committed, position: &mut Option<u64>) -> String {
     let mut text = String::new();
-    for (seq, fact) in (record.first_seq..).zip(&record.facts) {
+    for (seq, fact) in (record.first_seq..).zip(record.facts.iter()) {
         if position.is_some_and(|position| seq <= position) {
             continue;
         }

@@ -57,7 +57,7 @@ pub(super) async fn timeline(State(state): State<Arc<ApiState>>, Path(id): Path<
     let (limit, after) = (query.limit()?, query.cursor()?.unwrap_or(0));
     let id = parse_id(&id)?;
     find(&state, id).await?;
-    wait_for_view(&state, id).await?;
+    wait_for_view(&state).await;
     let mut entries = state.history.ask(move |view| view.timeline(id, after, limit + 1)).await?;
     let more = entries.len() > limit;
     entries.truncate(limit);
@@ -71,7 +71,7 @@ pub(super) async fn alerts(State(state): State<Arc<ApiState>>, Path(id): Path<St
     let (limit, cursor) = (query.limit()?, query.cursor()?);
     let id = parse_id(&id)?;
     find(&state, id).await?;
-    wait_for_view(&state, id).await?;
+    wait_for_view(&state).await;
     let members_max = usize::try_from(state.config.limits.alerts_per_incident).unwrap_or(usize::MAX);
     let mut members = state.history.ask(move |view| view.incident_alerts(id, members_max)).await?;
     members.retain(|record| is_behind(record.fired_seq, cursor));
@@ -94,23 +94,15 @@ pub(super) fn parse_id(text: &str) -> Result<IncidentId, Problem> {
     IncidentId::parse(text).ok_or_else(|| Problem::bad_request(format!("{text:?} is no incident's id; they look like INC-1042")))
 }
 
-/// How often, and how many times, the view is asked whether it has come as far as an incident.
-const VIEW_POLL: (Duration, u32) = (Duration::from_millis(20), 100);
+/// How long a reader waits for the view.
+const VIEW_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Waits until the view has applied the incident's last change, so that whoever has just written reads it back. The
-/// view is milliseconds behind as a rule; where it is stuck, what it has is shown after two seconds.
-async fn wait_for_view(state: &ApiState, id: IncidentId) -> Result<(), Problem> {
-    let (pause, times) = VIEW_POLL;
-    let Some(version) = state.engine.live().incident(id).map(|incident| incident.version) else { return Ok(()) };
-    for _ in 0..times {
-        let seen = state.history.ask(move |view| view.incident(id)).await?;
-        if seen.is_some_and(|incident| incident.version >= version) {
-            return Ok(());
-        }
-        tokio::time::sleep(pause).await;
+/// Waits until the view has everything that is committed, so that whoever has just written reads it back. The view is
+/// milliseconds behind as a rule; where it is stuck, what it has is shown after two seconds.
+async fn wait_for_view(state: &ApiState) {
+    if tokio::time::timeout(VIEW_PATIENCE, state.engine.flush_view()).await.is_err() {
+        tracing::warn!("the view is far behind the log; history is shown without the newest entries");
     }
-    tracing::warn!(incident = %id, "the view is more than two seconds behind");
-    Ok(())
 }
 
 /// The record as it is live, if this very occurrence is; else as history has it.

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::{Extension, Json};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::acts::{actor, submit};
 use super::body::read_json;
@@ -19,8 +19,7 @@ use super::problem::Problem;
 use super::query::Query;
 use super::state::ApiState;
 use crate::engine::Act;
-use crate::model::{Notification, NotificationId};
-use crate::wire;
+use crate::model::{Notification, NotificationId, Time};
 
 /// `GET /v1/notifications`
 pub(super) async fn list(State(state): State<Arc<ApiState>>, uri: Uri) -> Result<Json<Value>, Problem> {
@@ -45,7 +44,7 @@ pub(super) async fn list(State(state): State<Arc<ApiState>>, uri: Uri) -> Result
     let history = history.into_iter().map(|notification| (notification.id.0, Arc::new(notification))).collect();
 
     let (notifications, next) = page(live, history, limit);
-    let entries = notifications.iter().map(|n| wire::notification_json(n, &state.directory)).collect();
+    let entries = notifications.iter().map(|n| notification_json(n, state.engine.directory())).collect();
     Ok(Json(page_json("notifications", entries, next)))
 }
 
@@ -71,5 +70,21 @@ pub(super) async fn retry(
     submit(&state, Act::RetryNotification(id), actor(&caller, by.as_deref())?).await?;
     let notification = state.engine.live().notification(id);
     let notification = notification.ok_or_else(|| Problem::not_found(format!("there is no notification {}", id.0)))?;
-    Ok(Json(wire::notification_json(&notification, &state.directory)))
+    Ok(Json(notification_json(&notification, state.engine.directory())))
+}
+
+/// A notification as JSON. `directory` is the id of the data directory, which makes its id and key unique in the world.
+fn notification_json(notification: &Notification, directory: &str) -> Value {
+    json!({
+        "id": notification.id.external(directory),
+        "incident": notification.incident.to_string(),
+        "receiver": &*notification.receiver,
+        "kind": notification.kind.as_str(),
+        "state": notification.state.as_str(),
+        "attempts": notification.attempts,
+        "key": format!("{directory}/{}", notification.incident),
+        "created_at": notification.created_at.to_rfc3339(),
+        "delivered_at": notification.delivered_at.map(Time::to_rfc3339),
+        "error": notification.error.as_deref(),
+    })
 }

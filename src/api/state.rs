@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::engine::{Answer, Input, Refusal};
 use crate::metrics::Metrics;
 use crate::model::Time;
-use crate::runtime::{Committed, Handle, Live, Shutdown, SubmitError};
+use crate::runtime::{Committed, Handle, Live, Shutdown, Status, SubmitError};
 
 /// Event streams open at once; further ones are refused, because each holds a task and a queue until it ends.
 pub(super) const EVENT_STREAMS_MAX: usize = 64;
@@ -24,38 +24,25 @@ pub struct ApiState {
     pub(super) history: History,
     pub(super) metrics: Arc<Metrics>,
     pub(super) config: Arc<Config>,
-    /// The id of the data directory; part of every notification's id.
-    pub(super) directory: Arc<str>,
     pub(super) started_at: Time,
-    pub(super) stopping: Shutdown,
     pub(super) event_streams: Arc<Semaphore>,
     /// How long an event stream may be silent before a comment keeps proxies from closing it.
     pub(super) keep_awake: Duration,
 }
 
 impl ApiState {
-    /// Puts the parts together. `view` is the path of `view.db`; it is opened when first asked. `stopping` ends the event
-    /// streams and the readiness.
+    /// Puts the parts together. The view is opened when first asked.
     #[must_use]
-    pub fn new(
-        engine: Arc<dyn Running>,
-        view: PathBuf,
-        metrics: Arc<Metrics>,
-        config: Arc<Config>,
-        directory: Arc<str>,
-        stopping: Shutdown,
-    ) -> ApiState {
+    pub fn new(engine: Arc<dyn Running>, metrics: Arc<Metrics>, config: Arc<Config>) -> ApiState {
         let started_at = engine.now();
         metrics.start_time_seconds.set(started_at.0 / 1_000);
         metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         ApiState {
+            history: History::new(engine.view_path()),
             engine,
-            history: History::new(view),
             metrics,
             config,
-            directory,
             started_at,
-            stopping,
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             keep_awake: Duration::from_secs(15),
         }
@@ -74,6 +61,11 @@ pub trait Running: Send + Sync {
     fn committed(&self) -> broadcast::Receiver<Arc<Committed>>;
     fn events_since(&self, seq: u64, limit: usize) -> Pending<'_, Vec<Arc<Committed>>>;
     fn reload(&self) -> Pending<'_, Result<String, String>>;
+    fn status(&self) -> Status;
+    fn directory(&self) -> &Arc<str>;
+    fn view_path(&self) -> PathBuf;
+    fn flush_view(&self) -> Pending<'_, ()>;
+    fn shutdown(&self) -> &Shutdown;
 }
 
 impl Running for Handle {
@@ -99,5 +91,25 @@ impl Running for Handle {
 
     fn reload(&self) -> Pending<'_, Result<String, String>> {
         Box::pin(Handle::reload(self))
+    }
+
+    fn status(&self) -> Status {
+        Handle::status(self)
+    }
+
+    fn directory(&self) -> &Arc<str> {
+        Handle::directory(self)
+    }
+
+    fn view_path(&self) -> PathBuf {
+        Handle::view_path(self)
+    }
+
+    fn flush_view(&self) -> Pending<'_, ()> {
+        Box::pin(Handle::flush_view(self))
+    }
+
+    fn shutdown(&self) -> &Shutdown {
+        Handle::shutdown(self)
     }
 }

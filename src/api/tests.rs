@@ -1,6 +1,7 @@
 //! The API as its clients see it: requests into the router, answers out, with a stand-in for the engine behind it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Act, Answer, Fact, Input, Refusal};
 use crate::metrics::Metrics;
 use crate::model::*;
-use crate::runtime::{Committed, Live, Shutdown, SubmitError};
+use crate::runtime::{Committed, Live, Shutdown, Status, SubmitError};
 use crate::storage::view::{View, ViewBatch};
 
 const NOW: Time = Time(1_767_571_200_000);
@@ -32,6 +33,10 @@ struct Fake {
     committed: broadcast::Sender<Arc<Committed>>,
     log: Mutex<Vec<Arc<Committed>>>,
     reload: Result<String, String>,
+    status: Status,
+    directory: Arc<str>,
+    folder: tempfile::TempDir,
+    shutdown: Shutdown,
 }
 
 impl Running for Fake {
@@ -58,15 +63,28 @@ impl Running for Fake {
     fn reload(&self) -> Pending<'_, Result<String, String>> {
         Box::pin(async { self.reload.clone() })
     }
+    fn status(&self) -> Status {
+        self.status.clone()
+    }
+    fn directory(&self) -> &Arc<str> {
+        &self.directory
+    }
+    fn view_path(&self) -> PathBuf {
+        self.folder.path().join("view.db")
+    }
+    fn flush_view(&self) -> Pending<'_, ()> {
+        Box::pin(async {})
+    }
+    fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
 }
 
 /// A daemon's API over a fake engine and a real view in a folder of its own.
 struct Site {
     fake: Arc<Fake>,
     router: Router,
-    stopping: Shutdown,
     metrics: Arc<Metrics>,
-    folder: tempfile::TempDir,
 }
 
 impl Site {
@@ -84,15 +102,17 @@ impl Site {
             committed: broadcast::Sender::new(4),
             log: Mutex::default(),
             reload: Ok("3 rules are in force".to_owned()),
+            status: Status { seq: 7, view_seq: 6, storage_fault: None },
+            directory: "dir1".into(),
+            folder: tempfile::tempdir().unwrap(),
+            shutdown: Shutdown::default(),
         };
         change(&mut config, &mut fake);
-        let (fake, folder) = (Arc::new(fake), tempfile::tempdir().unwrap());
-        let (stopping, metrics) = (Shutdown::default(), Arc::new(Metrics::default()));
-        let view = folder.path().join("view.db");
-        drop(View::open(&view).unwrap());
-        let mut state = ApiState::new(fake.clone(), view, metrics.clone(), Arc::new(config), "dir1".into(), stopping.clone());
+        drop(View::open(&fake.view_path()).unwrap());
+        let (fake, metrics) = (Arc::new(fake), Arc::new(Metrics::default()));
+        let mut state = ApiState::new(fake.clone(), metrics.clone(), Arc::new(config));
         state.keep_awake = keep_awake;
-        Site { fake, router: router(state), stopping, metrics, folder }
+        Site { fake, router: router(state), metrics }
     }
 
     /// Publishes records as live.
@@ -105,7 +125,7 @@ impl Site {
     fn past(self, first_seq: u64, facts: Vec<Fact>, changes: Changes) -> Site {
         let meta = Meta { directory: "dir1".into(), seq: first_seq + facts.len() as u64 - 1, time: NOW, ..Meta::default() };
         let batch = ViewBatch { first_seq, time: NOW, facts: Arc::new(facts), changes: Arc::new(changes), meta };
-        View::open(&self.folder.path().join("view.db")).unwrap().write(&[batch]).unwrap();
+        View::open(&self.fake.view_path()).unwrap().write(&[batch]).unwrap();
         self
     }
 
@@ -639,9 +659,13 @@ async fn probes_status_reload_and_metrics() {
     assert!(site.metrics.resident_memory_bytes.get() > 1 << 20);
     assert!(site.metrics.open_fds.get() > 2);
 
-    site.stopping.trigger();
+    site.fake.shutdown.trigger();
     assert_eq!(site.get("/-/ready").await.0, 503);
     assert_eq!(site.get("/-/healthy").await.0, 200);
+
+    let sick = Site::new(|_, fake| fake.status.storage_fault = Some("no space left".into()));
+    assert_eq!(sick.get("/-/ready").await, (StatusCode::SERVICE_UNAVAILABLE, json!("quell cannot write: no space left\n")));
+    assert_eq!(sick.get("/v1/status").await.1["log"], json!({ "seq": 7, "view_seq": 6, "fault": "no space left" }));
 
     let broken = Site::new(|_, fake| fake.reload = Err("rules/a.yaml:3: unknown key".into()));
     let (status, _, answer) = broken.post("/-/reload", &[], "").await;
@@ -661,8 +685,8 @@ async fn answers_are_hardened() {
 
 /// A record of `count` facts from `first_seq` on.
 fn committed(first_seq: u64, count: u64) -> Arc<Committed> {
-    let facts = (0..count).map(|n| Fact::IncidentWithoutPolicy { incident: IncidentId(first_seq + n) }).collect();
-    Arc::new(Committed { first_seq, time: NOW, facts })
+    let facts: Vec<Fact> = (0..count).map(|n| Fact::IncidentWithoutPolicy { incident: IncidentId(first_seq + n) }).collect();
+    Arc::new(Committed { first_seq, time: NOW, facts: facts.into() })
 }
 
 /// Reads a stream until it holds `count` events or ends; gives `id event` of each.
@@ -735,7 +759,7 @@ async fn silent_streams_are_kept_awake() {
 async fn streams_end_when_the_daemon_stops() {
     let site = Site::new(|_, _| {});
     let mut stream = open_stream(&site, None).await;
-    site.stopping.trigger();
+    site.fake.shutdown.trigger();
     assert!(stream.frame().await.is_none());
 }
 
