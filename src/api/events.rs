@@ -34,9 +34,12 @@ pub(super) async fn stream(State(state): State<Arc<ApiState>>, uri: Uri, headers
     let query = Query::parse(&uri, &["since"])?;
     // A browser that reconnects repeats the address it began with; the header is what it has really seen.
     let since = match headers.get("last-event-id") {
-        Some(id) => Some(id.to_str().ok().and_then(|id| id.trim().parse().ok()).ok_or_else(|| {
-            Problem::bad_request("header Last-Event-ID: a log position is expected")
-        })?),
+        Some(id) => Some(
+            id.to_str()
+                .ok()
+                .and_then(|id| id.trim().parse().ok())
+                .ok_or_else(|| Problem::bad_request("header Last-Event-ID: a log position is expected"))?,
+        ),
         None => query.number("since")?,
     };
     let permit = state.event_streams.clone().try_acquire_owned().map_err(|_| {

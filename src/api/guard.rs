@@ -20,7 +20,11 @@ use crate::config::Config;
 pub(super) struct Caller(pub(super) Option<Arc<str>>);
 
 /// Checks a call before its handler sees it, and counts and times it.
-pub(super) async fn guard(State((state, route)): State<(Arc<ApiState>, &'static Route)>, mut request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State((state, route)): State<(Arc<ApiState>, &'static Route)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let began = Instant::now();
     let response = match admit(&state.config, route.access, request.headers()) {
         Ok(caller) => {
@@ -54,10 +58,7 @@ pub(super) async fn harden(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-    );
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     response
 }
 
@@ -70,9 +71,8 @@ fn admit(config: &Config, access: Access, headers: &HeaderMap) -> Result<Caller,
     if config.tokens.is_empty() {
         return Ok(Caller(None));
     }
-    let unauthorized = |message: &str| {
-        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", message).with(header::WWW_AUTHENTICATE, "Bearer")
-    };
+    let unauthorized =
+        |message: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", message).with(header::WWW_AUTHENTICATE, "Bearer");
     let given = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.as_bytes().split_at_checked("Bearer ".len()))
@@ -92,7 +92,8 @@ fn refuse_lured_browsers(config: &Config, headers: &HeaderMap) -> Result<(), Pro
 
     let host: Option<Authority> = text(header::HOST).and_then(|host| host.parse().ok());
     if config.listen.ip().is_loopback() {
-        let is_ours = host.as_ref().is_some_and(|host| is_loopback_name(host.host()) || external.is_some_and(|e| e.host() == host.host()));
+        let is_ours =
+            host.as_ref().is_some_and(|host| is_loopback_name(host.host()) || external.is_some_and(|e| e.host() == host.host()));
         if !is_ours {
             return Err(Problem::forbidden("the Host header is not a name of this machine; set external_url to allow it"));
         }

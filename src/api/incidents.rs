@@ -52,7 +52,11 @@ pub(super) async fn show(State(state): State<Arc<ApiState>>, Path(id): Path<Stri
 }
 
 /// `GET /v1/incidents/{id}/timeline`: oldest first; `cursor` is the `seq` of the last entry seen.
-pub(super) async fn timeline(State(state): State<Arc<ApiState>>, Path(id): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn timeline(
+    State(state): State<Arc<ApiState>>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
     let query = Query::parse(&uri, &["limit", "cursor"])?;
     let (limit, after) = (query.limit()?, query.cursor()?.unwrap_or(0));
     let id = parse_id(&id)?;
@@ -137,7 +141,8 @@ struct Filter {
 
 impl Filter {
     fn read(query: &Query) -> Result<Filter, Problem> {
-        const KNOWN: [&str; 8] = ["all", STATUSES[0], STATUSES[1], STATUSES[2], STATUSES[3], STATUSES[4], STATUSES[5], STATUSES[6]];
+        const KNOWN: [&str; 8] =
+            ["all", STATUSES[0], STATUSES[1], STATUSES[2], STATUSES[3], STATUSES[4], STATUSES[5], STATUSES[6]];
         let statuses = match query.words("status", &KNOWN)? {
             None => ACTIVE.to_vec(),
             Some(words) if words.contains(&"all") => STATUSES.to_vec(),

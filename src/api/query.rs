@@ -67,9 +67,7 @@ impl Query {
         let Some(text) = self.one(name)? else { return Ok(None) };
         let word = |given: &str| {
             let found = known.iter().find(|word| **word == given).copied();
-            found.ok_or_else(|| {
-                Problem::bad_request(format!("parameter {name}: {given:?} is none of {}", known.join(", ")))
-            })
+            found.ok_or_else(|| Problem::bad_request(format!("parameter {name}: {given:?} is none of {}", known.join(", "))))
         };
         text.split(',').map(|given| word(given.trim())).collect::<Result<_, _>>().map(Some)
     }

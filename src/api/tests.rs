@@ -1,5 +1,6 @@
 //! The API as its clients see it: requests into the router, answers out, with a stand-in for the engine behind it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,7 @@ use tower_service::Service;
 
 use super::state::EVENT_STREAMS_MAX;
 use super::{Access, ApiState, Pending, ROUTES, Running, router};
-use crate::config::{Config, Limits, Outbound, Retention, Secret, TokenConfig};
+use crate::config::{Config, Secret, TokenConfig};
 use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Act, Answer, Fact, Input, Refusal};
 use crate::metrics::Metrics;
@@ -158,38 +159,10 @@ async fn body_json(response: axum::response::Response) -> Value {
     serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&bytes)))
 }
 
+/// What applies with no file at all.
 fn config() -> Config {
-    Config {
-        listen: SocketAddr::from(([127, 0, 0, 1], 9093)),
-        insecure: false,
-        data: "data".into(),
-        rules: "rules".into(),
-        external_url: None,
-        sources: Vec::new(),
-        receivers: Vec::new(),
-        tokens: Vec::new(),
-        limits: Limits {
-            body_bytes: 1 << 20,
-            alerts_per_request: 1_000,
-            labels_per_alert: 64,
-            label_name_bytes: 128,
-            label_value_bytes: 1_024,
-            alert_bytes: 16_384,
-            json_depth: 32,
-            connections: 100,
-            header_timeout: Millis::seconds(10),
-            body_timeout: Millis::seconds(10),
-            active_alerts: 1_000,
-            active_alerts_per_source: 1_000,
-            alerts_per_incident: 1_000,
-            queue_alerts: 1_000,
-            rules: 100,
-            rule_file_bytes: 1 << 20,
-        },
-        retention: Retention { age: Millis::hours(24), log_bytes: 1 << 30 },
-        outbound: Outbound::Open,
-        resolve_timeout: Millis::minutes(5),
-    }
+    let nothing = BTreeMap::new();
+    crate::config::load_text("", "", &nothing, &nothing).unwrap().0
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -304,9 +277,8 @@ fn the_document_names_every_route_and_no_other() {
 
 #[tokio::test]
 async fn lists_incidents_newest_first_by_filter_and_cursor() {
-    let site = Site::new(|_, _| {})
-        .live(&incidents(1..=6, IncidentStatus::Open))
-        .live(&incidents(7..=8, IncidentStatus::Resolved));
+    let site =
+        Site::new(|_, _| {}).live(&incidents(1..=6, IncidentStatus::Open)).live(&incidents(7..=8, IncidentStatus::Resolved));
     let cases = [
         ("", "6 5 4 3 2 1"),
         ("?status=open", "6 5 4 3 2 1"),
@@ -376,7 +348,10 @@ async fn timeline_and_members_of_an_incident() {
     let kinds = ids(&timeline, "entries", "kind");
     assert!(kinds.contains(&"incident_opened".to_owned()) && kinds.last().unwrap() == "incident_commented", "{kinds:?}");
     let comment = timeline["entries"].as_array().unwrap().last().unwrap();
-    assert_eq!((&comment["actor"], &comment["seq"], &comment["at"]), (&json!("ann"), &json!(4), &json!("2026-01-05T00:00:00.000Z")));
+    assert_eq!(
+        (&comment["actor"], &comment["seq"], &comment["at"]),
+        (&json!("ann"), &json!(4), &json!("2026-01-05T00:00:00.000Z"))
+    );
     let (_, later) = site.get("/v1/incidents/INC-1/timeline?cursor=3").await;
     assert_eq!(ids(&later, "entries", "kind"), ["incident_commented"]);
 
@@ -388,10 +363,13 @@ async fn timeline_and_members_of_an_incident() {
 #[tokio::test]
 async fn lists_alerts() {
     let live = Changes {
-        alerts: (3..=6).map(|seq| Arc::new(alert(seq, if seq == 5 { AlertStatus::Resolved } else { AlertStatus::Firing }, 1))).collect(),
+        alerts: (3..=6)
+            .map(|seq| Arc::new(alert(seq, if seq == 5 { AlertStatus::Resolved } else { AlertStatus::Firing }, 1)))
+            .collect(),
         ..Changes::default()
     };
-    let past = Changes { alerts: (1..=3).map(|seq| Arc::new(alert(seq, AlertStatus::Resolved, 1))).collect(), ..Changes::default() };
+    let past =
+        Changes { alerts: (1..=3).map(|seq| Arc::new(alert(seq, AlertStatus::Resolved, 1))).collect(), ..Changes::default() };
     let facts = past.alerts.iter().map(|record| Fact::AlertFired { alert: record.alert.clone() }).collect();
     let site = Site::new(|_, _| {}).live(&live).past(1, facts, past);
     let cases = [
@@ -443,9 +421,11 @@ async fn lists_and_retries_notifications() {
         notifications: ids.map(|id| Arc::new(notification(id, state))).collect(),
         ..Changes::default()
     };
-    let site = Site::new(|_, _| {})
-        .live(&list(3..=4, NotificationState::Dead))
-        .past(1, vec![Fact::RulesLoaded { digest: 0, rules: 0 }], list(1..=3, NotificationState::Delivered));
+    let site = Site::new(|_, _| {}).live(&list(3..=4, NotificationState::Dead)).past(
+        1,
+        vec![Fact::RulesLoaded { digest: 0, rules: 0 }],
+        list(1..=3, NotificationState::Delivered),
+    );
     let cases = [
         ("", "4 3 2 1"),
         ("?state=dead", "4 3"),
