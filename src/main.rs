@@ -1,1 +1,8 @@
-fn main() {}
+//! The program `quell`: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quell::deliver::client::install_crypto();
+    ExitCode::from(quell::cli::main(std::env::args_os()))
+}

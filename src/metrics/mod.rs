@@ -3,6 +3,8 @@
 //! Alert labels never become metric labels: what a sender may choose freely must not decide our memory.
 //! Children of labelled metrics are resolved once by whoever counts often, never per alert.
 
+mod process;
+
 use prometheus::{Encoder, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use prometheus::{Histogram, HistogramVec};
 
@@ -25,8 +27,8 @@ macro_rules! metrics {
             }
         }
 
-        /// Name, labels and help of every metric, for the documentation and its test.
-        pub const TABLE: &[(&str, &[&str], &str)] = &[ $( (concat!("quell_", stringify!($field)), &[$($label),*], $help) ),* ];
+        /// Name, kind, labels and help of every metric, for the documentation and its test.
+        pub const TABLE: &[(&str, &str, &[&str], &str)] = &[ $( (concat!("quell_", stringify!($field)), stringify!($kind), &[$($label),*], $help) ),* ];
     };
     (@type counter) => { IntCounter };
     (@type counters) => { IntCounterVec };
@@ -91,12 +93,53 @@ metrics! {
 }
 
 impl Metrics {
-    /// The exposition text that Prometheus scrapes.
+    /// The exposition text that Prometheus scrapes, with what the process uses at this moment.
     #[must_use]
     pub fn expose(&self) -> Vec<u8> {
+        process::observe(self);
         let mut text = Vec::new();
         // Writing to memory cannot fail, and every family was registered by this struct.
         TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("metrics as text");
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+
+    /// The table as a document for people.
+    fn document() -> String {
+        let mut text = String::from(
+            "# Metrics\n\n`GET /metrics` answers these in Prometheus' text format. The unit is the name's ending. Alert labels never \
+             become labels here.\n\nAlerts add up: `quell_alerts_received_total` = `quell_alerts_repeats_total` + \
+             `quell_alerts_new_total` + `quell_alerts_rejected_total`.\n\n| name | kind | labels | what |\n| --- | --- | --- | --- |\n",
+        );
+        for (name, kind, labels, help) in TABLE {
+            let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+            text += &format!("| `{name}` | {} | {} | {help} |\n", kind.trim_end_matches('s'), labels.join(", "));
+        }
+        text
+    }
+
+    #[test]
+    fn the_document_is_the_table() {
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(DOCUMENT, document()).unwrap();
+        }
+        let written = std::fs::read_to_string(DOCUMENT).unwrap_or_default();
+        assert!(written == document(), "docs/metrics.md is not the table; UPDATE_GOLDEN=1 writes it anew");
+    }
+
+    #[test]
+    fn names_follow_prometheus_customs() {
+        for (name, kind, labels, help) in TABLE {
+            assert_eq!(name.ends_with("_total"), kind.starts_with("counter"), "{name}: counters and only they end in _total");
+            assert!(!kind.starts_with("histogram") || name.ends_with("_seconds"), "{name}: histograms are of seconds");
+            assert_eq!(kind.ends_with('s'), !labels.is_empty(), "{name}");
+            assert!(!help.ends_with('.') && help.starts_with(char::is_uppercase), "{name}: {help}");
+        }
     }
 }

@@ -1,0 +1,322 @@
+//! `quell incident`: list incidents and work on them.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
+
+use super::client::{Client, ClientArgs, block_on};
+use super::failure::Failure;
+use super::screen::{Clock, Screen, Tone, text};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List incidents, newest first
+    List(ListArgs),
+    /// Show one incident with its timeline and alerts
+    Show(ShowArgs),
+    /// Acknowledge: somebody works on it, escalation stops
+    #[command(visible_alias = "acknowledge")]
+    Ack(ActArgs),
+    /// Resolve by hand
+    Resolve(ActArgs),
+    /// Add a comment to the timeline
+    Comment(CommentArgs),
+    /// Assign to a person
+    Assign(AssignArgs),
+    /// Open a resolved incident again
+    Reopen(ActArgs),
+    /// Close a resolved incident for good
+    Close(ActArgs),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ListArgs {
+    /// open, acknowledged, snoozed, on_hold, resolved, closed, cancelled (several by comma), or all
+    /// [default: those that still want work]
+    #[arg(long)]
+    status: Option<String>,
+    /// 1 to 5, several by comma
+    #[arg(long)]
+    priority: Option<String>,
+    #[arg(long)]
+    team: Option<String>,
+    #[arg(long)]
+    service: Option<String>,
+    /// A label that all alerts of the incident share; may be repeated
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = pair)]
+    labels: Vec<(String, String)>,
+    /// How many, 1 to 1,000
+    #[arg(long, default_value_t = 100)]
+    limit: u32,
+    /// Go on behind an earlier list
+    #[arg(long)]
+    cursor: Option<String>,
+    #[command(flatten)]
+    look: Look,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ShowArgs {
+    /// The incident, such as INC-1042
+    id: String,
+    #[command(flatten)]
+    look: Look,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ActArgs {
+    /// The incidents, such as INC-1042
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+    #[command(flatten)]
+    actor: Actor,
+    /// Print the incidents as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CommentArgs {
+    /// The incident, such as INC-1042
+    id: String,
+    /// What to say
+    #[arg(required = true, value_name = "TEXT")]
+    words: Vec<String>,
+    #[command(flatten)]
+    actor: Actor,
+    /// Print the incident as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct AssignArgs {
+    /// The incident, such as INC-1042
+    id: String,
+    /// To whom
+    #[arg(required_unless_present = "nobody")]
+    assignee: Option<String>,
+    /// Take the assignee away
+    #[arg(long, conflicts_with = "assignee")]
+    nobody: bool,
+    #[command(flatten)]
+    actor: Actor,
+    /// Print the incident as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Who acts.
+#[derive(Args, Debug)]
+pub(super) struct Actor {
+    /// Your name for the timeline, while the daemon has no tokens
+    #[arg(long = "by", env = "USER", hide_env = true, value_name = "NAME")]
+    pub(super) name: Option<String>,
+}
+
+/// How answers are shown.
+#[derive(Args, Debug)]
+pub(super) struct Look {
+    /// Print the daemon's JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Show times in UTC, not how long ago
+    #[arg(long)]
+    pub(super) utc: bool,
+}
+
+/// Runs one of the commands.
+pub(super) fn run(command: Command, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    match command {
+        Command::List(args) => list(&args, screen),
+        Command::Show(args) => show(&args, screen),
+        Command::Ack(args) => plain_act("acknowledge", &args, screen),
+        Command::Resolve(args) => plain_act("resolve", &args, screen),
+        Command::Reopen(args) => plain_act("reopen", &args, screen),
+        Command::Close(args) => plain_act("close", &args, screen),
+        Command::Comment(args) => {
+            let body = [("text", Value::from(args.words.join(" ")))];
+            acts("comment", &[args.id], &body, &args.actor, args.json, &args.client, screen)
+        }
+        Command::Assign(args) => {
+            let body = [("assignee", args.assignee.map_or(Value::Null, Value::from))];
+            acts("assign", &[args.id], &body, &args.actor, args.json, &args.client, screen)
+        }
+    }
+}
+
+fn list(args: &ListArgs, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    let client = Client::new(&args.client)?;
+    let filters = [
+        ("status", &args.status),
+        ("priority", &args.priority),
+        ("team", &args.team),
+        ("service", &args.service),
+        ("cursor", &args.cursor),
+    ];
+    let mut query: Vec<(&str, String)> = filters.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+    query.extend(args.labels.iter().map(|(name, value)| ("label", format!("{name}:{value}"))));
+    query.push(("limit", args.limit.to_string()));
+    let answer = block_on(client.get(&["v1", "incidents"], &query))?;
+    if args.look.json {
+        screen.json(&answer)?;
+        return Ok(0);
+    }
+    table(screen, entries(&answer, "incidents"), Clock::new(args.look.utc))?;
+    say_if_more(screen, &answer, "incidents")?;
+    Ok(0)
+}
+
+fn show(args: &ShowArgs, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    let client = Client::new(&args.client)?;
+    let id = args.id.as_str();
+    let (incident, timeline, alerts) = block_on(async {
+        let everything = [("limit", "1000".to_owned())];
+        Ok((
+            client.get(&["v1", "incidents", id], &[]).await?,
+            client.get(&["v1", "incidents", id, "timeline"], &everything).await?,
+            client.get(&["v1", "incidents", id, "alerts"], &everything).await?,
+        ))
+    })?;
+    if args.look.json {
+        let all = serde_json::json!({ "incident": incident, "timeline": timeline["entries"], "alerts": alerts["alerts"] });
+        screen.json(&all)?;
+        return Ok(0);
+    }
+    let clock = Clock::new(args.look.utc);
+    screen.heading(&super::screen::clean(&format!("{}  {}", text(&incident["id"]), text(&incident["title"]))))?;
+    for (name, value) in facts(&incident, clock) {
+        screen.line(&format!("  {name:<13} {}", super::screen::clean(&value)))?;
+    }
+    screen.heading("\nTimeline")?;
+    let rows = entries(&timeline, "entries")
+        .iter()
+        .map(|entry| (Tone::Plain, vec![clock.show(&entry["at"]), text(&entry["text"]), text(&entry["actor"])]));
+    screen.table(&["WHEN", "WHAT", "BY"], rows.collect())?;
+    screen.heading("\nAlerts")?;
+    let rows = entries(&alerts, "alerts").iter().map(|alert| {
+        let tone = if alert["status"] == "firing" { Tone::Plain } else { Tone::Faint };
+        let names = alert["labels"].as_object().into_iter().flatten().filter(|(name, _)| *name != "alertname");
+        let labels: Vec<String> = names.map(|(name, value)| format!("{name}={}", text(value))).collect();
+        (
+            tone,
+            vec![text(&alert["status"]), text(&alert["labels"]["alertname"]), labels.join(" "), clock.show(&alert["starts_at"])],
+        )
+    });
+    screen.table(&["STATUS", "ALERT", "LABELS", "BEGAN"], rows.collect())?;
+    for (page, what) in [(&timeline, "timeline entries"), (&alerts, "alerts")] {
+        say_if_more(screen, page, what)?;
+    }
+    Ok(0)
+}
+
+fn plain_act(act: &str, args: &ActArgs, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    acts(act, &args.ids, &[], &args.actor, args.json, &args.client, screen)
+}
+
+/// Does one act to each incident in turn; stops at the first that is refused.
+fn acts(
+    act: &str,
+    ids: &[String],
+    fields: &[(&str, Value)],
+    actor: &Actor,
+    json: bool,
+    client: &ClientArgs,
+    screen: &mut Screen<'_>,
+) -> Result<u8, Failure> {
+    let client = Client::new(client)?;
+    let mut body: Map<String, Value> = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    body.insert("by".to_owned(), actor.name.clone().into());
+    let body = Value::Object(body);
+    block_on(async {
+        for id in ids {
+            let incident = client.post(&["v1", "incidents", id, act], &body).await?;
+            if json {
+                screen.json(&incident)?;
+            } else {
+                let line = format!("{} is {}: {}", text(&incident["id"]), text(&incident["status"]), text(&incident["title"]));
+                screen.line(&super::screen::clean(&line))?;
+            }
+        }
+        Ok(0)
+    })
+}
+
+/// Prints incidents as a table.
+pub(super) fn table(screen: &mut Screen<'_>, incidents: &[Value], clock: Clock) -> Result<(), Failure> {
+    let rows = incidents.iter().map(|incident| {
+        let tone = match (incident["status"].as_str(), incident["priority"].as_u64()) {
+            (Some("resolved" | "closed" | "cancelled"), _) => Tone::Faint,
+            (Some("open"), Some(1)) => Tone::Alarm,
+            (Some("open"), Some(2)) => Tone::Notice,
+            _ => Tone::Plain,
+        };
+        let alerts = format!("{}/{}", incident["alerts"]["firing"], incident["alerts"]["total"]);
+        let row = vec![
+            text(&incident["id"]),
+            format!("P{}", incident["priority"]),
+            text(&incident["status"]),
+            text(&incident["title"]),
+            alerts,
+            text(&incident["category"]),
+            text(&incident["team"]),
+            clock.show(&incident["opened_at"]),
+        ];
+        (tone, row)
+    });
+    screen.table(&["ID", "PRIO", "STATUS", "TITLE", "FIRING", "CATEGORY", "TEAM", "OPENED"], rows.collect())?;
+    Ok(())
+}
+
+/// The entries of a page.
+pub(super) fn entries<'a>(page: &'a Value, name: &str) -> &'a [Value] {
+    page[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Says on stderr that a list goes on, and how to see the rest.
+pub(super) fn say_if_more(screen: &mut Screen<'_>, page: &Value, what: &str) -> Result<(), Failure> {
+    if let Some(cursor) = page["next"].as_str() {
+        writeln!(screen.err, "there are more {what}; go on with --cursor {cursor}")?;
+    }
+    Ok(())
+}
+
+/// `name=value`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+fn facts(incident: &Value, clock: Clock) -> Vec<(&'static str, String)> {
+    let labels = |value: &Value| {
+        let pairs = value.as_object().into_iter().flatten().map(|(name, value)| format!("{name}={}", text(value)));
+        pairs.collect::<Vec<String>>().join(" ")
+    };
+    let services = entries(incident, "services").iter().map(text).collect::<Vec<String>>().join(", ");
+    vec![
+        ("status", text(&incident["status"])),
+        ("priority", format!("P{} (impact {}, urgency {})", incident["priority"], incident["impact"], incident["urgency"])),
+        ("severity", text(&incident["severity"])),
+        ("category", format!("{} / {}", text(&incident["category"]), text(&incident["subcategory"]))),
+        ("team", text(&incident["team"])),
+        ("assignee", text(&incident["assignee"])),
+        ("services", services),
+        ("labels", labels(&incident["labels"])),
+        ("rule", format!("{} {}", text(&incident["rule"]), labels(&incident["key"]))),
+        ("alerts", format!("{} firing of {}", incident["alerts"]["firing"], incident["alerts"]["total"])),
+        ("opened", clock.show(&incident["opened_at"])),
+        ("acknowledged", clock.show(&incident["acknowledged_at"])),
+        ("resolved", clock.show(&incident["resolved_at"])),
+    ]
+}

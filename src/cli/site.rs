@@ -1,0 +1,122 @@
+//! Where a site's files are (flags win over `QUELL_…`, that over `quell.yaml`), and the commands that work on those files
+//! alone: `check` and `log`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+
+use super::failure::Failure;
+use super::screen::Screen;
+use super::{check, log};
+use crate::config::{self, Config};
+
+/// The configuration that is read when none is named and this one is here.
+const USUAL_CONFIG: &str = "quell.yaml";
+
+/// Reads the configuration; its warnings go to stderr. `flags` are keys and values that win over file and environment.
+pub(super) fn load(named: Option<&Path>, flags: &[(&str, Option<String>)], screen: &mut Screen<'_>) -> Result<Config, Failure> {
+    let path = find(named);
+    let env: BTreeMap<String, String> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let flags = flags.iter().filter_map(|(key, value)| Some(((*key).to_owned(), value.clone()?))).collect();
+    let (config, warnings) = config::load(path.as_deref(), &env, &flags).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        Failure::new(format!("the configuration cannot be used\n{}", faults.join("\n")))
+    })?;
+    for warning in warnings {
+        writeln!(screen.err, "warning: {warning}")?;
+    }
+    Ok(config)
+}
+
+/// The configuration that is named, or the usual one if it is here.
+fn find(named: Option<&Path>) -> Option<PathBuf> {
+    let usual = Path::new(USUAL_CONFIG);
+    named.map(Path::to_path_buf).or_else(|| usual.exists().then(|| usual.to_path_buf()))
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CheckArgs {
+    /// Rule files and folders of them [default: the configured rules]
+    paths: Vec<PathBuf>,
+    /// The configuration, whose receivers rules may name [default: quell.yaml, if it is here]
+    #[arg(long, env = "QUELL_CONFIG", hide_env_values = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Count warnings as errors
+    #[arg(long)]
+    strict: bool,
+    /// Print findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl CheckArgs {
+    /// Checks rule files.
+    pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+        let config = load(self.config.as_deref(), &[], screen)?;
+        let known = find(self.config.as_deref()).is_some();
+        let receivers: Vec<Arc<str>> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
+        let paths = if self.paths.is_empty() { vec![config.rules] } else { self.paths };
+        let receivers = known.then_some(receivers.as_slice());
+        Ok(check::run(&paths, receivers, self.json, self.strict, screen.out, screen.err)?)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LogCommand {
+    /// Read the whole log and say whether all of it is sound
+    Verify(VerifyArgs),
+    /// Print what is in the log, one JSON object a line
+    Dump(DumpArgs),
+}
+
+/// Which data directory.
+#[derive(Args, Debug)]
+pub(super) struct DataArgs {
+    /// The data directory [default: the configured one]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The configuration [default: quell.yaml, if it is here]
+    #[arg(long, env = "QUELL_CONFIG", hide_env_values = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    place: DataArgs,
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DumpArgs {
+    #[command(flatten)]
+    place: DataArgs,
+    /// Begin at this log position
+    #[arg(long, default_value_t = 0, value_name = "SEQ")]
+    from: u64,
+}
+
+impl LogCommand {
+    /// Looks into the log.
+    pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+        match self {
+            LogCommand::Verify(args) => Ok(log::verify(&args.place.find(screen)?, args.json, screen.out, screen.err)?),
+            LogCommand::Dump(args) => Ok(log::dump(&args.place.find(screen)?, args.from, screen.out, screen.err)?),
+        }
+    }
+}
+
+impl DataArgs {
+    /// A folder that is named needs no configuration.
+    fn find(self, screen: &mut Screen<'_>) -> Result<PathBuf, Failure> {
+        match self.data {
+            Some(data) => Ok(data),
+            None => Ok(load(self.config.as_deref(), &[], screen)?.data),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The command line as its users meet it: help texts, completions, exit codes, and what commands print, against a small
+//! HTTP server that answers what the test wants.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
+
+use clap::CommandFactory;
+use clap::builder::StyledStr;
+use serde_json::{Value, json};
+
+use super::{Cli, run};
+
+/// Runs a command line. Gives exit code, stdout, stderr.
+fn quell(args: &[&str]) -> (u8, String, String) {
+    crate::deliver::client::install_crypto();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let args = std::iter::once("quell").chain(args.iter().copied()).map(Into::into);
+    let code = run(args, &mut out, &mut err, false);
+    (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+/// A server that gives one answer to each of so many requests, and reports what was asked: `POST /path?query body`.
+struct Server {
+    url: String,
+    asked: mpsc::Receiver<String>,
+}
+
+impl Server {
+    fn answering(answers: Vec<(u16, Value)>) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, asked) = mpsc::channel();
+        thread::spawn(move || {
+            for (status, answer) in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut text = Vec::new();
+                let (head, body) = loop {
+                    let mut piece = [0; 4096];
+                    let read = stream.read(&mut piece).unwrap();
+                    text.extend_from_slice(&piece[..read]);
+                    let so_far = String::from_utf8(text.clone()).unwrap();
+                    let Some((head, body)) = so_far.split_once("\r\n\r\n") else { continue };
+                    let length =
+                        head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+                    if body.len() >= length {
+                        break (head.to_owned(), body.to_owned());
+                    }
+                };
+                let token = head.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or_default();
+                let request = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1");
+                sender.send(format!("{request} {body}{token}").trim().to_owned()).unwrap();
+                let answer = answer.to_string();
+                let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+                stream.write_all((head + &answer).as_bytes()).unwrap();
+            }
+        });
+        Server { url, asked }
+    }
+}
+
+fn incident(id: u64, title: &str) -> Value {
+    json!({
+        "id": format!("INC-{id}"), "title": title, "status": "open", "type": "normal", "priority": 1, "impact": 1, "urgency": 1,
+        "severity": "critical", "category": "database", "subcategory": null, "team": "dba", "assignee": null,
+        "services": ["orders-db"], "labels": { "cluster": "eu1" }, "rule": "database-cluster", "key": { "cluster": "eu1" },
+        "alerts": { "total": 3, "firing": 2 }, "parent": null, "causes": [], "opened_at": "2026-01-05T00:00:00.000Z",
+        "updated_at": "2026-01-05T00:00:00.000Z", "acknowledged_at": null, "resolved_at": null, "version": 17,
+    })
+}
+
+/// Help texts of all commands, in order.
+fn help() -> String {
+    fn add(command: &mut clap::Command, path: &str, text: &mut String) {
+        let long: StyledStr = command.render_long_help();
+        *text += &format!("$ {path} --help\n{long}\n");
+        for command in command.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+            let path = format!("{path} {}", command.get_name());
+            add(command, &path, text);
+        }
+    }
+    let mut text = String::new();
+    let mut cli = Cli::command().version("0").term_width(100);
+    cli.build();
+    add(&mut cli, "quell", &mut text);
+    text
+}
+
+#[test]
+fn help_of_every_command() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/cli/help.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/cli")).unwrap();
+        std::fs::write(golden, help()).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(golden).unwrap_or_default(), help(), "UPDATE_GOLDEN=1 writes the file anew");
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (code, out, _) = quell(&["completions", shell]);
+        assert_eq!(code, 0);
+        assert!(out.contains("incident") && out.contains("ack"), "{shell}: {out}");
+    }
+}
+
+#[test]
+fn exit_codes_and_where_text_goes() {
+    let cases: [(&[&str], u8, &str, &str); 12] = [
+        (&["--version"], 0, "quell ", ""),
+        (&["--help"], 0, "Run the daemon", ""),
+        (&[], 2, "", "Usage: quell"),
+        (&["nothing"], 2, "", "unrecognized subcommand"),
+        (&["incident", "list", "--limit", "x"], 2, "", "--limit"),
+        (&["incident", "assign", "INC-1"], 2, "", "ASSIGNEE"),
+        (&["send"], 2, "", "NAME=VALUE"),
+        (&["send", "x"], 2, "", "expected NAME=VALUE"),
+        (&["send", "a=b", "--file", "x"], 2, "", "cannot be used with"),
+        (&["incident", "list", "--url", "nonsense"], 2, "", "--url"),
+        (&["incident", "list", "--url", "ftp://x"], 2, "", "http://host:port"),
+        (&["send", "--file", "/nowhere/at/all.json"], 1, "", "/nowhere/at/all.json"),
+    ];
+    for (args, code, stdout, stderr) in cases {
+        let (got, out, err) = quell(args);
+        assert_eq!(got, code, "{args:?}: {err}");
+        assert!(out.contains(stdout) && out.is_empty() == stdout.is_empty(), "{args:?}: {out}");
+        assert!(err.contains(stderr) && err.is_empty() == stderr.is_empty(), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn an_unreachable_daemon_is_said_with_a_hint() {
+    // Bound and closed again: nobody listens there.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (code, out, err) = quell(&["incident", "list", "--url", &format!("http://{address}"), "--token", "canary"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.starts_with("error: no answer from http://127.0.0.1:") && err.contains("hint: is the daemon running"), "{err}");
+    assert!(!err.contains("canary"));
+}
+
+#[test]
+fn lists_incidents() {
+    let page = json!({ "incidents": [incident(2, "evil \u{1b}[2J title"), incident(1, "trouble")], "next": "1" });
+    let server = Server::answering(vec![(200, page.clone()), (200, page.clone())]);
+    let url = server.url.as_str();
+    let args =
+        ["incident", "list", "--url", url, "--utc", "--status", "open,resolved", "--label", "cluster=eu 1", "--limit", "2"];
+    let (code, out, err) = quell(&args);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(server.asked.recv().unwrap(), "GET /v1/incidents?status=open%2Cresolved&label=cluster%3Aeu+1&limit=2");
+    let lines: Vec<String> = out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "ID PRIO STATUS TITLE FIRING CATEGORY TEAM OPENED",
+            "INC-2 P1 open evil [2J title 2/3 database dba 2026-01-05T00:00:00.000Z",
+            "INC-1 P1 open trouble 2/3 database dba 2026-01-05T00:00:00.000Z",
+        ]
+    );
+    assert_eq!(err, "there are more incidents; go on with --cursor 1\n");
+
+    let (_, out, err) = quell(&["incident", "list", "--url", url, "--json"]);
+    assert_eq!((serde_json::from_str::<Value>(&out).unwrap(), err.as_str()), (page, ""));
+}
+
+#[test]
+fn colour_only_when_wanted() {
+    let page = json!({ "incidents": [incident(1, "trouble")], "next": null });
+    let server = Server::answering(vec![(200, page.clone()), (200, page)]);
+    assert!(!quell(&["incident", "list", "--url", &server.url]).1.contains('\u{1b}'));
+    assert!(quell(&["incident", "list", "--url", &server.url, "--color", "always"]).1.contains("\u{1b}[31mINC-1"));
+}
+
+#[test]
+fn shows_an_incident() {
+    let timeline = json!({ "entries": [
+        { "seq": 4, "at": "2026-01-05T00:00:01.000Z", "kind": "incident_opened", "text": "opened", "actor": null, "reason": null },
+        { "seq": 9, "at": "2026-01-05T00:00:02.000Z", "kind": "incident_commented", "text": "looking", "actor": "ann", "reason": null },
+    ], "next": null });
+    let alerts = json!({ "alerts": [
+        { "status": "firing", "labels": { "alertname": "PostgresDown", "host": "db-1" }, "starts_at": "2026-01-05T00:00:00.000Z" },
+    ], "next": "3" });
+    let server = Server::answering(vec![(200, incident(1, "trouble")), (200, timeline), (200, alerts)]);
+    let (code, out, err) = quell(&["incident", "show", "INC-1", "--url", &server.url, "--utc"]);
+    assert_eq!(code, 0, "{err}");
+    for part in ["INC-1  trouble", "P1 (impact 1, urgency 1)", "2 firing of 3", "looking", "ann", "PostgresDown", "host=db-1"] {
+        assert!(out.contains(part), "{part} is not in\n{out}");
+    }
+    assert_eq!(err, "there are more alerts; go on with --cursor 3\n");
+}
+
+#[test]
+fn acts_on_incidents() {
+    let cases: [(&[&str], &str); 7] = [
+        (&["ack", "INC-1"], r#"POST /v1/incidents/INC-1/acknowledge {"by":"ann"}"#),
+        (&["resolve", "7"], r#"POST /v1/incidents/7/resolve {"by":"ann"}"#),
+        (&["reopen", "a/b"], r#"POST /v1/incidents/a%2Fb/reopen {"by":"ann"}"#),
+        (&["close", "INC-1"], r#"POST /v1/incidents/INC-1/close {"by":"ann"}"#),
+        (&["comment", "INC-1", "on", "it"], r#"POST /v1/incidents/INC-1/comment {"by":"ann","text":"on it"}"#),
+        (&["assign", "INC-1", "eve"], r#"POST /v1/incidents/INC-1/assign {"assignee":"eve","by":"ann"}"#),
+        (&["assign", "INC-1", "--nobody"], r#"POST /v1/incidents/INC-1/assign {"assignee":null,"by":"ann"}"#),
+    ];
+    for (act, asked) in cases {
+        let server = Server::answering(vec![(200, incident(1, "trouble"))]);
+        let args: Vec<&str> = [&["incident"], act, &["--by", "ann", "--url", &server.url, "--token", "t0"]].concat();
+        let (code, out, err) = quell(&args);
+        assert_eq!((code, out.as_str()), (0, "INC-1 is open: trouble\n"), "{err}");
+        assert_eq!(server.asked.recv().unwrap(), format!("{asked}Bearer t0"));
+    }
+}
+
+#[test]
+fn refusals_are_told_as_the_daemon_says_them() {
+    let refusal = |status, message: &str| (status, json!({ "error": { "code": "x", "message": message } }));
+    let cases = [
+        (refusal(409, "INC-1 is closed"), "error: INC-1 is closed (409)\n"),
+        (
+            refusal(401, "this token is not known"),
+            "error: this token is not known (401)\nhint: give a token with --token or in QUELL_TOKEN\n",
+        ),
+        ((502, json!({ "x": 1 })), "error: {\"x\":1} (502)\n"),
+    ];
+    for (answer, expected) in cases {
+        let server = Server::answering(vec![answer]);
+        assert_eq!(quell(&["incident", "ack", "INC-1", "--url", &server.url]), (1, String::new(), expected.to_owned()));
+    }
+}
+
+#[test]
+fn sends_alerts() {
+    let server = Server::answering(vec![(200, json!({})), (200, json!({})), (200, json!({}))]);
+    let url = server.url.as_str();
+    let (code, out, err) = quell(&["send", "alertname=A", "severity=warning", "--annotation", "summary=a=b", "--url", url]);
+    assert_eq!((code, out.as_str(), err), (0, "", format!("{url}/ took 1 alert\n")));
+    assert_eq!(
+        server.asked.recv().unwrap(),
+        r#"POST /api/v2/alerts [{"annotations":{"summary":"a=b"},"labels":{"alertname":"A","severity":"warning"}}]"#
+    );
+
+    assert_eq!(quell(&["send", "alertname=A", "--resolve", "--url", url]).0, 0);
+    let asked = server.asked.recv().unwrap();
+    let sent: Value = serde_json::from_str(asked.split_once(' ').unwrap().1.split_once(' ').unwrap().1).unwrap();
+    assert!(crate::model::Time::parse_rfc3339(sent[0]["endsAt"].as_str().unwrap()).is_some());
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alerts.json");
+    std::fs::write(&file, r#"[{"labels":{"alertname":"A"}},{"labels":{"alertname":"B"}}]"#).unwrap();
+    let (code, out, _) = quell(&["send", "--file", file.to_str().unwrap(), "--url", url, "--json"]);
+    let sent: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, sent["sent"].as_array().unwrap().len()), (0, 2));
+}
+
+#[test]
+fn lists_and_retries_notifications() {
+    let notification = json!({
+        "id": "dir1-4", "incident": "INC-1", "receiver": "pager", "kind": "trigger", "state": "dead", "attempts": 9, "key": "dir1/INC-1",
+        "created_at": "2026-01-05T00:00:00.000Z", "delivered_at": null, "error": "refused",
+    });
+    let page = json!({ "notifications": [notification], "next": null });
+    let server = Server::answering(vec![(200, page), (200, notification)]);
+    let (_, out, _) = quell(&["notification", "list", "--state", "dead", "--utc", "--url", &server.url]);
+    assert_eq!(server.asked.recv().unwrap(), "GET /v1/notifications?state=dead&limit=100");
+    let last: Vec<&str> = out.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!(last, ["dir1-4", "INC-1", "pager", "trigger", "dead", "9", "2026-01-05T00:00:00.000Z", "refused"]);
+    let (code, out, _) = quell(&["notification", "retry", "dir1-4", "--by", "ann", "--url", &server.url]);
+    assert_eq!((code, out.as_str()), (0, "dir1-4 is dead\n"));
+    assert_eq!(server.asked.recv().unwrap(), r#"POST /v1/notifications/dir1-4/retry {"by":"ann"}"#);
+}
+
+#[test]
+fn the_demos_rules_can_be_read() {
+    let (code, out, _) = quell(&["demo", "--rules"]);
+    assert!(code == 0 && out.contains("database-cluster") && out.contains("escalate:"), "{out}");
+}
