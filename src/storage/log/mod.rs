@@ -1,16 +1,48 @@
-//! The segment log.
+//! The segment log: the truth that everything else is built from.
+//!
+//! Owns the files of the log folder: appending with group commit, cutting a torn tail, checkpoints, reading, checking.
+//! Never looks into a fact, never reads a clock, starts no thread: one owner appends, and others read the same folder
+//! through [`LogFiles`].
+//!
+//! What a commit costs: one write and one sync. Segments grow by zeroed steps ahead of the writing, and those that a
+//! checkpoint frees are used again, so nearly all syncs have no change of the file's size to make durable.
+//!
+//! Opening checks the folder, every segment's header and length, and every byte of the newest segment. The bytes of older
+//! segments are checked when they are read, and by [`verify`].
+
+mod batch;
+mod checkpoint;
+mod commit;
+mod folder;
+mod format;
+mod open;
+mod read;
+mod scan;
+mod verify;
 
 use std::io;
 
 use super::disk::Disk;
 use crate::engine::{Entity, Fact};
 use crate::model::Time;
+use batch::Batch;
+use commit::Active;
+use folder::Closed;
+
+pub use read::{LogFiles, LogReader};
+pub use verify::{SegmentCheck, Verification, verify};
 
 /// Sizes of the log.
 #[derive(Clone, Copy, Debug)]
 pub struct LogOptions {
-    /// Bytes of one segment file, made and zeroed beforehand.
+    /// Bytes that a segment file grows to. A commit never spans two segments; one that is larger gets a segment to itself.
     pub segment_bytes: u64,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        LogOptions { segment_bytes: 64 << 20 }
+    }
 }
 
 /// One record: the facts of one input, all or none of them.
@@ -44,80 +76,23 @@ pub enum LogError {
     /// A sync failed earlier; the log takes nothing more.
     #[error("the log is sealed after a failed sync of {file}")]
     Sealed { file: String },
+    /// The caller's records do not follow on each other; the batch is dropped.
+    #[error("sequence {got} was given where {expected} comes next")]
+    OutOfOrder { expected: u64, got: u64 },
+    /// The batch is dropped.
+    #[error("a record of {bytes} bytes is larger than the log takes ({most})")]
+    TooLarge { bytes: usize, most: usize },
 }
 
 /// What opening found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenReport {
     pub last_seq: u64,
+    /// The time of the last record.
     pub last_time: Time,
     pub segments: usize,
     /// Bytes of a torn tail that were cut away.
     pub torn_bytes: u64,
-}
-
-/// The log, open for appending.
-pub struct Log<D: Disk> {
-    disk: D,
-}
-
-impl<D: Disk> Log<D> {
-    /// Opens the log in `disk`, makes it where there is none, cuts a torn tail.
-    ///
-    /// # Errors
-    /// Damage in the middle, foreign files, a newer version, what the disk says.
-    pub fn open(disk: D, options: LogOptions) -> Result<(Log<D>, OpenReport), LogError> {
-        let _ = options;
-        let _ = &disk;
-        todo!()
-    }
-
-    /// Adds one record to the batch; in memory until [`Log::commit`].
-    pub fn append(&mut self, first_seq: u64, time: Time, facts: &[Fact]) {
-        let _ = (first_seq, time, facts);
-        todo!()
-    }
-
-    /// Writes the batch and syncs it. When this returns, the batch is durable.
-    ///
-    /// # Errors
-    /// `Io` for a full or failing disk. After a failed sync, and after a failed write that could not be undone, the log is
-    /// sealed; after a failed write that was undone (disk full) the batch is dropped and the next commit may succeed.
-    pub fn commit(&mut self) -> Result<(), LogError> {
-        todo!()
-    }
-
-    /// Everything from the record that holds `from_seq` on, in order. A checkpoint is given only when `from_seq` lies
-    /// before the oldest record.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn read(&self, from_seq: u64) -> Result<LogReader<'_, D>, LogError> {
-        let _ = from_seq;
-        todo!()
-    }
-
-    /// Starts a new segment that begins with a checkpoint of the state as it stands behind `seq`, syncs it, and then lets
-    /// segments go that lie wholly before it, oldest first, as long as `may_go` says so (told each segment's bytes and last time).
-    ///
-    /// # Errors
-    /// What the disk says. The old segments stay then.
-    pub fn checkpoint(
-        &mut self,
-        seq: u64,
-        time: Time,
-        entities: &mut dyn Iterator<Item = Entity>,
-        may_go: &mut dyn FnMut(SegmentInfo) -> bool,
-    ) -> Result<(), LogError> {
-        let _ = (&self.disk, seq, time, entities, may_go);
-        todo!()
-    }
-
-    /// The segments that hold something, oldest first.
-    #[must_use]
-    pub fn segments(&self) -> Vec<SegmentInfo> {
-        todo!()
-    }
 }
 
 /// One segment in figures.
@@ -127,18 +102,104 @@ pub struct SegmentInfo {
     pub bytes: u64,
     pub first_seq: u64,
     pub last_seq: u64,
+    /// The time of its last record.
     pub last_time: Time,
 }
 
-/// Reads a log from front to back.
-pub struct LogReader<'a, D: Disk> {
-    log: &'a Log<D>,
+/// The log, open for appending.
+pub struct Log<D: Disk> {
+    disk: D,
+    options: LogOptions,
+    /// Full segments, oldest first.
+    closed: Vec<Closed>,
+    active: Active<D::File>,
+    batch: Batch,
+    /// The last committed sequence.
+    last_seq: u64,
+    /// Whether a file waits to be used again.
+    spare: bool,
+    /// The file whose sync failed.
+    sealed: Option<String>,
 }
 
-impl<D: Disk> Iterator for LogReader<'_, D> {
-    type Item = Result<LogItem, LogError>;
-    fn next(&mut self) -> Option<Self::Item> {
-        let _ = &self.log;
-        todo!()
+impl<D: Disk> Log<D> {
+    /// Opens the log in `disk`, makes it where there is none, cuts a torn tail. The caller holds the data folder's lock.
+    ///
+    /// # Errors
+    /// Damage in the middle, foreign files, a newer version, what the disk says.
+    pub fn open(disk: D, options: LogOptions) -> Result<(Log<D>, OpenReport), LogError> {
+        open::open(disk, options)
     }
+
+    /// Adds one record to the batch; in memory until [`Log::commit`]. Without facts there is no record.
+    pub fn append(&mut self, first_seq: u64, time: Time, facts: &[Fact]) {
+        self.batch.append(first_seq, time, facts);
+    }
+
+    /// Writes the batch and syncs it. When this returns, the batch is durable.
+    ///
+    /// # Errors
+    /// `Io` for a full or failing disk. After a failed sync, and after a failed write that could not be undone, the log is
+    /// sealed; after a failed write that was undone (disk full) the batch is dropped and the next commit may succeed: it
+    /// then begins at the dropped batch's sequence again. `OutOfOrder` and `TooLarge` drop the batch too.
+    pub fn commit(&mut self) -> Result<(), LogError> {
+        if let Some(file) = &self.sealed {
+            return Err(LogError::Sealed { file: file.clone() });
+        }
+        let written = match self.batch.take_fault() {
+            Some(fault) => Err(fault),
+            None => self.write_batch(),
+        };
+        self.batch.begin(self.last_seq + 1);
+        written
+    }
+
+    /// Everything committed from the record that holds `from_seq` on, in order. A checkpoint is given only when `from_seq`
+    /// lies before the oldest record.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn read(&self, from_seq: u64) -> Result<LogReader<'_, D>, LogError> {
+        LogReader::new(&self.disk, self.pieces(), from_seq)
+    }
+
+    /// Starts a new segment that begins with a checkpoint of the state as it stands behind `seq`, the last sequence given
+    /// to [`Log::append`]; syncs it, and then lets segments go that lie wholly before it, oldest first, as long as `may_go`
+    /// says so. The log stays one that begins with a checkpoint: of the segments that may go, those stay that would leave
+    /// an older one without.
+    ///
+    /// What waits in the batch is committed first. Takes as long as writing all entities does.
+    ///
+    /// # Errors
+    /// `OutOfOrder` when `seq` is not the last one; what the disk says. The old segments stay then.
+    pub fn checkpoint(
+        &mut self,
+        seq: u64,
+        time: Time,
+        entities: &mut dyn Iterator<Item = Entity>,
+        may_go: &mut dyn FnMut(SegmentInfo) -> bool,
+    ) -> Result<(), LogError> {
+        self.commit()?;
+        if seq != self.last_seq {
+            return Err(LogError::OutOfOrder { expected: self.last_seq, got: seq });
+        }
+        self.write_checkpoint(time, entities)?;
+        self.let_go(may_go)
+    }
+
+    /// The segments that hold something, oldest first.
+    #[must_use]
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        let mut infos: Vec<_> = self.closed.iter().map(Closed::info).collect();
+        if self.last_seq >= self.active.header.first_seq || self.active.header.has_checkpoint() {
+            infos.push(self.active.close(self.last_seq).info());
+        }
+        infos
+    }
+}
+
+/// Says what was done to which file when the disk failed.
+fn io_error(what: &'static str, file: &str) -> impl FnOnce(io::Error) -> LogError {
+    let file = file.to_owned();
+    move |source| LogError::Io { what, file, source }
 }

@@ -1,0 +1,145 @@
+//! The files of the log folder: their names, and whether they fit together.
+
+use super::format::{HeaderFault, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::{LogError, SegmentInfo, io_error};
+use crate::model::Time;
+use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::record::RECORD_VERSION;
+
+/// A former segment that waits to be used again.
+pub(super) const SPARE: &str = "spare";
+/// A segment in the making. One that is found at the start was never part of the log.
+pub(super) const TEMPORARY: &str = "new.tmp";
+
+/// A segment that takes no more records.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closed {
+    pub(super) header: SegmentHeader,
+    pub(super) bytes: u64,
+    pub(super) last_seq: u64,
+    pub(super) last_time: Time,
+}
+
+impl Closed {
+    pub(super) fn info(&self) -> SegmentInfo {
+        SegmentInfo {
+            file: segment_name(self.header.first_seq),
+            bytes: self.bytes,
+            first_seq: self.header.first_seq,
+            last_seq: self.last_seq,
+            last_time: self.last_time,
+        }
+    }
+}
+
+/// The name of the segment that begins with this sequence.
+pub(super) fn segment_name(first_seq: u64) -> String {
+    format!("{first_seq:020}.log")
+}
+
+fn first_seq_of(name: &str) -> Option<u64> {
+    let seq = name.strip_suffix(".log")?.parse().ok()?;
+    (seq > 0 && segment_name(seq) == name).then_some(seq)
+}
+
+/// What lies in the log folder.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Segments with a good header, oldest first.
+    pub(super) segments: Vec<SegmentHeader>,
+    pub(super) spare: bool,
+    pub(super) temporary: bool,
+    /// Everything that is wrong with names, headers and lengths.
+    pub(super) faults: Vec<LogError>,
+}
+
+impl Survey {
+    /// All segments but the newest.
+    pub(super) fn closed(&self) -> impl Iterator<Item = Closed> + '_ {
+        self.segments.windows(2).map(|pair| Closed {
+            header: pair[0],
+            bytes: pair[1].before_bytes,
+            last_seq: pair[1].first_seq - 1,
+            last_time: pair[1].before_time,
+        })
+    }
+}
+
+/// Looks at the folder: names, headers, lengths, and whether each segment follows on the one before.
+///
+/// # Errors
+/// What the disk says. Everything that is wrong with the files themselves is in [`Survey::faults`].
+pub(super) fn survey<D: Disk>(disk: &D) -> Result<Survey, LogError> {
+    let mut survey = Survey::default();
+    let mut lengths = Vec::new();
+    for name in disk.list().map_err(io_error("listing", "the log folder"))? {
+        match name.as_str() {
+            SPARE => survey.spare = true,
+            TEMPORARY => survey.temporary = true,
+            _ => match first_seq_of(&name) {
+                None => survey.faults.push(LogError::Foreign { file: name }),
+                Some(seq) => {
+                    let file = disk.open(&name, false).map_err(io_error("opening", &name))?;
+                    match read_header(&file, &name, seq)? {
+                        Ok(header) => {
+                            survey.segments.push(header);
+                            lengths.push(file.len().map_err(io_error("measuring", &name))?);
+                        }
+                        Err(fault) => survey.faults.push(fault),
+                    }
+                }
+            },
+        }
+    }
+    check_chain(&mut survey, &lengths);
+    Ok(survey)
+}
+
+fn read_header(file: &impl DiskFile, name: &str, seq: u64) -> Result<Result<SegmentHeader, LogError>, LogError> {
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    let n = file.read_at(0, &mut bytes).map_err(io_error("reading", name))?;
+    let damaged = |what: String| LogError::Damaged { file: name.to_owned(), offset: 0, after_seq: seq - 1, what };
+    Ok(match SegmentHeader::from_bytes(&bytes[..n]) {
+        Ok(header) if header.first_seq == seq => Ok(header),
+        Ok(header) => Err(damaged(format!("it is a copy of, or was, {}", segment_name(header.first_seq)))),
+        Err(HeaderFault::Damaged(what)) => Err(damaged(what.to_owned())),
+        Err(HeaderFault::Newer(version)) => Err(LogError::Newer {
+            file: name.to_owned(),
+            version: u8::try_from(version).unwrap_or(u8::MAX),
+            known: RECORD_VERSION,
+        }),
+    })
+}
+
+/// Holds each segment against what the next one's header says of it.
+fn check_chain(survey: &mut Survey, lengths: &[u64]) {
+    let mut faults = Vec::new();
+    let mut damaged = |first_seq: u64, offset: u64, after_seq: u64, what: String| {
+        faults.push(LogError::Damaged { file: segment_name(first_seq), offset, after_seq, what });
+    };
+    match survey.segments.first() {
+        Some(oldest) if oldest.first_seq != 1 && !oldest.has_checkpoint() => {
+            let what = "the log begins here without a checkpoint: older segments are missing".to_owned();
+            damaged(oldest.first_seq, 0, oldest.first_seq - 1, what);
+        }
+        None if survey.spare => damaged(1, 0, 0, "no segment is left, only a spare file".to_owned()),
+        _ => {}
+    }
+    for (pair, bytes) in survey.segments.windows(2).zip(lengths) {
+        let (before, next) = (pair[0], pair[1]);
+        if next.before_seq != before.first_seq {
+            let what = format!("missing; {} follows on it", segment_name(next.first_seq));
+            damaged(next.before_seq, 0, next.before_seq.saturating_sub(1), what);
+        } else if next.before_bytes != *bytes {
+            let what = format!("the file has {bytes} bytes where it had {}", next.before_bytes);
+            damaged(before.first_seq, next.before_bytes.min(*bytes), before.first_seq - 1, what);
+        }
+    }
+    for (header, bytes) in survey.segments.iter().zip(lengths) {
+        if header.records_at > *bytes {
+            let what = "the file ends within its checkpoint".to_owned();
+            damaged(header.first_seq, *bytes, header.first_seq - 1, what);
+        }
+    }
+    survey.faults.append(&mut faults);
+}
