@@ -1,1 +1,31 @@
+//! HTTP in: what senders post becomes news for the engine, or ends here as a repeat.
+//!
+//! ```text
+//! accept ─▶ server: connection, headers ─▶ route ─▶ auth ─▶ body ─▶ prometheus │ alertmanager │ generic ─▶ intake ─▶ answer
+//!           permits, timeouts                      token    bytes    one file per format: text to `Said`    │
+//!                                                                                 repeats end in `Live` ◀──┤
+//!                                                                                 news: one `Handle::submit` ▼
+//! ```
+//!
+//! A format's file turns a body into [`Said`](intake::Said) values and knows nothing of tables; [`intake`] asks the
+//! tables and knows nothing of formats; [`route`] knows HTTP. What a sender can get wrong about one alert costs it that
+//! alert only. Everything that is not about taking alerts in goes to the API's router.
 
+mod auth;
+mod body;
+mod engine;
+pub mod intake;
+mod patient;
+mod route;
+mod server;
+pub mod source;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+pub mod alertmanager;
+pub mod generic;
+pub mod prometheus;
+
+pub use route::IngestState;
+pub use server::serve;

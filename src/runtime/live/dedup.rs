@@ -42,11 +42,11 @@ pub struct Heard {
 pub enum Seen {
     /// Known; nothing is left to do.
     Repeat,
-    /// Known, but the annotations or the link are others than last time: parse and [`Live::reword`].
-    Reworded(Fingerprint),
+    /// Known, but the annotations or the link are others than last time: parse them and [`Live::reword`].
+    Reworded,
     /// To be submitted to the engine.
     News,
-    /// These bytes were not seen before: parse the labels and ask [`Live::seen_as`].
+    /// Nothing is known of it: news if it fires, else there is nothing to resolve and it counts as a repeat.
     Unknown,
 }
 
@@ -70,32 +70,32 @@ impl Live {
         (self.seed.hash(annotations.as_bytes()) ^ link).max(1)
     }
 
-    /// Asks by the label text alone, which most repeats need no more than.
+    /// The alert that this label text belongs to. Most repeats need to have no more read of them than its hash.
     #[must_use]
-    pub fn seen(&self, raw_key: u64, heard: &Heard) -> Seen {
-        let Some(fingerprint) = self.raw.get(&raw_key).map(|found| *found) else { return Seen::Unknown };
-        match self.hear(fingerprint, heard) {
-            Some(seen) => seen,
-            None => {
-                // The alert was forgotten while its label text was being remembered.
-                self.raw.remove_if(&raw_key, |_, owner| *owner == fingerprint);
-                Seen::Unknown
-            }
-        }
+    pub fn known(&self, raw_key: u64) -> Option<Fingerprint> {
+        self.raw.get(&raw_key).map(|found| *found)
     }
 
-    /// Asks by the alert's identity, and remembers the label text with it when the alert is known.
+    /// Whether this is news. What is a repeat is counted here, and moves the expiry.
     #[must_use]
-    pub fn seen_as(&self, fingerprint: Fingerprint, raw_key: Option<u64>, heard: &Heard) -> Seen {
-        let seen = match self.hear(fingerprint, heard) {
-            Some(seen) => seen,
-            None if heard.status == AlertStatus::Resolved => return Seen::Repeat,
-            None => return Seen::News,
+    pub fn seen(&self, fingerprint: Fingerprint, heard: &Heard) -> Seen {
+        let Some(mut entry) = self.alerts.get_mut(&fingerprint) else { return Seen::Unknown };
+        let firing = entry.record.is_firing();
+        let repeat = match heard.status {
+            AlertStatus::Firing => firing || is_late(&entry, heard),
+            AlertStatus::Resolved => !firing || heard.ends_at < entry.starts_at,
         };
-        if let Some(key) = raw_key {
-            self.remember(fingerprint, key);
+        if !repeat {
+            return Seen::News;
         }
-        seen
+        entry.repeats = entry.repeats.saturating_add(1);
+        entry.last_seen = entry.last_seen.max(heard.now);
+        if !firing || heard.status == AlertStatus::Resolved {
+            return Seen::Repeat;
+        }
+        self.expire(&mut entry, heard);
+        entry.starts_at = entry.starts_at.min(heard.starts_at);
+        if entry.wording == heard.wording { Seen::Repeat } else { Seen::Reworded }
     }
 
     /// Keeps what a sender says now of a firing alert, where it differs from what it said first.
@@ -121,26 +121,6 @@ impl Live {
         }
     }
 
-    fn hear(&self, fingerprint: Fingerprint, heard: &Heard) -> Option<Seen> {
-        let mut entry = self.alerts.get_mut(&fingerprint)?;
-        let firing = entry.record.is_firing();
-        let repeat = match heard.status {
-            AlertStatus::Firing => firing || is_late(&entry, heard),
-            AlertStatus::Resolved => !firing || heard.ends_at < entry.starts_at,
-        };
-        if !repeat {
-            return Some(Seen::News);
-        }
-        entry.repeats = entry.repeats.saturating_add(1);
-        entry.last_seen = entry.last_seen.max(heard.now);
-        if !firing || heard.status == AlertStatus::Resolved {
-            return Some(Seen::Repeat);
-        }
-        self.expire(&mut entry, heard);
-        entry.starts_at = entry.starts_at.min(heard.starts_at);
-        Some(if entry.wording == heard.wording { Seen::Repeat } else { Seen::Reworded(fingerprint) })
-    }
-
     fn expire(&self, entry: &mut Entry, heard: &Heard) {
         let earlier = !entry.by_timeout && heard.expires_at < entry.expires_at;
         if !earlier {
@@ -150,7 +130,8 @@ impl Live {
         entry.by_timeout = heard.by_timeout;
     }
 
-    fn remember(&self, fingerprint: Fingerprint, key: u64) {
+    /// Remembers a label text of an alert; the oldest one goes.
+    pub fn remember(&self, fingerprint: Fingerprint, key: u64) {
         let oldest = match self.alerts.get_mut(&fingerprint) {
             None => return,
             Some(entry) if entry.raw.contains(&key) => return,

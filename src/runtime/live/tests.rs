@@ -69,8 +69,8 @@ fn news_and_repeats() {
     let known_firing = Some(None);
     let known_resolved = Some(Some(at(100)));
     let cases = [
-        ("unknown fires", None, firing(at(0), at(1), None), Seen::News),
-        ("unknown resolves", None, resolved(at(0), at(1)), Seen::Repeat),
+        ("unknown fires", None, firing(at(0), at(1), None), Seen::Unknown),
+        ("unknown resolves", None, resolved(at(0), at(1)), Seen::Unknown),
         ("fires again", known_firing, firing(at(0), at(60), None), Seen::Repeat),
         ("the other of a pair, 15 s later", known_firing, firing(at(15), at(60), Some(at(300))), Seen::Repeat),
         ("resolves", known_firing, resolved(at(0), at(60)), Seen::News),
@@ -90,11 +90,11 @@ fn news_and_repeats() {
             publish(&live, record("prometheus", "A", 1, at(0), ends_at), ends_at.unwrap_or(at(0)));
         }
         let key = live.raw_key(live.source_key("prometheus"), RAW);
-        assert_eq!(live.seen(key, &heard), Seen::Unknown, "{name}");
-        assert_eq!(live.seen_as(fingerprint, Some(key), &heard), expected, "{name}");
-        // Once known, the bytes alone say the same.
-        assert_eq!(live.seen(key, &heard), if known.is_some() { expected } else { Seen::Unknown }, "{name}");
-        let repeats = if known.is_some() && expected == Seen::Repeat { 2 } else { 0 };
+        assert_eq!(live.known(key), None, "{name}");
+        assert_eq!(live.seen(fingerprint, &heard), expected, "{name}");
+        live.remember(fingerprint, key);
+        assert_eq!(live.known(key), known.map(|_| fingerprint), "{name}");
+        let repeats = u32::from(known.is_some() && expected == Seen::Repeat);
         assert_eq!(live.alert(fingerprint).map_or(0, |entry| entry.repeats), repeats, "{name}");
     }
 }
@@ -105,7 +105,7 @@ fn an_expired_alert_takes_any_word() {
     let fingerprint = publish(&live, record("prometheus", "A", 1, at(0), None), at(0));
     publish(&live, record("prometheus", "A", 1, at(0), Some(at(300))), at(301));
     let heard = Heard { dated: true, ..firing(at(0), at(400), None) };
-    assert_eq!(live.seen_as(fingerprint, None, &heard), Seen::News);
+    assert_eq!(live.seen(fingerprint, &heard), Seen::News);
 }
 
 /// Alertmanager's merge: (sender's end or timeout, at which second) in order, and the expiry behind them.
@@ -126,7 +126,7 @@ fn expiry_moves_as_alertmanager_moves_it() {
             if i == 0 {
                 live.learn(fingerprint, None, &heard);
             } else {
-                assert_eq!(live.seen_as(fingerprint, None, &heard), Seen::Repeat);
+                assert_eq!(live.seen(fingerprint, &heard), Seen::Repeat);
             }
         }
         assert_eq!(live.alert(fingerprint).unwrap().expires_at, at(expected), "{words:?}");
@@ -152,10 +152,10 @@ fn the_newest_wording_is_kept_and_asked_for_once() {
     let live = live();
     let fingerprint = publish(&live, record("prometheus", "A", 1, at(0), None), at(0));
     let heard = Heard { wording: 7, ..firing(at(-15), at(1), None) };
-    assert_eq!(live.seen_as(fingerprint, None, &heard), Seen::Reworded(fingerprint));
+    assert_eq!(live.seen(fingerprint, &heard), Seen::Reworded);
     let wording = Wording { annotations: Labels::from_pairs([("summary", "second")]).unwrap(), generator_url: "u".into() };
     live.reword(fingerprint, 7, wording);
-    assert_eq!(live.seen_as(fingerprint, None, &heard), Seen::Repeat);
+    assert_eq!(live.seen(fingerprint, &heard), Seen::Repeat);
     let entry = live.alert(fingerprint).unwrap();
     assert_eq!((entry.annotations().get("summary"), entry.generator_url(), entry.starts_at), ("second", "u", at(-15)));
     // What is as it was at first takes no room.
@@ -171,15 +171,13 @@ fn the_newest_wording_is_kept_and_asked_for_once() {
 fn label_texts_are_few_and_go_with_their_alert() {
     let live = live();
     let fingerprint = publish(&live, record("prometheus", "A", 1, at(0), None), at(0));
-    let heard = firing(at(0), at(1), None);
     let source = live.source_key("prometheus");
     let keys: Vec<u64> = (0..10).map(|i| live.raw_key(source, &" ".repeat(i))).collect();
     for key in &keys {
-        let _ = live.seen_as(fingerprint, Some(*key), &heard);
+        live.remember(fingerprint, *key);
     }
     assert_eq!(live.raw.len(), RAW_KEYS);
-    assert_eq!(live.seen(keys[0], &heard), Seen::Unknown);
-    assert_ne!(live.seen(keys[9], &heard), Seen::Unknown);
+    assert_eq!((live.known(keys[0]), live.known(keys[9])), (None, Some(fingerprint)));
     // The same bytes of another source are another key: it may add labels of its own.
     assert_ne!(keys[9], live.raw_key(live.source_key("am"), &" ".repeat(9)));
     live.publish(&Changes { forgotten_alerts: vec![fingerprint], ..Changes::default() }, at(2));

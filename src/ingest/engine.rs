@@ -1,0 +1,43 @@
+//! The way to the engine, with a stand-in for tests.
+
+use std::sync::Arc;
+
+use crate::engine::{Answer, Input, Refusal};
+use crate::model::Time;
+use crate::runtime::{Handle, Live, SubmitError};
+
+/// What the engine said to each input, in order.
+pub(super) type Answers = Result<Vec<Result<Answer, Refusal>>, SubmitError>;
+
+/// Where news goes.
+pub(super) enum Engine {
+    Running(Handle),
+    #[cfg(test)]
+    Fake(super::tests::FakeEngine),
+}
+
+impl Engine {
+    pub(super) fn live(&self) -> &Arc<Live> {
+        match self {
+            Engine::Running(handle) => handle.live(),
+            #[cfg(test)]
+            Engine::Fake(fake) => &fake.live,
+        }
+    }
+
+    pub(super) fn now(&self) -> Time {
+        match self {
+            Engine::Running(handle) => handle.now(),
+            #[cfg(test)]
+            Engine::Fake(fake) => fake.now,
+        }
+    }
+
+    pub(super) async fn submit(&self, inputs: Vec<Input>) -> Answers {
+        match self {
+            Engine::Running(handle) => handle.submit(inputs).await,
+            #[cfg(test)]
+            Engine::Fake(fake) => fake.submit(inputs),
+        }
+    }
+}

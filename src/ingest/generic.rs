@@ -1,0 +1,182 @@
+//! Any JSON, mapped to alerts by a source's templates. The templates are the site's own; what comes in is only ever
+//! data to them, and their steps are bounded.
+
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
+
+use super::intake::{Intake, Pairs, Reason, Said};
+use super::wire::BodyFault;
+use crate::config::{ConfigError, GenericMap};
+use crate::model::{AlertStatus, Time};
+
+/// Steps that one template may take; the longest sensible one takes some hundreds.
+const FUEL: u64 = 20_000;
+
+/// A `map`, compiled.
+#[derive(Debug)]
+pub struct Mapping {
+    templates: Environment<'static>,
+    /// The path below the body to its list; `None`: the body is one alert.
+    each: Option<Vec<String>>,
+    labels: Vec<String>,
+    annotations: Vec<String>,
+    identity: Vec<String>,
+}
+
+impl Mapping {
+    /// Compiles a source's `map`.
+    ///
+    /// # Errors
+    /// The first template that is none, with where it stands.
+    pub fn new(source: &str, map: &GenericMap) -> Result<Mapping, ConfigError> {
+        let mut templates = Environment::new();
+        templates.set_fuel(Some(FUEL));
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        let labels = map.labels.iter().map(|(name, template)| (format!("labels.{name}"), template));
+        let annotations = map.annotations.iter().map(|(name, template)| (format!("annotations.{name}"), template));
+        let single = [("status", &map.status), ("starts_at", &map.starts_at), ("ends_at", &map.ends_at)];
+        let single = single.into_iter().filter_map(|(name, template)| Some((name.to_owned(), template.as_ref()?)));
+        for (name, template) in labels.chain(annotations).chain(single) {
+            templates.add_template_owned(name.clone(), template.clone()).map_err(|error| ConfigError {
+                code: "bad_value",
+                message: format!("the source `{source}` has a template that does not compile: map.{name}: {error}"),
+                place: String::new(),
+                hint: None,
+            })?;
+        }
+        let names = |pairs: &[(String, String)]| pairs.iter().map(|(name, _)| name.clone()).collect();
+        Ok(Mapping {
+            templates,
+            each: map.each.as_ref().map(|path| path.split('.').skip(1).map(str::to_owned).collect()),
+            labels: names(&map.labels),
+            annotations: names(&map.annotations),
+            identity: map.identity.clone(),
+        })
+    }
+
+    fn said(&self, body: &Value, item: &Value) -> Result<Said<'_>, (Reason, String)> {
+        let render = |name: &str| self.render(name, body, item);
+        let pairs = |kind: &str, names: &[String]| -> Result<Vec<(String, String)>, (Reason, String)> {
+            names.iter().map(|name| Ok((name.clone(), render(&format!("{kind}.{name}"))?.unwrap_or_default()))).collect()
+        };
+        let status = match render("status")?.as_deref() {
+            None | Some("firing") => AlertStatus::Firing,
+            Some("resolved") => AlertStatus::Resolved,
+            Some(_) => return Err((Reason::Template, "map.status: gives neither firing nor resolved".to_owned())),
+        };
+        let time = |name: &str| match render(name)? {
+            Some(text) if !text.is_empty() => {
+                parse_time(&text).map(Some).ok_or_else(|| (Reason::Template, format!("map.{name}: gives no time")))
+            }
+            _ => Ok(None),
+        };
+        let labels = pairs("labels", &self.labels)?;
+        let named = |name: &String| labels.iter().any(|(label, value)| label == name && !value.is_empty());
+        if !self.identity.is_empty() && !self.identity.iter().any(named) {
+            // All such alerts would be one.
+            return Err((Reason::Template, "map.identity: all of its labels are empty".to_owned()));
+        }
+        Ok(Said {
+            annotations: Pairs::Parsed(pairs("annotations", &self.annotations)?),
+            generator_url: "".into(),
+            starts_at: time("starts_at")?,
+            ends_at: time("ends_at")?.filter(|_| status == AlertStatus::Resolved),
+            identity: (!self.identity.is_empty()).then_some(&self.identity),
+            status: Some(status),
+            labels: Pairs::Parsed(labels),
+        })
+    }
+
+    /// What a template gives, without the spaces around it; `None` if the map has none of this name.
+    fn render(&self, name: &str, body: &Value, item: &Value) -> Result<Option<String>, (Reason, String)> {
+        let rendered = match self.templates.get_template(name) {
+            Err(error) if error.kind() == ErrorKind::TemplateNotFound => return Ok(None),
+            Err(error) => Err(error),
+            Ok(template) => template.render(context! { body, item }),
+        };
+        match rendered {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(error) => Err((Reason::Template, format!("map.{name}: {}", error.kind()))),
+        }
+    }
+}
+
+/// Takes in a body.
+///
+/// # Errors
+/// A body that is no JSON, is nested too deep, or has no list where `each` wants one.
+pub fn read(body: &str, mapping: &Mapping, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
+    let max_depth = intake.limits().json_depth;
+    if depth(body) > max_depth {
+        return Err(BodyFault::Unreadable(format!("nested deeper than {max_depth}")));
+    }
+    let json: serde_json::Value = serde_json::from_str(body).map_err(|error| BodyFault::Unreadable(error.to_string()))?;
+    let items: Vec<&serde_json::Value> = match &mapping.each {
+        None => vec![&json],
+        Some(path) => {
+            let list = path.iter().try_fold(&json, |value, key| value.get(key)).and_then(serde_json::Value::as_array);
+            let path = || format!("there is no list at body.{}", path.join("."));
+            list.ok_or_else(|| BodyFault::Unreadable(path()))?.iter().collect()
+        }
+    };
+    if items.len() > intake.limits().alerts_per_request {
+        return Err(BodyFault::TooMany);
+    }
+    let body = value(&json);
+    for (index, item) in items.into_iter().enumerate() {
+        match mapping.said(&body, &value(item)) {
+            Ok(said) => intake.take(index, &said),
+            Err((reason, message)) => intake.reject(index, reason, message),
+        }
+    }
+    Ok(())
+}
+
+/// JSON as templates see it. Whole numbers stay whole: ids are longer than a float keeps.
+fn value(json: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(flag) => Value::from(*flag),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(whole), _) => Value::from(whole),
+            (None, Some(whole)) => Value::from(whole),
+            (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(items) => Value::from(items.iter().map(value).collect::<Vec<Value>>()),
+        Json::Object(pairs) => Value::from_pairs(pairs.iter().map(|(key, item)| (key.as_str(), value(item)))),
+    }
+}
+
+/// How deep lists and maps are nested, by their brackets outside of strings.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// RFC 3339, or seconds or milliseconds since 1970; which of the two, the size tells. A number past year 2262 is no time.
+#[expect(clippy::cast_possible_truncation, reason = "bounded just before")]
+fn parse_time(text: &str) -> Option<Time> {
+    const SECONDS_MAX: f64 = 1e11;
+    const MILLIS_MAX: f64 = 9.2e12;
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..SECONDS_MAX).contains(&seconds) => Some(Time((seconds * 1_000.0).min(MILLIS_MAX) as i64)),
+        Ok(millis) if (SECONDS_MAX..MILLIS_MAX).contains(&millis) => Some(Time(millis as i64)),
+        Ok(_) => None,
+        Err(_) => Time::parse_rfc3339(text),
+    }
+    .filter(|time| *time > Time::EPOCH)
+}

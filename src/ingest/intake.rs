@@ -1,0 +1,354 @@
+//! One request's alerts against the tables: repeats end here, news is collected for the engine, what breaks a limit is
+//! rejected alone. Knows nothing of HTTP and formats, and waits for nothing.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::source::Source;
+use super::wire::{Text, read_pairs};
+use crate::config::Limits;
+use crate::engine::{Input, News};
+use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Time};
+use crate::runtime::Live;
+use crate::runtime::live::{Heard, NEVER, Seen, Wording};
+
+/// One alert as its sender said it, before it is known whether it is news.
+#[derive(Debug)]
+pub struct Said<'a> {
+    pub labels: Pairs<'a>,
+    pub annotations: Pairs<'a>,
+    pub generator_url: Cow<'a, str>,
+    /// `None` where the end decides: resolved if it has passed.
+    pub status: Option<AlertStatus>,
+    pub starts_at: Option<Time>,
+    pub ends_at: Option<Time>,
+    /// The labels that make the identity; `None` for all.
+    pub identity: Option<&'a [String]>,
+}
+
+/// Names and values.
+#[derive(Debug)]
+pub enum Pairs<'a> {
+    /// The text of a JSON map as it came.
+    Raw(&'a str),
+    Parsed(Vec<(String, String)>),
+}
+
+/// Sorts one request's alerts.
+pub struct Intake<'a> {
+    live: &'a Live,
+    source: &'a Source,
+    limits: &'a Limits,
+    now: Time,
+    news: Vec<Input>,
+    pending: Vec<Pending>,
+    repeats: u64,
+    rejected: Vec<Rejected>,
+    /// Alerts that this request has news of: a further word on one of these is the engine's to judge, since the table
+    /// does not have the first one yet.
+    fresh: HashSet<Fingerprint>,
+    fresh_firing: usize,
+}
+
+/// One request's alerts: each is in exactly one of the three.
+#[derive(Debug)]
+pub struct Sorted {
+    /// For the engine, in order.
+    pub news: Vec<Input>,
+    /// What to remember of each of `news` once it is committed.
+    pub pending: Vec<Pending>,
+    pub repeats: u64,
+    pub rejected: Vec<Rejected>,
+}
+
+/// What goes with one piece of news.
+#[derive(Clone, Copy, Debug)]
+pub struct Pending {
+    /// Its place in the request.
+    pub index: usize,
+    pub fingerprint: Fingerprint,
+    pub raw_key: Option<u64>,
+    pub heard: Heard,
+}
+
+/// An alert that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its place in the request.
+    pub index: usize,
+    pub reason: Reason,
+    pub message: String,
+}
+
+/// Why, as the metric counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No alert's shape: a number for a text, a time that is none.
+    Shape,
+    /// A field that must be there is not.
+    Missing,
+    Labels,
+    Annotations,
+    Times,
+    /// A template of a `generic` source came to nothing usable.
+    Template,
+    /// A limit on how many alerts may be active.
+    Active,
+    /// The engine refused it.
+    Engine,
+    /// The engine's queue is full.
+    Overloaded,
+    /// The disk is full or failing.
+    Storage,
+    Stopping,
+}
+
+impl Reason {
+    /// The value of the metric's label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Shape => "shape",
+            Reason::Missing => "missing",
+            Reason::Labels => "labels",
+            Reason::Annotations => "annotations",
+            Reason::Times => "times",
+            Reason::Template => "template",
+            Reason::Active => "active",
+            Reason::Engine => "engine",
+            Reason::Overloaded => "overloaded",
+            Reason::Storage => "storage",
+            Reason::Stopping => "stopping",
+        }
+    }
+}
+
+/// Why one alert cannot be taken.
+type Fault = (Reason, String);
+
+impl<'a> Intake<'a> {
+    #[must_use]
+    pub fn new(live: &'a Live, source: &'a Source, limits: &'a Limits, now: Time) -> Intake<'a> {
+        Intake {
+            live,
+            source,
+            limits,
+            now,
+            news: Vec::new(),
+            pending: Vec::new(),
+            repeats: 0,
+            rejected: Vec::new(),
+            fresh: HashSet::new(),
+            fresh_firing: 0,
+        }
+    }
+
+    /// What came of the request's alerts; waits for nothing and borrows nothing any more.
+    #[must_use]
+    pub fn finish(self) -> Sorted {
+        Sorted { news: self.news, pending: self.pending, repeats: self.repeats, rejected: self.rejected }
+    }
+
+    /// The limits that hold for this request.
+    #[must_use]
+    pub fn limits(&self) -> &'a Limits {
+        self.limits
+    }
+
+    /// Takes one alert.
+    pub fn take(&mut self, index: usize, said: &Said<'_>) {
+        if let Err((reason, message)) = self.try_take(index, said) {
+            self.reject(index, reason, message);
+        }
+    }
+
+    /// Notes that one alert could not even be read.
+    pub fn reject(&mut self, index: usize, reason: Reason, message: String) {
+        self.rejected.push(Rejected { index, reason, message });
+    }
+
+    fn try_take(&mut self, index: usize, said: &Said<'_>) -> Result<(), Fault> {
+        let heard = self.heard(said)?;
+        let raw_key = match said.labels {
+            Pairs::Raw(text) => Some(self.live.raw_key(self.source.key, text)),
+            Pairs::Parsed(_) => None,
+        };
+        if let Some(fingerprint) = raw_key.and_then(|key| self.live.known(key)).filter(|known| !self.is_fresh(*known)) {
+            match self.live.seen(fingerprint, &heard) {
+                Seen::Repeat => return self.repeat(),
+                Seen::Reworded => return self.reword(fingerprint, said, &heard),
+                Seen::News | Seen::Unknown => {}
+            }
+        }
+        let labels = self.labels(&said.labels)?;
+        let fingerprint = match said.identity {
+            None => labels.fingerprint(),
+            Some(names) => labels.only(names).fingerprint(),
+        };
+        if !self.is_fresh(fingerprint) {
+            let seen = self.live.seen(fingerprint, &heard);
+            if let (Seen::Repeat | Seen::Reworded | Seen::News, Some(key)) = (seen, raw_key) {
+                self.live.remember(fingerprint, key);
+            }
+            match seen {
+                Seen::Repeat => return self.repeat(),
+                Seen::Reworded => return self.reword(fingerprint, said, &heard),
+                Seen::Unknown if heard.status == AlertStatus::Resolved => return self.repeat(),
+                Seen::News | Seen::Unknown => {}
+            }
+        }
+        self.announce(index, said, labels, Pending { index, fingerprint, raw_key, heard })
+    }
+
+    /// Alertmanager's order: an unset start is the end, or now; an unset end is our timeout.
+    fn heard(&self, said: &Said<'_>) -> Result<Heard, Fault> {
+        let now = self.now;
+        let starts_at = said.starts_at.or(said.ends_at).unwrap_or(now);
+        let status = said.status.unwrap_or(match said.ends_at {
+            Some(ends_at) if ends_at <= now => AlertStatus::Resolved,
+            _ => AlertStatus::Firing,
+        });
+        if said.ends_at.is_some_and(|ends_at| ends_at < starts_at) {
+            return Err((Reason::Times, "start time must be before end time".to_owned()));
+        }
+        let end_said = said.ends_at.filter(|_| said.status.is_none());
+        let text = |pairs: &Pairs<'_>| match pairs {
+            Pairs::Raw(text) => self.live.wording_key(text, &said.generator_url),
+            Pairs::Parsed(pairs) => self.live.wording_key(&format!("{pairs:?}"), &said.generator_url),
+        };
+        Ok(Heard {
+            status,
+            starts_at,
+            ends_at: said.ends_at.unwrap_or(now),
+            expires_at: end_said.or(self.source.timeout.map(|timeout| now + timeout)).unwrap_or(NEVER),
+            by_timeout: end_said.is_none(),
+            dated: said.status.is_some() && said.starts_at.is_some(),
+            wording: text(&said.annotations),
+            now,
+        })
+    }
+
+    fn is_fresh(&self, fingerprint: Fingerprint) -> bool {
+        !self.fresh.is_empty() && self.fresh.contains(&fingerprint)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "so that it can stand as the end of `try_take`")]
+    fn repeat(&mut self) -> Result<(), Fault> {
+        self.repeats += 1;
+        Ok(())
+    }
+
+    fn reword(&mut self, fingerprint: Fingerprint, said: &Said<'_>, heard: &Heard) -> Result<(), Fault> {
+        let annotations = self.annotations(&said.annotations, said.generator_url.len())?;
+        self.live.reword(fingerprint, heard.wording, Wording { annotations, generator_url: said.generator_url.as_ref().into() });
+        self.repeat()
+    }
+
+    fn announce(&mut self, index: usize, said: &Said<'_>, labels: Labels, pending: Pending) -> Result<(), Fault> {
+        let heard = &pending.heard;
+        if heard.status == AlertStatus::Firing {
+            let limits = self.limits;
+            let full = |active: usize, max: usize| active + self.fresh_firing >= max;
+            if full(self.live.firing(), limits.active_alerts) {
+                return Err((Reason::Active, format!("more than {} active alerts", limits.active_alerts)));
+            }
+            if full(self.live.firing_of(&self.source.name), limits.active_alerts_per_source) {
+                return Err((
+                    Reason::Active,
+                    format!("more than {} active alerts of this source", limits.active_alerts_per_source),
+                ));
+            }
+        }
+        let label_bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let annotations = self.annotations(&said.annotations, label_bytes + said.generator_url.len())?;
+        let alert = Arc::new(Alert {
+            fingerprint: pending.fingerprint,
+            labels,
+            annotations,
+            generator_url: said.generator_url.as_ref().into(),
+            source: self.source.name.clone(),
+            starts_at: heard.starts_at,
+        });
+        let ends_at = (heard.status == AlertStatus::Resolved).then_some(heard.ends_at);
+        self.fresh_firing += usize::from(ends_at.is_none());
+        self.fresh.insert(pending.fingerprint);
+        self.news.push(Input::Alert(News { alert, status: heard.status, ends_at }));
+        self.pending.push(Pending { index, ..pending });
+        Ok(())
+    }
+
+    /// The labels of an alert with the source's own; checked.
+    fn labels(&self, pairs: &Pairs<'_>) -> Result<Labels, Fault> {
+        let fault = |message: String| (Reason::Labels, format!("invalid label set: {message}"));
+        let limits = self.limits;
+        let parsed = pairs.parse(limits.labels_per_alert).map_err(fault)?;
+        let mut set: Vec<(&str, &str)> = parsed.iter().map(|(name, value)| (&*name.0, &*value.0)).collect();
+        set.sort_unstable_by_key(|(name, _)| *name);
+        if let Some(twice) = set.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(fault(format!("duplicate name {:?}", twice[0].0)));
+        }
+        set.retain(|(_, value)| !value.is_empty());
+        let own = self.source.labels.iter().filter(|(name, _)| set.binary_search_by_key(name, |(known, _)| known).is_err());
+        let own: Vec<(&str, &str)> = own.collect();
+        set.extend(own);
+        if set.is_empty() {
+            return Err((Reason::Labels, "at least one label pair required".to_owned()));
+        }
+        if set.len() > limits.labels_per_alert {
+            return Err(fault(format!("more than {} labels", limits.labels_per_alert)));
+        }
+        for (name, value) in &set {
+            check_name(name, limits).map_err(fault)?;
+            if value.len() > limits.label_value_bytes {
+                return Err(fault(format!("the value of {name:?} is longer than {} bytes", limits.label_value_bytes)));
+            }
+        }
+        let too_long = || fault(format!("more than {} bytes", limits.alert_bytes));
+        if set.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > limits.alert_bytes {
+            return Err(too_long());
+        }
+        Labels::from_unsorted(&mut set).ok_or_else(too_long)
+    }
+
+    /// The annotations of an alert that has `others` bytes already; checked.
+    fn annotations(&self, pairs: &Pairs<'_>, others: usize) -> Result<Labels, Fault> {
+        let fault = |message: String| (Reason::Annotations, format!("invalid annotations: {message}"));
+        let limits = self.limits;
+        let parsed = pairs.parse(limits.labels_per_alert).map_err(fault)?;
+        let mut bytes = others;
+        for (name, value) in parsed.iter().filter(|(_, value)| !value.0.is_empty()) {
+            check_name(&name.0, limits).map_err(fault)?;
+            bytes += name.0.len() + value.0.len();
+        }
+        if bytes > limits.alert_bytes {
+            return Err(fault(format!("labels, annotations and link are longer than {} bytes", limits.alert_bytes)));
+        }
+        let set = parsed.iter().map(|(name, value)| (&*name.0, &*value.0));
+        Labels::from_pairs(set).ok_or_else(|| fault("too long".to_owned()))
+    }
+}
+
+impl Pairs<'_> {
+    fn parse(&self, max: usize) -> Result<Vec<(Text<'_>, Text<'_>)>, String> {
+        match self {
+            Pairs::Raw(text) => read_pairs(text, max),
+            Pairs::Parsed(pairs) => {
+                let borrow = |text: &'_ String| -> Text<'_> { Text(Cow::Owned(text.clone())) };
+                Ok(pairs.iter().map(|(name, value)| (borrow(name), borrow(value))).collect())
+            }
+        }
+    }
+}
+
+/// Any Unicode is a name, as in Alertmanager, but for what would break lines or terminals.
+fn check_name(name: &str, limits: &Limits) -> Result<(), String> {
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(format!("invalid name {name:?}"));
+    }
+    if name.len() > limits.label_name_bytes {
+        let start: String = name.chars().take(32).collect();
+        return Err(format!("the name {start:?}… is longer than {} bytes", limits.label_name_bytes));
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! What Prometheus posts to Alertmanager's API: a list of alerts whose end decides their state.
+//!
+//! Go clients send year 0001 for a time that they leave unset, so every time before 1970 means "not set".
+
+use std::borrow::Cow;
+
+use super::intake::{Intake, Pairs, Reason, Said};
+use super::wire::{BodyFault, Text, WireAlert, read_list};
+use crate::model::{AlertStatus, Time};
+
+/// Takes in a body: `[{"labels":{…},"annotations":{…},"startsAt":…,"endsAt":…,"generatorURL":…}]`.
+///
+/// # Errors
+/// A body that is no list; what is wrong with one alert is noted in `intake`.
+pub fn read(body: &str, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
+    for (index, item) in read_list(body, intake.limits().alerts_per_request)?.into_iter().enumerate() {
+        match item.map_err(|error| (Reason::Shape, error)).and_then(|alert| said(alert, None)) {
+            Ok(said) => intake.take(index, &said),
+            Err((reason, message)) => intake.reject(index, reason, message),
+        }
+    }
+    Ok(())
+}
+
+/// The fields of an alert on the wire as they are meant. `status` is what the sender calls its state, where it does.
+pub(super) fn said(alert: WireAlert<'_>, status: Option<AlertStatus>) -> Result<Said<'_>, (Reason, String)> {
+    let labels = alert.labels.ok_or_else(|| (Reason::Missing, "labels in body is required".to_owned()))?;
+    Ok(Said {
+        labels: Pairs::Raw(labels.get()),
+        annotations: Pairs::Raw(alert.annotations.map_or("{}", |text| text.get())),
+        generator_url: alert.generator_url.map_or(Cow::Borrowed(""), |url| url.0),
+        status,
+        starts_at: time("startsAt", alert.starts_at.as_ref())?,
+        ends_at: time("endsAt", alert.ends_at.as_ref())?,
+        identity: None,
+    })
+}
+
+fn time(field: &str, text: Option<&Text<'_>>) -> Result<Option<Time>, (Reason, String)> {
+    let Some(text) = text.filter(|text| !text.0.is_empty()) else { return Ok(None) };
+    match Time::parse_rfc3339(&text.0) {
+        Some(time) => Ok(Some(time).filter(|time| *time > Time::EPOCH)),
+        None => {
+            let start: String = text.0.chars().take(40).collect();
+            Err((Reason::Shape, format!("{field}: {start:?} is no RFC 3339 time")))
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The paths that alerts come in by, from request to answer.
+//!
+//! `POST /api/v2/alerts` is Alertmanager's and answers as it does (bare JSON strings, go-openapi's objects);
+//! `POST /v1/ingest/{source}` answers with counts. A 2xx is given only behind the engine's sync. A secret in a path is
+//! compared here and goes nowhere else: no log, no metric, no other router.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body as AnswerBody;
+use hyper::body::{Body, Bytes};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use prometheus::{Histogram, IntCounter};
+use serde_json::json;
+
+use super::body::{Bodies, Refused};
+use super::engine::Engine;
+use super::intake::{Intake, Reason, Rejected, Sorted};
+use super::source::{Format, Source};
+use super::wire::BodyFault;
+use super::{alertmanager, auth, generic, prometheus as prometheus_format};
+use crate::config::{Config, ConfigError, Limits};
+use crate::engine::{Answer, Refusal};
+use crate::metrics::Metrics;
+use crate::model::Millis;
+use crate::runtime::{Handle, SubmitError};
+
+pub(super) type Reply = Response<AnswerBody>;
+
+/// Seconds after which a sender should try again.
+const RETRY_SECONDS: &str = "2";
+
+/// Everything that taking alerts in needs.
+pub struct IngestState {
+    engine: Engine,
+    sources: Vec<Source>,
+    pub(super) limits: Limits,
+    bodies: Bodies,
+    pub(super) metrics: Arc<Metrics>,
+    answered: IntCounter,
+    seconds: Histogram,
+}
+
+/// Which of our paths a request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint<'a> {
+    /// Alertmanager's, for the source `prometheus`.
+    Alerts,
+    Source {
+        name: &'a str,
+        secret: Option<&'a str>,
+    },
+}
+
+/// What became of one request's alerts.
+struct Outcome {
+    new: u64,
+    repeats: u64,
+    rejected: Vec<Rejected>,
+    failed: Option<SubmitError>,
+}
+
+impl IngestState {
+    /// # Errors
+    /// A `generic` source's template that does not compile.
+    pub fn new(handle: Handle, config: &Config, metrics: Arc<Metrics>) -> Result<IngestState, ConfigError> {
+        Self::with_engine(Engine::Running(handle), config, metrics)
+    }
+
+    pub(super) fn with_engine(engine: Engine, config: &Config, metrics: Arc<Metrics>) -> Result<IngestState, ConfigError> {
+        let source = |it| Source::new(it, config.resolve_timeout, engine.live(), &metrics);
+        Ok(IngestState {
+            sources: config.sources.iter().map(source).collect::<Result<_, _>>()?,
+            limits: config.limits.clone(),
+            bodies: Bodies::new(config.limits.body_bytes, duration(config.limits.body_timeout)),
+            answered: metrics.http_requests_total.with_label_values(&["ingest", "200"]),
+            seconds: metrics.http_request_seconds.with_label_values(&["ingest"]),
+            engine,
+            metrics,
+        })
+    }
+
+    /// Answers a request on one of our paths.
+    pub(super) async fn answer<B>(&self, endpoint: Endpoint<'_>, request: &mut Request<B>) -> Reply
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let began = Instant::now();
+        let (method, headers) = (request.method().clone(), std::mem::take(request.headers_mut()));
+        let reply = self.try_answer(endpoint, &method, &headers, request.body_mut()).await;
+        let reply = reply.unwrap_or_else(|fault| {
+            self.metrics.requests_rejected_total.with_label_values(&[fault.code]).inc();
+            fault.reply(endpoint)
+        });
+        if reply.status() == StatusCode::OK {
+            self.answered.inc();
+        } else {
+            self.metrics.http_requests_total.with_label_values(&["ingest", reply.status().as_str()]).inc();
+        }
+        self.seconds.observe(began.elapsed().as_secs_f64());
+        reply
+    }
+
+    async fn try_answer<B>(
+        &self,
+        endpoint: Endpoint<'_>,
+        method: &Method,
+        headers: &HeaderMap,
+        body: &mut B,
+    ) -> Result<Reply, Fault>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (name, secret) = match endpoint {
+            Endpoint::Alerts => ("prometheus", None),
+            Endpoint::Source { name, secret } => (name, secret.map(decode)),
+        };
+        let source = self.sources.iter().find(|source| &*source.name == name);
+        let source = source.ok_or_else(|| Fault::new(StatusCode::NOT_FOUND, "unknown_source", "there is no such source"))?;
+        if method != Method::POST {
+            return Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method", "alerts are sent by POST"));
+        }
+        if !auth::admits(source, headers, secret.as_deref()) {
+            return Err(Fault::new(StatusCode::UNAUTHORIZED, "unauthorized", "unauthorized"));
+        }
+        if endpoint == Endpoint::Alerts && !is_json(headers) {
+            // Alertmanager's rule, and what keeps a browser's page from posting here without being asked.
+            let message = "unsupported media type, only [application/json] are allowed";
+            return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", message));
+        }
+        let sorted = {
+            let text = self.bodies.read(headers, body).await?;
+            self.sort(source, text.as_str()?)?
+        };
+        let outcome = self.commit(sorted).await;
+        self.count(source, &outcome);
+        Ok(match endpoint {
+            Endpoint::Alerts => outcome.as_alertmanager(),
+            Endpoint::Source { .. } => outcome.as_counts(),
+        })
+    }
+
+    fn sort(&self, source: &Source, text: &str) -> Result<Sorted, Fault> {
+        if text.is_empty() {
+            return Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_body", "alerts in body is required"));
+        }
+        let mut intake = Intake::new(self.engine.live(), source, &self.limits, self.engine.now());
+        match &source.format {
+            Format::Prometheus => prometheus_format::read(text, &mut intake)?,
+            Format::Alertmanager => alertmanager::read(text, &mut intake)?,
+            Format::Generic(mapping) => generic::read(text, mapping, &mut intake)?,
+        }
+        Ok(intake.finish())
+    }
+
+    async fn commit(&self, sorted: Sorted) -> Outcome {
+        let mut outcome = Outcome { new: 0, repeats: sorted.repeats, rejected: sorted.rejected, failed: None };
+        if sorted.news.is_empty() {
+            return outcome;
+        }
+        match self.engine.submit(sorted.news).await {
+            Ok(answers) => {
+                for (pending, answer) in sorted.pending.iter().zip(answers) {
+                    match answer {
+                        Ok(Answer::New | Answer::Done) => outcome.new += 1,
+                        Ok(Answer::Repeat) => outcome.repeats += 1,
+                        Err(refusal) => {
+                            outcome.rejected.push(rejected(pending.index, Reason::Engine, refused(&refusal)));
+                            continue;
+                        }
+                    }
+                    self.engine.live().learn(pending.fingerprint, pending.raw_key, &pending.heard);
+                }
+            }
+            Err(error) => {
+                let (reason, message) = failure(&error);
+                outcome.rejected.extend(sorted.pending.iter().map(|it| rejected(it.index, reason, message.clone())));
+                outcome.failed = Some(error);
+            }
+        }
+        outcome.rejected.sort_by_key(|rejected| rejected.index);
+        outcome
+    }
+
+    /// What was received is what was new, a repeat or rejected: always.
+    fn count(&self, source: &Source, outcome: &Outcome) {
+        source.received.inc_by(outcome.new + outcome.repeats + outcome.rejected.len() as u64);
+        source.repeats.inc_by(outcome.repeats);
+        source.new.inc_by(outcome.new);
+        for rejected in &outcome.rejected {
+            self.metrics.alerts_rejected_total.with_label_values(&[&source.name, rejected.reason.as_str()]).inc();
+        }
+    }
+}
+
+impl Endpoint<'_> {
+    /// Our endpoint at this path, if it is one of ours.
+    pub(super) fn of<'p>(method: &Method, path: &'p str) -> Option<Endpoint<'p>> {
+        if path == "/api/v2/alerts" {
+            return (method == Method::POST).then_some(Endpoint::Alerts);
+        }
+        let (name, rest) = match path.strip_prefix("/v1/ingest/")?.split_once('/') {
+            Some((name, secret)) => (name, Some(secret)),
+            None => (path.strip_prefix("/v1/ingest/")?, None),
+        };
+        Some(Endpoint::Source { name, secret: rest })
+    }
+}
+
+impl Outcome {
+    fn as_counts(&self) -> Reply {
+        if let Some(error) = &self.failed {
+            let (status, message) = (unavailable(error), failure(error).1);
+            return with_retry(error_reply(status, failure(error).0.as_str(), &message));
+        }
+        let rejected: Vec<_> = self.rejected.iter().map(|it| json!({ "index": it.index, "error": it.message })).collect();
+        let counts = json!({
+            "accepted": self.new + self.repeats, "new": self.new, "repeats": self.repeats, "rejected": rejected,
+        });
+        json_reply(StatusCode::OK, &counts)
+    }
+
+    /// As Alertmanager: what is not of an alert's shape is the framework's matter and gets its object; what breaks a
+    /// rule gets a bare string with one line for each.
+    fn as_alertmanager(&self) -> Reply {
+        let has = |reasons: &[Reason]| self.rejected.iter().find(|it| reasons.contains(&it.reason));
+        if let Some(error) = &self.failed {
+            return with_retry(json_reply(unavailable(error), &json!(failure(error).1)));
+        }
+        if let Some(first) = has(&[Reason::Shape]) {
+            return json_reply(StatusCode::BAD_REQUEST, &json!({ "code": 400, "message": first.message }));
+        }
+        if let Some(first) = has(&[Reason::Missing]) {
+            return json_reply(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "code": 602, "message": first.message }));
+        }
+        if self.rejected.is_empty() {
+            return Response::new(AnswerBody::empty());
+        }
+        let lines: Vec<&str> = self.rejected.iter().map(|it| &*it.message).collect();
+        let text = json!(lines.join("\n"));
+        match has(&[Reason::Active, Reason::Engine]) {
+            Some(_) => with_retry(json_reply(StatusCode::TOO_MANY_REQUESTS, &text)),
+            None => json_reply(StatusCode::BAD_REQUEST, &text),
+        }
+    }
+}
+
+/// Why a request as a whole was refused.
+struct Fault {
+    status: StatusCode,
+    /// The metric's reason and the code in `/v1`.
+    code: &'static str,
+    message: String,
+}
+
+impl Fault {
+    fn new(status: StatusCode, code: &'static str, message: &str) -> Fault {
+        Fault { status, code, message: message.to_owned() }
+    }
+
+    fn reply(&self, endpoint: Endpoint<'_>) -> Reply {
+        let mut reply = match endpoint {
+            Endpoint::Alerts => {
+                let code = if self.code == "empty_body" { 602 } else { self.status.as_u16() };
+                json_reply(self.status, &json!({ "code": code, "message": self.message }))
+            }
+            Endpoint::Source { .. } => error_reply(self.status, self.code, &self.message),
+        };
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::TOO_MANY_REQUESTS => reply = with_retry(reply),
+            _ => {}
+        }
+        reply
+    }
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Fault {
+        Fault::new(refused.status(), refused.code(), refused.message())
+    }
+}
+
+impl From<BodyFault> for Fault {
+    fn from(fault: BodyFault) -> Fault {
+        match fault {
+            BodyFault::Unreadable(message) => Fault { status: StatusCode::BAD_REQUEST, code: "unreadable", message },
+            BodyFault::TooMany => Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_alerts", "too many alerts in one request"),
+        }
+    }
+}
+
+pub(super) fn duration(length: Millis) -> std::time::Duration {
+    std::time::Duration::from_millis(u64::try_from(length.0).unwrap_or(0))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// A part of a path without its percent signs; as it stands where they are wrong.
+fn decode(part: &str) -> String {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let code = tail.get(..2).filter(|_| byte == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match code.filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())).map(|hex| u8::from_str_radix(hex, 16)) {
+            Some(Ok(decoded)) => {
+                bytes.push(decoded);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| part.to_owned())
+}
+
+fn rejected(index: usize, reason: Reason, message: String) -> Rejected {
+    Rejected { index, reason, message }
+}
+
+fn refused(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Limit(name) => format!("the limit `{name}` is reached"),
+        Refusal::Forbidden(message) => message.clone(),
+        Refusal::NoSuchIncident(_) | Refusal::NoSuchNotification(_) | Refusal::NoSuchSilence(_) => "refused".to_owned(),
+    }
+}
+
+fn failure(error: &SubmitError) -> (Reason, String) {
+    match error {
+        SubmitError::Overloaded => (Reason::Overloaded, "too many alerts are waiting; try again".to_owned()),
+        SubmitError::Storage(why) => (Reason::Storage, format!("the alerts could not be stored: {why}")),
+        SubmitError::Stopping => (Reason::Stopping, "stopping; try again".to_owned()),
+    }
+}
+
+fn unavailable(error: &SubmitError) -> StatusCode {
+    match error {
+        SubmitError::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+        SubmitError::Storage(_) | SubmitError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn error_reply(status: StatusCode, code: &str, message: &str) -> Reply {
+    json_reply(status, &json!({ "error": { "code": code, "message": message } }))
+}
+
+fn json_reply(status: StatusCode, value: &serde_json::Value) -> Reply {
+    let mut reply = Response::new(AnswerBody::from(value.to_string()));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+fn with_retry(mut reply: Reply) -> Reply {
+    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
+    reply
+}

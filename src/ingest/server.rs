@@ -1,0 +1,150 @@
+//! Our own accept loop: hyper's HTTP/1 with a timer (without one its header timeout does nothing), a bounded number of
+//! connections, and an end that comes when it was announced.
+//!
+//! Alerts are answered right here, on hyper alone, because a router costs 4 µs a request; all else goes to the API's
+//! router. HTTP/1 only: what guesses the version first would wait for bytes without any limit of time.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tower_service::Service;
+
+use super::patient::Patient;
+use super::route::{Endpoint, IngestState, Reply, duration};
+
+/// How long open requests may take to end when we stop. Event streams must end by themselves before.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long accepting pauses when the system has no descriptor left; connections that end give some back.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Bytes of a request's head; hyper answers 431 beyond.
+const HEAD_BYTES: usize = 32 << 10;
+
+/// Headers of a request; hyper answers 431 beyond.
+const HEADERS: usize = 64;
+
+/// What connections are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Go on. The number grows each time that all connections are in use: idle ones are to make room.
+    Serving(u64),
+    /// End behind the present request.
+    Draining,
+    /// End now.
+    Over,
+}
+
+/// Serves until `shutdown` comes, and then for at most five seconds more.
+///
+/// # Errors
+/// None while serving: what one connection or one accept fails at is counted and left behind. The type leaves room for
+/// a listener that cannot be used at all.
+pub async fn serve(
+    listener: TcpListener,
+    state: Arc<IngestState>,
+    fallback: Router,
+    shutdown: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    listener.local_addr()?;
+    let permits = Arc::new(Semaphore::new(state.limits.connections));
+    let (phase, _) = watch::channel(Phase::Serving(0));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &permits, &phase) => accepted,
+        };
+        match accepted {
+            Ok((stream, permit)) => {
+                let connection = connection(stream, permit, state.clone(), fallback.clone(), phase.subscribe());
+                tokio::spawn(connection);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    phase.send_replace(Phase::Draining);
+    if tokio::time::timeout(DRAIN, phase.closed()).await.is_err() {
+        phase.send_replace(Phase::Over);
+        phase.closed().await;
+    }
+    Ok(())
+}
+
+/// Waits for a permit first, so that what is too much waits in the system's queue and costs us nothing.
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+    phase: &watch::Sender<Phase>,
+) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    if permits.available_permits() == 0 {
+        phase.send_modify(|phase| {
+            if let Phase::Serving(times) = phase {
+                *times += 1;
+            }
+        });
+    }
+    let permit = permits.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
+}
+
+async fn connection(
+    stream: TcpStream,
+    permit: OwnedSemaphorePermit,
+    state: Arc<IngestState>,
+    fallback: Router,
+    mut phase: watch::Receiver<Phase>,
+) {
+    state.metrics.connections.inc();
+    // An answer is one small write; waiting to fill a packet would cost each sender 40 ms.
+    let stream = stream.set_nodelay(true).map(|()| stream);
+    if let Ok(stream) = stream {
+        let io = TokioIo::new(Patient::new(stream, duration(state.limits.body_timeout)));
+        let service = service_fn(|request| respond(&state, &fallback, request));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(duration(state.limits.header_timeout))
+            .max_buf_size(HEAD_BYTES)
+            .max_headers(HEADERS)
+            .serve_connection(io, service);
+        let mut connection = pin!(connection);
+        loop {
+            tokio::select! {
+                // What went wrong is the peer's doing (it left, spoke no HTTP, was too slow) and is answered by hyper.
+                _ = connection.as_mut() => break,
+                changed = phase.changed() => match *phase.borrow_and_update() {
+                    Phase::Over => break,
+                    _ if changed.is_err() => break,
+                    Phase::Serving(_) | Phase::Draining => connection.as_mut().graceful_shutdown(),
+                },
+            }
+        }
+    }
+    state.metrics.connections.dec();
+    drop(permit);
+}
+
+async fn respond(state: &IngestState, fallback: &Router, mut request: Request<Incoming>) -> Result<Reply, Infallible> {
+    let uri = request.uri().clone();
+    if let Some(endpoint) = Endpoint::of(request.method(), uri.path()) {
+        return Ok(state.answer(endpoint, &mut request).await);
+    }
+    fallback.clone().call(request.map(Body::new)).await
+}

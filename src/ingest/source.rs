@@ -1,0 +1,62 @@
+//! A configured sender as requests need it: everything that can be worked out once is.
+
+use std::sync::Arc;
+
+use prometheus::IntCounter;
+
+use super::generic::Mapping;
+use crate::config::{ConfigError, Secret, SourceConfig, SourceFormat};
+use crate::metrics::Metrics;
+use crate::model::{Labels, Millis};
+use crate::runtime::Live;
+
+/// A sender.
+#[derive(Debug)]
+pub struct Source {
+    pub name: Arc<str>,
+    pub token: Option<Secret>,
+    /// Added to every alert that lacks them.
+    pub labels: Labels,
+    /// How long an alert fires without being heard of again.
+    pub timeout: Option<Millis>,
+    /// [`Live::source_key`].
+    pub key: u64,
+    pub format: Format,
+    pub(super) received: IntCounter,
+    pub(super) repeats: IntCounter,
+    pub(super) new: IntCounter,
+}
+
+/// In which form it writes, with what reading that takes.
+#[derive(Debug)]
+pub enum Format {
+    Prometheus,
+    Alertmanager,
+    Generic(Box<Mapping>),
+}
+
+impl Source {
+    /// # Errors
+    /// A template of a `generic` source that does not compile.
+    pub fn new(config: &SourceConfig, resolve_timeout: Millis, live: &Live, metrics: &Metrics) -> Result<Source, ConfigError> {
+        let format = match (config.format, &config.map) {
+            (SourceFormat::Prometheus, _) => Format::Prometheus,
+            (SourceFormat::Alertmanager, _) => Format::Alertmanager,
+            (SourceFormat::Generic, map) => {
+                Format::Generic(Box::new(Mapping::new(&config.name, &map.clone().unwrap_or_default())?))
+            }
+        };
+        let name = [&*config.name];
+        Ok(Source {
+            name: config.name.clone(),
+            token: config.token.clone(),
+            labels: config.labels.clone(),
+            timeout: config.timeout(resolve_timeout),
+            key: live.source_key(&config.name),
+            format,
+            received: metrics.alerts_received_total.with_label_values(&name),
+            repeats: metrics.alerts_repeats_total.with_label_values(&name),
+            new: metrics.alerts_new_total.with_label_values(&name),
+        })
+    }
+}
