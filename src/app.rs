@@ -16,7 +16,6 @@ use crate::config::{self, Config};
 use crate::deliver;
 use crate::ingest::{self, IngestState};
 use crate::metrics::Metrics;
-use crate::model::Time;
 use crate::ruleset::{self, Ruleset, SourceFile};
 use crate::runtime::{self, Clock, Handle, LoadRules, Parts, Receivers};
 use crate::storage::disk::{FolderDisk, FolderLock};

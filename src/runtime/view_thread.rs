@@ -47,6 +47,7 @@ impl WriteView for View {
 enum Order {
     Write(ViewBatch),
     Forget(Time),
+    /// Dropped when it is done.
     Flush(oneshot::Sender<()>),
     Stop,
 }
@@ -103,7 +104,7 @@ impl ViewSender {
     pub(super) async fn flush(&self) {
         let (done, written) = oneshot::channel();
         self.order(Order::Flush(done));
-        // A dropped sender means that the thread has ended and there is nothing to wait for.
+        // Nothing is ever sent: the thread drops its end when it has written, or when it ends.
         drop(written.await);
     }
 
@@ -165,8 +166,7 @@ impl<V: WriteView> Writer<V> {
                 }
                 Ok(Order::Flush(done)) => {
                     self.write();
-                    // The caller may have gone.
-                    drop(done.send(()));
+                    drop(done);
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Ok(Order::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => {
