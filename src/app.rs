@@ -67,6 +67,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!(%address, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "quell is ready");
 
     tokio::select! {
+        // In this order: a server that was told to stop may have done so already.
+        biased;
+        () = shutdown.wait() => {}
         fault = runtime.failed() => {
             tracing::error!(fault, "stopping at once: nothing more can be acknowledged");
             bail!(fault);
@@ -75,7 +78,6 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             ended.context("the server panicked")??;
             bail!("the server ended by itself");
         }
-        () = shutdown.wait() => {}
     }
     tracing::info!("stopping");
     tell_systemd(&[NotifyState::Stopping]);

@@ -137,17 +137,17 @@ impl<D: Disk> EngineThread<D> {
             answer(ready);
             return Ok(None);
         }
-        match self.sync(&commit)? {
+        match self.sync(&commit) {
             Ok(()) => {
                 self.publish(commit);
                 answer(ready);
                 Ok(None)
             }
-            Err(fault) => {
-                tracing::error!(%fault, "the log takes nothing; answering 503 until it does");
-                self.health.set_storage_fault(Some(fault));
+            Err(error) => {
+                tracing::error!(%error, "the log takes nothing; answering 503 until it does");
+                self.health.set_storage_fault(Some(error.to_string().into()));
                 refuse(ready.into_iter().map(|(submission, _)| submission), &self.health);
-                Ok(Some(commit))
+                self.mendable(error).map(|()| Some(commit))
             }
         }
     }
@@ -163,48 +163,48 @@ impl<D: Disk> EngineThread<D> {
 
     /// Tries again what the disk did not take.
     fn commit_held(&mut self, commit: Commit) -> Result<Option<Commit>, LogError> {
-        match self.sync(&commit)? {
+        match self.sync(&commit) {
             Ok(()) => {
                 tracing::info!("the log takes records again");
                 self.health.set_storage_fault(None);
                 self.publish(commit);
                 Ok(None)
             }
-            Err(fault) => {
-                self.health.set_storage_fault(Some(fault));
-                Ok(Some(commit))
+            Err(error) => {
+                self.health.set_storage_fault(Some(error.to_string().into()));
+                self.mendable(error).map(|()| Some(commit))
             }
         }
     }
 
-    /// Writes and syncs the records of one batch. The inner error is a batch that was not taken, and may be later; the outer one a
-    /// log that can no longer be trusted.
-    fn sync(&mut self, commit: &Commit) -> Result<Result<(), Arc<str>>, LogError> {
+    /// Writes and syncs the records of one batch.
+    fn sync(&mut self, commit: &Commit) -> Result<(), LogError> {
         let timer = self.observer.metrics.log_commit_seconds.start_timer();
         let mut start = 0;
         for end in &commit.ends {
             self.log.append(commit.first_seq + start as u64, commit.time, &commit.facts[start..*end]);
             start = *end;
         }
-        match self.log.commit() {
-            Ok(()) => {
-                timer.observe_duration();
-                self.observer.metrics.log_commits_total.inc();
-                Ok(Ok(()))
-            }
-            Err(error) => {
-                timer.stop_and_discard();
-                self.observer.metrics.log_commit_failures_total.inc();
-                // What no free space can mend is fatal: the state is ahead of a log that will never follow.
-                let mendable = matches!(error, LogError::Io { .. }) && !self.is_sealed();
-                if mendable { Ok(Err(error.to_string().into())) } else { Err(error) }
-            }
+        let synced = self.log.commit();
+        if synced.is_ok() {
+            timer.observe_duration();
+            self.observer.metrics.log_commits_total.inc();
+        } else {
+            timer.stop_and_discard();
+            self.observer.metrics.log_commit_failures_total.inc();
         }
+        synced
     }
 
-    /// Whether a sync has failed. A commit of nothing writes nothing, and a sealed log refuses even that.
-    fn is_sealed(&mut self) -> bool {
-        matches!(self.log.commit(), Err(LogError::Sealed { .. }))
+    /// Whether free space can mend what the log failed at. Nothing mends a failed sync, nor a log that refuses the records
+    /// themselves: the state is ahead of it for good.
+    ///
+    /// # Errors
+    /// The same error, when nothing can.
+    fn mendable(&mut self, error: LogError) -> Result<(), LogError> {
+        // A commit of nothing writes nothing, and a sealed log refuses even that.
+        let sealed = matches!(self.log.commit(), Err(LogError::Sealed { .. }));
+        if matches!(error, LogError::Io { .. }) && !sealed { Ok(()) } else { Err(error) }
     }
 
     /// Shows everybody what is on disk now: readers first, then the view and the listeners, and the outbox last, which looks
@@ -253,8 +253,10 @@ impl<D: Disk> EngineThread<D> {
         let result = self.log.checkpoint(state.seq(), state.time(), &mut state.entities(), &mut may_go);
         match result {
             Ok(()) => tracing::info!(seconds = started.elapsed().as_secs_f64(), "old segments of the log went, behind a checkpoint"),
-            Err(error) if self.is_sealed() => return Err(error),
-            Err(error) => tracing::error!(%error, "no checkpoint could be written; old segments of the log stay"),
+            Err(error) => {
+                tracing::error!(%error, "no checkpoint could be written; old segments of the log stay");
+                self.mendable(error)?;
+            }
         }
         Ok(())
     }

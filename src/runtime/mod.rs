@@ -36,6 +36,8 @@ mod reload;
 mod retention;
 pub mod shutdown;
 mod start;
+#[cfg(test)]
+mod tests;
 mod view_thread;
 
 pub use clock::Clock;

@@ -1,0 +1,436 @@
+//! The runtime as a whole, on a real folder whose disk can be made to wait and to fail.
+
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex};
+
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::clock::Reading;
+use super::*;
+use crate::config::Config;
+use crate::deliver::{Delivery, Fault, Message, Receiver};
+use crate::engine::{Act, Answer, Input, News};
+use crate::metrics::Metrics;
+use crate::model::{
+    Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, Labels, Millis, Notification, NotificationState, Time,
+};
+use crate::ruleset::{self, SourceFile};
+use crate::storage::disk::{Disk, DiskFile, FolderDisk};
+use crate::storage::log::LogOptions;
+
+const START: Time = Time(1_767_571_200_000);
+const RULES: &str = "escalate:\n  - name: page\n    match: [severity=critical]\n    steps:\n      - notify: [pager]\n";
+
+/// What the disk does now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    Well,
+    /// A sync waits until this changes.
+    Waiting,
+    /// Every write says that there is no space left.
+    Full,
+    /// Every sync fails.
+    Broken,
+}
+
+/// How a test steers its disk.
+struct Control {
+    mood: Mutex<Mood>,
+    changed: Condvar,
+    /// Told when a sync begins to wait.
+    waits: mpsc::UnboundedSender<()>,
+}
+
+impl Control {
+    fn set(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+        self.changed.notify_all();
+    }
+
+    fn mood(&self) -> Mood {
+        *self.mood.lock().unwrap()
+    }
+}
+
+struct MoodyDisk {
+    folder: FolderDisk,
+    control: Arc<Control>,
+}
+
+struct MoodyFile {
+    file: File,
+    control: Arc<Control>,
+}
+
+impl Disk for MoodyDisk {
+    type File = MoodyFile;
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.folder.list()
+    }
+    fn open(&self, name: &str, create: bool) -> io::Result<MoodyFile> {
+        Ok(MoodyFile { file: self.folder.open(name, create)?, control: self.control.clone() })
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.folder.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.folder.remove(name)
+    }
+    fn sync_folder(&self) -> io::Result<()> {
+        self.folder.sync_folder()
+    }
+}
+
+impl DiskFile for MoodyFile {
+    fn len(&self) -> io::Result<u64> {
+        DiskFile::len(&self.file)
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        DiskFile::read_at(&self.file, offset, buf)
+    }
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        match self.control.mood() {
+            Mood::Full => Err(io::ErrorKind::StorageFull.into()),
+            _ => DiskFile::write_at(&mut self.file, offset, data),
+        }
+    }
+    fn sync(&mut self) -> io::Result<()> {
+        let mut mood = self.control.mood.lock().unwrap();
+        if *mood == Mood::Waiting {
+            // A test that no longer listens has seen enough.
+            drop(self.control.waits.send(()));
+        }
+        while *mood == Mood::Waiting {
+            mood = self.control.changed.wait(mood).unwrap();
+        }
+        if *mood == Mood::Broken {
+            return Err(io::Error::other("the device is gone"));
+        }
+        DiskFile::sync(&mut self.file)
+    }
+    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+        DiskFile::set_len(&mut self.file, bytes)
+    }
+}
+
+/// A pager that keeps what it was sent and takes it or not.
+struct Pager {
+    takes: bool,
+    sent: mpsc::UnboundedSender<Message>,
+}
+
+impl Receiver for Pager {
+    fn kind(&self) -> &'static str {
+        "fake"
+    }
+    fn is_pager(&self) -> bool {
+        true
+    }
+    fn deliver<'a>(&'a self, message: &'a Message) -> Pin<Box<dyn Future<Output = Delivery> + Send + 'a>> {
+        self.sent.send(message.clone()).unwrap();
+        let failed = Delivery::TryAgain { fault: Fault::Server, error: "503".into(), retry_after: None };
+        Box::pin(std::future::ready(if self.takes { Delivery::Taken { remote: None } } else { failed }))
+    }
+}
+
+/// A running runtime and the strings that a test pulls.
+struct House {
+    runtime: Runtime,
+    handle: Handle,
+    control: Arc<Control>,
+    waits: mpsc::UnboundedReceiver<()>,
+    sent: mpsc::UnboundedReceiver<Message>,
+    metrics: Arc<Metrics>,
+    now: Arc<Mutex<Time>>,
+}
+
+struct Options {
+    queue_alerts: usize,
+    pager_takes: bool,
+    now: Time,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { queue_alerts: 1_000, pager_takes: true, now: START }
+    }
+}
+
+fn rules() -> Result<ruleset::Ruleset, String> {
+    let files = [SourceFile { name: "rules.yaml".to_owned(), text: RULES.to_owned() }];
+    ruleset::load(&files, None, ruleset::Limits::default()).map(|loaded| loaded.ruleset).map_err(|faults| format!("{faults:?}"))
+}
+
+async fn start_in(folder: &Path, options: Options) -> House {
+    let mut config = Config { data: folder.to_owned(), rules: folder.join("rules"), ..Config::default() };
+    config.limits.queue_alerts = options.queue_alerts;
+    let (waiting, waits) = mpsc::unbounded_channel();
+    let control = Arc::new(Control { mood: Mutex::new(Mood::Well), changed: Condvar::new(), waits: waiting });
+    let (sender, sent) = mpsc::unbounded_channel();
+    let mut receivers = Receivers::new();
+    receivers.insert("pager".into(), Arc::new(Pager { takes: options.pager_takes, sent: sender }));
+    let now = Arc::new(Mutex::new(options.now));
+    let (shown, log_folder, metrics) = (now.clone(), folder.join("log"), Arc::new(Metrics::default()));
+    let runtime = start(Parts {
+        config: Arc::new(config),
+        metrics: metrics.clone(),
+        clock: Clock::new(move || {
+            let now = *shown.lock().unwrap();
+            Reading { wall: now, steady: now.since(START) }
+        }),
+        disk: MoodyDisk { folder: FolderDisk::open(&log_folder).unwrap(), control: control.clone() },
+        read_log: read_log(move || FolderDisk::open_read_only(&log_folder)),
+        receivers,
+        load: Arc::new(rules),
+        log_options: LogOptions::default(),
+    })
+    .await
+    .unwrap();
+    House { handle: runtime.handle().clone(), runtime, control, waits, sent, metrics, now }
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn news(host: u64, severity: &str, status: AlertStatus) -> Input {
+    let host_name = format!("h{host}");
+    let labels = [("alertname", "DiskFull"), ("host", host_name.as_str()), ("severity", severity)];
+    let alert = Alert {
+        fingerprint: Fingerprint(host),
+        labels: Labels::from_pairs(labels).unwrap(),
+        annotations: Labels::default(),
+        generator_url: "".into(),
+        source: "prometheus".into(),
+        starts_at: START,
+    };
+    let ends_at = (status == AlertStatus::Resolved).then_some(START);
+    Input::Alert(News { alert: Arc::new(alert), status, ends_at })
+}
+
+fn firing(host: u64) -> Input {
+    news(host, "info", AlertStatus::Firing)
+}
+
+/// Everything that can be seen of the state, in order.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    alerts: Vec<Arc<AlertRecord>>,
+    incidents: Vec<Arc<Incident>>,
+    notifications: Vec<Arc<Notification>>,
+}
+
+fn seen(handle: &Handle) -> Seen {
+    let live = handle.live();
+    let mut seen = Seen {
+        alerts: live.alerts(|_| true).into_iter().map(|entry| entry.record).collect(),
+        incidents: live.incidents(),
+        notifications: live.notifications(),
+    };
+    seen.alerts.sort_by_key(|record| record.alert.fingerprint);
+    seen.incidents.sort_by_key(|incident| incident.id);
+    seen.notifications.sort_by_key(|notification| notification.id);
+    seen
+}
+
+/// Polls once.
+async fn is_ready<F: Future + Unpin>(future: &mut F) -> bool {
+    std::future::poll_fn(|context| std::task::Poll::Ready(Pin::new(&mut *future).poll(context).is_ready())).await
+}
+
+#[tokio::test]
+async fn nothing_is_answered_or_seen_before_it_is_synced() {
+    let folder = folder();
+    let mut house = start_in(folder.path(), Options::default()).await;
+    let mut listener = house.handle.committed();
+    house.control.set(Mood::Waiting);
+    let mut answer = Box::pin(house.handle.submit(vec![firing(1)]));
+    assert!(!is_ready(&mut answer).await);
+    house.waits.recv().await.unwrap();
+    assert!(!is_ready(&mut answer).await, "the sync has not returned");
+    assert!(seen(&house.handle).alerts.is_empty() && listener.try_recv().is_err());
+    house.control.set(Mood::Well);
+    assert_eq!(answer.await, Ok(vec![Ok(Answer::New)]));
+    assert_eq!(seen(&house.handle).alerts.len(), 1, "who is answered sees what it wrote");
+    let commit = listener.recv().await.unwrap();
+    assert_eq!(commit.facts[0].kind(), "alert_fired");
+    house.runtime.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_at_once() {
+    let folder = folder();
+    let mut house = start_in(folder.path(), Options { queue_alerts: 10, ..Options::default() }).await;
+    house.control.set(Mood::Waiting);
+    let mut first = Box::pin(house.handle.submit((0..10).map(firing).collect()));
+    assert!(!is_ready(&mut first).await);
+    house.waits.recv().await.unwrap();
+    let mut second = Box::pin(house.handle.submit((10..20).map(firing).collect()));
+    assert!(!is_ready(&mut second).await, "the queue has room again: the first batch is with the disk");
+    assert_eq!(house.handle.submit(vec![firing(20)]).await, Err(SubmitError::Overloaded));
+    let by = Actor::Person("ann".into());
+    let mut act = Box::pin(house.handle.submit(vec![Input::Act { act: Act::Acknowledge(IncidentId(1)), by }]));
+    assert!(!is_ready(&mut act).await, "an act waits, but is not turned away");
+    house.control.set(Mood::Well);
+    assert_eq!(first.await.unwrap().len(), 10);
+    assert_eq!(second.await.unwrap().len(), 10);
+    assert_eq!(act.await, Ok(vec![Ok(Answer::Done)]));
+    house.runtime.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_recovers_by_itself_with_state_and_log_equal() {
+    let folder = folder();
+    let house = start_in(folder.path(), Options::default()).await;
+    house.handle.submit(vec![firing(1)]).await.unwrap();
+    let before = seen(&house.handle);
+    let mut listener = house.handle.committed();
+    house.control.set(Mood::Full);
+    for host in [2, 3] {
+        let refused = house.handle.submit(vec![firing(host)]).await;
+        assert!(matches!(refused, Err(SubmitError::Storage(_))), "{refused:?}");
+    }
+    assert_eq!(seen(&house.handle), before, "nothing of it is seen");
+    assert!(house.handle.status().storage_fault.is_some());
+    house.control.set(Mood::Well);
+    // The batch that the disk did not take is the state's; the disk gets it first.
+    listener.recv().await.unwrap();
+    assert_eq!(house.handle.status().storage_fault, None);
+    let again = house.handle.submit(vec![firing(2), firing(3)]).await;
+    assert_eq!(again, Ok(vec![Ok(Answer::Repeat), Ok(Answer::New)]));
+    let after = seen(&house.handle);
+    house.runtime.stop().await;
+    for file in ["view.db", "view.db-wal", "view.db-shm"] {
+        // The last two exist only after a crash.
+        drop(std::fs::remove_file(folder.path().join(file)));
+    }
+    let house = start_in(folder.path(), Options::default()).await;
+    assert_eq!(seen(&house.handle), after, "the log alone gives the same state");
+    house.runtime.stop().await;
+}
+
+#[tokio::test]
+async fn a_failed_sync_ends_the_engine() {
+    let folder = folder();
+    let mut house = start_in(folder.path(), Options::default()).await;
+    house.control.set(Mood::Broken);
+    let refused = house.handle.submit(vec![firing(1)]).await;
+    assert!(matches!(&refused, Err(SubmitError::Storage(text)) if text.contains("the device is gone")), "{refused:?}");
+    assert!(house.runtime.failed().await.contains("the device is gone"));
+    assert_eq!(house.handle.submit(vec![firing(2)]).await, Err(SubmitError::Stopping));
+}
+
+#[tokio::test]
+async fn what_is_owed_is_sent_after_a_start_under_the_same_id_and_once_delivered_never_again() {
+    let folder = folder();
+    let mut house = start_in(folder.path(), Options { pager_takes: false, ..Options::default() }).await;
+    house.handle.submit(vec![news(1, "critical", AlertStatus::Firing)]).await.unwrap();
+    let first = house.sent.recv().await.unwrap();
+    let mut listener = house.handle.committed();
+    while seen(&house.handle).notifications[0].state != NotificationState::Failed {
+        listener.recv().await.unwrap();
+    }
+    house.runtime.stop().await;
+
+    let mut house = start_in(folder.path(), Options { now: START + Millis::minutes(1), ..Options::default() }).await;
+    let second = house.sent.recv().await.unwrap();
+    assert_eq!((&second.id, &second.key), (&first.id, &first.key));
+    assert_eq!((first.attempts, second.attempts), (0, 1));
+    assert_eq!(house.metrics.notification_repeats_total.get(), 1);
+    let mut listener = house.handle.committed();
+    while seen(&house.handle).notifications[0].state != NotificationState::Delivered {
+        listener.recv().await.unwrap();
+    }
+    house.runtime.stop().await;
+
+    let mut house = start_in(folder.path(), Options { now: START + Millis::minutes(2), ..Options::default() }).await;
+    assert_eq!(seen(&house.handle).notifications[0].state, NotificationState::Delivered);
+    house.runtime.drain().await;
+    assert!(house.sent.try_recv().is_err(), "nobody is paged again");
+    house.runtime.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_changes_nothing_with_the_view_or_without_it() {
+    let folder = folder();
+    let house = start_in(folder.path(), Options::default()).await;
+    let directory = house.handle.directory().clone();
+    for host in 1..=50 {
+        house.handle.submit(vec![firing(host)]).await.unwrap();
+    }
+    house.handle.submit(vec![news(7, "info", AlertStatus::Resolved)]).await.unwrap();
+    house.handle.flush_view().await;
+    assert_eq!(house.handle.status().view_seq, house.handle.status().seq);
+    let before = seen(&house.handle);
+    house.runtime.stop().await;
+    for view in ["kept", "deleted", "damaged"] {
+        let path = folder.path().join("view.db");
+        match view {
+            "deleted" => std::fs::remove_file(&path).unwrap(),
+            "damaged" => std::fs::write(&path, "no database").unwrap(),
+            _ => {}
+        }
+        let house = start_in(folder.path(), Options::default()).await;
+        assert_eq!(seen(&house.handle), before, "view {view}");
+        assert_eq!(house.handle.directory(), &directory);
+        house.runtime.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_alert_that_falls_silent_expires_but_never_by_a_restart_or_a_jump_of_the_clock() {
+    let folder = folder();
+    let house = start_in(folder.path(), Options::default()).await;
+    house.handle.submit(vec![firing(1)]).await.unwrap();
+    house.runtime.stop().await;
+    // A day later: only a full timeout after the start may it expire.
+    let later = START + Millis::hours(24);
+    let house = start_in(folder.path(), Options { now: later, ..Options::default() }).await;
+    assert_eq!(house.handle.live().firing(), 1);
+    let timeout = Config::default().resolve_timeout;
+    let mut listener = house.handle.committed();
+    // In steps that a clock may take between two beats; each is waited for by an input of its own.
+    for minute in 0..=timeout.0 / 60_000 {
+        *house.now.lock().unwrap() = later + Millis(minute * 60_000 - minute);
+        house.handle.submit(vec![Input::Tick]).await.unwrap();
+        assert_eq!(house.handle.live().firing(), 1, "after {minute} minutes");
+    }
+    *house.now.lock().unwrap() = later + timeout + Millis(1);
+    loop {
+        let commit = listener.recv().await.unwrap();
+        if commit.facts.iter().any(|fact| fact.kind() == "alert_resolved") {
+            break;
+        }
+    }
+    assert_eq!(house.handle.live().firing(), 0);
+    house.runtime.stop().await;
+}
+
+#[tokio::test]
+async fn listeners_catch_up_from_memory_and_from_the_log() {
+    let folder = folder();
+    let house = start_in(folder.path(), Options::default()).await;
+    for host in 1..=5 {
+        house.handle.submit(vec![firing(host)]).await.unwrap();
+    }
+    let last = house.handle.status().seq;
+    let facts = |commits: &[Arc<Committed>]| -> Vec<String> {
+        let numbered = commits.iter().flat_map(|commit| (commit.first_seq..).zip(commit.facts.iter()));
+        numbered.map(|(seq, fact)| format!("{seq} {}", fact.kind())).collect()
+    };
+    let live = facts(&house.handle.events_since(0, 1_000).await);
+    assert_eq!(live.len() as u64, last);
+    assert!(house.handle.events_since(last, 10).await.is_empty());
+    house.runtime.stop().await;
+    let house = start_in(folder.path(), Options::default()).await;
+    let read = facts(&house.handle.events_since(0, 1_000).await);
+    assert_eq!(read[..live.len()], live, "out of the files");
+    assert_eq!(house.handle.events_since(0, 2).await.len(), 2);
+    house.runtime.stop().await;
+}
