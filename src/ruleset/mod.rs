@@ -5,9 +5,11 @@
 //! reads files, through texts that its caller hands in.
 
 pub mod index;
+pub mod matchers;
 pub mod rules;
 pub mod schedule;
 pub mod template;
+mod yaml;
 
 pub use index::MatcherIndex;
 pub use rules::{
