@@ -372,14 +372,7 @@ mod tests {
 
     #[test]
     fn where_lists_stand() {
-        let index = index(&[
-            "",
-            r#"a="1""#,
-            r#"a="1",b!="2",c="3""#,
-            r#"a=~"1|2|3""#,
-            r#"a=~"1+",b!="""#,
-            r#"a!="1",b="""#,
-        ]);
+        let index = index(&["", r#"a="1""#, r#"a="1",b!="2",c="3""#, r#"a=~"1|2|3""#, r#"a=~"1+",b!="""#, r#"a!="1",b="""#]);
         let places: Vec<String> = (0..6).map(|n| format!("{:?}", index.lists[&n].place)).collect();
         let kinds: Vec<&str> = places.iter().map(|p| p.split('(').next().unwrap()).collect();
         assert_eq!(kinds, ["All", "Ones", "Pairs", "Ones", "Expression", "Rest"]);

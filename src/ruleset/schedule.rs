@@ -5,7 +5,7 @@
 //! where they are put back, a window begins at the first and ends at the last moment that shows its time. So a window is
 //! never cut short by a change, and one that lies wholly in the missing hour does not take place.
 
-use jiff::civil::{Date, DateTime, Weekday};
+use jiff::civil::{Date, DateTime};
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, ToSpan};
 

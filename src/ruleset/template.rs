@@ -8,13 +8,12 @@
 //! Never escapes anything: who puts the result into HTML, a header or a chat message does that.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use minijinja::value::{Enumerator, Object};
+use minijinja::value::Object;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value, filters, tests as checks};
-
-use crate::model::Labels;
 
 /// What a template may name.
 pub trait Scope {
@@ -91,9 +90,7 @@ impl Template {
     pub(super) fn from_parts(parts: &[(Part, usize)]) -> Template {
         let name = |(part, offset): &(Part, usize)| match part {
             Part::Text(_) => None,
-            Part::Field { root, name } => {
-                Some(Name { root: root.clone(), field: Some(name.clone()), offset: Some(*offset) })
-            }
+            Part::Field { root, name } => Some(Name { root: root.clone(), field: Some(name.clone()), offset: Some(*offset) }),
         };
         let names = parts.iter().filter_map(name).collect();
         Template { body: Body::Plain(parts.iter().map(|(part, _)| part.clone()).collect()), names }
@@ -117,7 +114,7 @@ impl Template {
                 }
                 Ok(output.finish())
             }
-            Body::Jinja(environment) => jinja(environment, scope.value()).map_err(|error| words(&error)),
+            Body::Jinja(environment) => jinja(environment, self.context(scope)).map_err(|error| words(&error)),
         }
     }
 
@@ -131,6 +128,32 @@ impl Template {
     #[must_use]
     pub fn names(&self) -> &[Name] {
         &self.names
+    }
+
+    /// What minijinja gets to see: the scope's values, and where those lack a field that the scope knows as text, this
+    /// text. So a label that is absent is the empty string on both paths.
+    fn context(&self, scope: &dyn Scope) -> Value {
+        let whole = scope.value();
+        let mut roots: BTreeMap<&str, Value> = BTreeMap::new();
+        for name in &*self.names {
+            let base = whole.get_attr(&name.root).unwrap_or_default();
+            if self.names.iter().any(|other| other.root == name.root && other.field.is_none()) {
+                // It is used as a whole.
+                roots.insert(&name.root, base);
+            }
+        }
+        let mut fields: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
+        for name in self.names.iter().filter(|name| !roots.contains_key(&*name.root)) {
+            let Some(field) = name.field.as_deref() else { continue };
+            let typed = whole.get_attr(&name.root).and_then(|root| root.get_attr(field)).unwrap_or_default();
+            let value = match scope.field(&name.root, field) {
+                Some(text) if typed.is_undefined() => Value::from(&*text),
+                _ => typed,
+            };
+            fields.entry(&name.root).or_default().insert(field, value);
+        }
+        roots.extend(fields.into_iter().map(|(root, fields)| (root, Value::from(fields))));
+        Value::from(roots)
     }
 
     /// Tries it on made-up values, to find what compiling does not: filters and tests that do not exist, and too many
@@ -151,25 +174,6 @@ impl Template {
                 | ErrorKind::OutOfFuel
         );
         if broken { Err((words(&error), place(&error))) } else { Ok(()) }
-    }
-}
-
-/// A label set as a template's value: a label that is absent is the empty string, as in matchers.
-#[must_use]
-pub fn labels_value(labels: Labels) -> Value {
-    Value::from_object(LabelsValue(labels))
-}
-
-#[derive(Debug)]
-struct LabelsValue(Labels);
-
-impl Object for LabelsValue {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        key.as_str().map(|name| Value::from(self.0.get(name)))
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.iter().map(|(name, _)| Value::from(name)).collect())
     }
 }
 
@@ -368,6 +372,7 @@ impl io::Write for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Labels;
 
     struct Sample(Labels);
 
@@ -381,7 +386,8 @@ mod tests {
         }
 
         fn value(&self) -> Value {
-            minijinja::context! { labels => labels_value(self.0.clone()), incident => minijinja::context! { count => 3 } }
+            let labels: BTreeMap<String, String> = self.0.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            minijinja::context! { labels => Value::from(labels), incident => minijinja::context! { count => 3 } }
         }
     }
 
@@ -427,7 +433,8 @@ mod tests {
         let cases = [
             ("{{ labels.host", "Some(10) syntax error: unexpected end of input, expected end of variable block"),
             ("{{ other.x }}", "`other.x` is not known"),
-            ("{{ other.x | upper }}", "undefined value: `other` is undefined"),
+            ("{{ other.x | upper }}", "undefined value"),
+            ("{{ labels['absent'] | upper }}", "undefined value: `labels['absent']` is undefined"),
             ("ab {% for x in labels %}{% endfor %}", "Some(3) `{% for %}` is not allowed, only conditions are"),
             ("{% set a = 1 %}", "Some(0) `{% set %}` is not allowed, only conditions are"),
             ("{%- include 'x' %}", "Some(0) `{% include %}` is not allowed, only conditions are"),
@@ -500,7 +507,10 @@ mod tests {
                 let fast = Template::from_parts(&parts).render(&sample()).ok();
                 let mut environment = environment();
                 let slow = match environment.add_template_owned(ONLY, text.clone()) {
-                    Ok(()) => jinja(&environment, sample().value()).ok(),
+                    Ok(()) => {
+                        let names = names(&environment, &text).into();
+                        Template { body: Body::Jinja(Arc::new(environment)), names }.render(&sample()).ok()
+                    }
                     Err(_) => None,
                 };
                 // `incident.x` is undefined there and unknown here: both are faults.

@@ -6,7 +6,9 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::diagnostics::Code;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, Spanned};
 
 /// One value and where it stands.
@@ -41,8 +43,12 @@ pub(super) struct Key {
 /// Why a text is no YAML.
 #[derive(Debug)]
 pub(super) struct YamlFault {
+    /// Syntax or limit.
+    pub code: Code,
     pub message: String,
     pub span: Range<usize>,
+    /// What to do about it; may be empty.
+    pub hint: &'static str,
 }
 
 /// What is read of one text at most: nodes, and levels of nesting. Aliases count as what they stand for.
@@ -162,7 +168,9 @@ impl<'de> Visitor<'de> for RawVisitor {
 }
 
 fn node(raw: Spanned<Raw>, text: &str) -> Node {
-    let span = range(raw.defined, text);
+    let mut span = range(raw.defined, text);
+    // A block text's place goes on to the next thing's indentation.
+    span.end = span.start + text[span.clone()].trim_end().len();
     let value = match raw.value {
         Raw::Null => Value::Null,
         Raw::Bool(value) => Value::Bool(value),
@@ -188,26 +196,107 @@ fn range(location: Location, text: &str) -> Range<usize> {
 
 fn fault(error: &serde_saphyr::Error, text: &str) -> YamlFault {
     let error = error.without_snippet();
-    let span = error.location().map_or(0..0, |location| range(location, text));
-    YamlFault { message: format!("{error} //// {error:?}"), span }
+    let span = error.location().map_or(0..0, |location| match range(location, text) {
+        empty if empty.is_empty() => at_line_and_column(location.line(), location.column(), text),
+        range => range,
+    });
+    let inner = match error {
+        serde_saphyr::Error::AliasError { error, .. } => error.without_snippet(),
+        other => other,
+    };
+    let (code, message, hint) = match inner {
+        serde_saphyr::Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
+            (Code::Syntax, "a second document in one file".to_owned(), "make it a file of its own")
+        }
+        serde_saphyr::Error::Budget { .. }
+        | serde_saphyr::Error::AliasReplayLimitExceeded { .. }
+        | serde_saphyr::Error::AliasReplayStackDepthExceeded { .. }
+        | serde_saphyr::Error::AliasExpansionLimitExceeded { .. } => {
+            let message = "the file holds more than is read of one file, its aliases counted as what they stand for";
+            (Code::Limit, message.to_owned(), "")
+        }
+        serde_saphyr::Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            (Code::Syntax, "an alias inside of what it stands for".to_owned(), "")
+        }
+        other => {
+            let words = other.to_string();
+            // The place is shown by itself.
+            let message = words.split_once(" at line ").map_or(words.as_str(), |(message, _)| message).to_owned();
+            let about_tabs = message.contains("tab");
+            (Code::Syntax, message, if about_tabs { "indent with spaces" } else { "" })
+        }
+    };
+    YamlFault { code, message, span, hint }
+}
+
+/// The character at a line and a column, both from 1; the last place of the file where there is none.
+fn at_line_and_column(line: u64, column: u64, text: &str) -> Range<usize> {
+    let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(1);
+    let line_start = match number(line) {
+        0 => 0,
+        n => text.match_indices('\n').nth(n - 1).map_or(text.len(), |(newline, _)| newline + 1),
+    };
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    match line.char_indices().nth(number(column)) {
+        Some((at, c)) => line_start + at..line_start + at + c.len_utf8(),
+        None => line_start + line.len()..line_start + line.len(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[test]
-    fn probe() {
-        for t in ["", "# x\n", "---\n", "a: 'x''y' # c\nb: \"q\\\"z\"\nc:\n  - n: 1\n    m: |\n      two\n      lines\n  - [a, 0x1f, 1.5, true, yes, ~]\nd: &k {x: 1}\ne: *k\nf: {<<: *k, z: 2}\na: 2\non: b\nné: ü\n", "a: [", "a: b: c", "\ta: b", "a:\n\t- b", "a: *x", "---\na: 1\n---\nb: 2\n", "a: &a [*a]", "a: 'x", "? [a]\n: b", "a: !!int x", "a: !foo x", "%YAML 3\n", "a: \u{0}", "x: y\n z: w", "a: @b", "a: `b", "a: 'job=~\"x\"', 'b'", "- a\nb: c"] {
-            println!("=== {t:?}");
-            match parse(t) { Ok(n) => show(&n, t, 0), Err(f) => println!("FAULT {:?} {:?} {}", f.span, t.get(f.span.clone()), f.message) }
+
+    /// The tree as text: each value with what stands at its place in the file.
+    fn shown(node: &Node, text: &str) -> String {
+        let at = |span: &Range<usize>| &text[span.clone()];
+        match &node.value {
+            Value::List(items) => format!("[{}]", items.iter().map(|item| shown(item, text)).collect::<Vec<_>>().join(" ")),
+            Value::Map(entries) => {
+                let entry = |(key, value): &(Key, Node)| format!("{}<{}>: {}", key.text, at(&key.span), shown(value, text));
+                format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(" "))
+            }
+            scalar => format!("{scalar:?}<{}>", at(&node.span)),
         }
     }
-    fn show(n: &Node, t: &str, d: usize) {
-        let p = " ".repeat(d * 2);
-        match &n.value {
-            Value::List(l) => { println!("{p}list {:?} {:?}", n.span, &t[n.span.clone()]); for i in l { show(i, t, d + 1) } }
-            Value::Map(m) => { println!("{p}map {:?} {:?}", n.span, &t[n.span.clone()]); for (k, v) in m { println!("{p} key {} {:?}", k.text, &t[k.span.clone()]); show(v, t, d + 1) } }
-            v => println!("{p}{v:?} {:?} {:?}", n.span, &t[n.span.clone()]),
+
+    #[test]
+    fn values_keep_their_places() {
+        let cases = [
+            ("", "Null<>"),
+            ("# x\n", "Null<>"),
+            ("a: 'x''y' # c", r#"{a<a>: Text("x'y")<'x''y'>}"#),
+            ("é: \"q\\\"z\"", r#"{é<é>: Text("q\"z")<"q\"z">}"#),
+            ("- [a, 0x1f, 1.5, ~]", r#"[[Text("a")<a> Number("0x1f")<0x1f> Number("1.5")<1.5> Null<~>]]"#),
+            ("[true, yes, '1']", r#"[Bool(true)<true> Text("yes")<yes> Text("1")<'1'>]"#),
+            ("a: |\n  x\n  y\nb: 1", "{a<a>: Text(\"x\\ny\\n\")<x\n  y> b<b>: Number(\"1\")<1>}"),
+            ("on: 1\non: 2", r#"{on<on>: Number("1")<1> on<on>: Number("2")<2>}"#),
+            ("a: &k {x: 1}\nb: *k", r#"{a<a>: {x<x>: Number("1")<1>} b<b>: {x<x>: Number("1")<1>}}"#),
+            ("- &k {x: 1}\n- {<<: *k, y: 2}", r#"[{x<x>: Number("1")<1>} {y<y>: Number("2")<2> x<x>: Number("1")<1>}]"#),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(shown(&parse(text).unwrap(), text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn faults_have_a_place_and_no_place_in_words() {
+        for (text, place, message) in [
+            ("a: [", 3..4, "unclosed bracket '['"),
+            ("x: y\n z: w", 7..8, "mapping values are not allowed in this context"),
+            ("é: *x", 4..5, "alias references unknown anchor"),
+            ("a: 1\n---\nb: 2", 5..8, "a second document in one file"),
+        ] {
+            let fault = parse(text).unwrap_err();
+            assert_eq!((fault.span, fault.message.as_str()), (place, message), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_answered(text in "[-a:\\[\\]{}&*!|>'\"%@#\n\t ,?é<]{0,40}") {
+            let place = parse(&text).map_or_else(|fault| fault.span, |node| node.span);
+            proptest::prop_assert!(text.get(place).is_some());
         }
     }
 }
