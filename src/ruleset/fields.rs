@@ -3,7 +3,7 @@
 //! A reader asks for the keys it knows; what nobody asked for is unknown. A value of the wrong kind is reported and then
 //! treated as absent, so that reading goes on and finds the next fault.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -21,11 +21,13 @@ const FAULTS_MAX: usize = 200;
 pub(super) struct Report<'a> {
     pub map: SourceMap<'a>,
     found: RefCell<Vec<Diagnostic>>,
+    /// Faults that were not kept.
+    more: Cell<usize>,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(name: &str, text: &'a str) -> Report<'a> {
-        Report { map: SourceMap::new(name, text), found: RefCell::default() }
+        Report { map: SourceMap::new(name, text), found: RefCell::default(), more: Cell::default() }
     }
 
     /// Keeps a fault, up to [`FAULTS_MAX`] of one file.
@@ -33,11 +35,23 @@ impl<'a> Report<'a> {
         let mut found = self.found.borrow_mut();
         if found.len() < FAULTS_MAX {
             found.push(self.map.place(diagnostic));
+        } else {
+            self.more.set(self.more.get() + 1);
         }
     }
 
+    /// What was found, in the order of the file, each fault once.
     pub(super) fn finish(self) -> Vec<Diagnostic> {
-        self.found.into_inner()
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|diagnostic| diagnostic.span.start);
+        // What an alias stands for is read at each of its places.
+        found.dedup();
+        if self.more.get() > 0 {
+            let end = self.map.text().len();
+            let message = format!("there are {} more faults in this file", self.more.get());
+            found.push(self.map.place(Diagnostic::new(Code::Limit, end..end, message)));
+        }
+        found
     }
 
     /// The bytes of the file that stand for a part of a text in it.

@@ -60,11 +60,7 @@ pub fn load(files: &[SourceFile], known_receivers: Option<&[Arc<str>]>, limits: 
     for file in files {
         let report = Report::new(&file.name, &file.text);
         loader.file(&report);
-        let mut of_file = report.finish();
-        of_file.sort_by_key(|diagnostic| diagnostic.span.start);
-        // What an alias stands for is read at each of its places.
-        of_file.dedup();
-        found.append(&mut of_file);
+        found.append(&mut report.finish());
     }
     if found.iter().any(|diagnostic| diagnostic.code.is_error()) {
         return Err(found);

@@ -438,7 +438,7 @@ mod tests {
             ("ab {% for x in labels %}{% endfor %}", "Some(3) `{% for %}` is not allowed, only conditions are"),
             ("{% set a = 1 %}", "Some(0) `{% set %}` is not allowed, only conditions are"),
             ("{%- include 'x' %}", "Some(0) `{% include %}` is not allowed, only conditions are"),
-            ("{% if labels.x %}", "Some(17) syntax error: unexpected end of input, expected end of block"),
+            ("{% if labels.x %}", "Some(15) syntax error: unexpected end of input, expected end of block"),
         ];
         for (text, expected) in cases {
             assert_eq!(rendered(text), Err(expected.to_owned()), "{text}");
