@@ -2,7 +2,7 @@
 
 use super::batch::put_record;
 use super::commit::Active;
-use super::folder::{Closed, SPARE, TEMPORARY, segment_name};
+use super::folder::{Closed, SPARE, TEMPORARY, begin_name, segment_name};
 use super::format::{ALIGN_BYTES, KIND_CHECKPOINT_END, KIND_ENTITY, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, stamp};
 use super::{Log, LogError, SegmentInfo, io_error};
 use crate::engine::Entity;
@@ -90,14 +90,19 @@ impl<D: Disk> Log<D> {
         let free = self.closed.iter().take_while(|segment| may_go(segment.info())).count();
         let begins_well = |at: usize| self.closed.get(at).is_none_or(|segment| segment.header.has_checkpoint());
         let Some(kept) = (1..=free).rev().find(|at| begins_well(*at)) else { return Ok(()) };
-        for _ in 0..kept {
-            let oldest = self.closed[0];
-            self.retire(&oldest)?;
-            self.closed.remove(0);
-            // One by one: after a power cut between two removals the log must not have a hole.
-            self.sync_folder()?;
+        let begin = self.closed.get(kept).map_or(self.active.header.first_seq, |segment| segment.header.first_seq);
+        let name = begin_name(begin);
+        self.disk.open(&name, true).map_err(io_error("making", &name))?;
+        self.sync_folder()?;
+        // From here on they are no part of the log. What cannot be removed now is removed at the next start.
+        let former = begin_name(self.closed[0].header.first_seq);
+        for segment in self.closed.drain(..kept).collect::<Vec<_>>() {
+            self.retire(&segment)?;
         }
-        Ok(())
+        if self.disk.list().map_err(io_error("listing", "the log folder"))?.contains(&former) {
+            self.disk.remove(&former).map_err(io_error("removing", &former))?;
+        }
+        self.sync_folder()
     }
 
     /// Makes a segment the spare file, or removes it when there is one already or it is too large for that.

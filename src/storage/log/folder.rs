@@ -37,9 +37,14 @@ pub(super) fn segment_name(first_seq: u64) -> String {
     format!("{first_seq:020}.log")
 }
 
-fn first_seq_of(name: &str) -> Option<u64> {
-    let seq = name.strip_suffix(".log")?.parse().ok()?;
-    (seq > 0 && segment_name(seq) == name).then_some(seq)
+/// The name of the empty file that says that the log begins at this sequence, and that older segments are to be removed.
+/// It is made before they are, so that a power cut in between leaves no log that begins without a checkpoint.
+pub(super) fn begin_name(first_seq: u64) -> String {
+    format!("{first_seq:020}.begin")
+}
+
+fn seq_of(name: &str) -> Option<u64> {
+    name.split('.').next()?.parse().ok().filter(|seq| *seq > 0)
 }
 
 /// What lies in the log folder.
@@ -49,6 +54,10 @@ pub(super) struct Survey {
     pub(super) segments: Vec<SegmentHeader>,
     pub(super) spare: bool,
     pub(super) temporary: bool,
+    /// Where the log begins: 1, or where segments were let go last.
+    pub(super) begin: u64,
+    /// Files of segments that were let go, and marks of former beginnings.
+    pub(super) leftovers: Vec<String>,
     /// Everything that is wrong with names, headers and lengths.
     pub(super) faults: Vec<LogError>,
 }
@@ -70,15 +79,18 @@ impl Survey {
 /// # Errors
 /// What the disk says. Everything that is wrong with the files themselves is in [`Survey::faults`].
 pub(super) fn survey<D: Disk>(disk: &D) -> Result<Survey, LogError> {
-    let mut survey = Survey::default();
+    let names = disk.list().map_err(io_error("listing", "the log folder"))?;
+    let begin = names.iter().filter_map(|name| seq_of(name).filter(|seq| begin_name(*seq) == *name)).max().unwrap_or(1);
+    let mut survey = Survey { begin, ..Survey::default() };
     let mut lengths = Vec::new();
-    for name in disk.list().map_err(io_error("listing", "the log folder"))? {
-        match name.as_str() {
-            SPARE => survey.spare = true,
-            TEMPORARY => survey.temporary = true,
-            _ => match first_seq_of(&name) {
-                None => survey.faults.push(LogError::Foreign { file: name }),
-                Some(seq) => {
+    for name in names {
+        match (name.as_str(), seq_of(&name)) {
+            (SPARE, _) => survey.spare = true,
+            (TEMPORARY, _) => survey.temporary = true,
+            (_, Some(seq)) if segment_name(seq) == name || begin_name(seq) == name => {
+                if seq < begin {
+                    survey.leftovers.push(name);
+                } else if segment_name(seq) == name {
                     let file = disk.open(&name, false).map_err(io_error("opening", &name))?;
                     match read_header(&file, &name, seq)? {
                         Ok(header) => {
@@ -88,7 +100,8 @@ pub(super) fn survey<D: Disk>(disk: &D) -> Result<Survey, LogError> {
                         Err(fault) => survey.faults.push(fault),
                     }
                 }
-            },
+            }
+            _ => survey.faults.push(LogError::Foreign { file: name }),
         }
     }
     check_chain(&mut survey, &lengths);
@@ -117,13 +130,14 @@ fn check_chain(survey: &mut Survey, lengths: &[u64]) {
     let mut damaged = |first_seq: u64, offset: u64, after_seq: u64, what: String| {
         faults.push(LogError::Damaged { file: segment_name(first_seq), offset, after_seq, what });
     };
-    match survey.segments.first() {
-        Some(oldest) if oldest.first_seq != 1 && !oldest.has_checkpoint() => {
-            let what = "the log begins here without a checkpoint: older segments are missing".to_owned();
-            damaged(oldest.first_seq, 0, oldest.first_seq - 1, what);
-        }
-        None if survey.spare => damaged(1, 0, 0, "no segment is left, only a spare file".to_owned()),
-        _ => {}
+    let (begin, oldest) = (survey.begin, survey.segments.first());
+    // With other faults, the oldest segment may be there and unreadable.
+    let is_new = begin == 1 && oldest.is_none() && !survey.spare;
+    if survey.faults.is_empty() && !is_new && oldest.is_none_or(|oldest| oldest.first_seq != begin) {
+        damaged(begin, 0, begin - 1, "missing; the log begins with it".to_owned());
+    }
+    if let Some(oldest) = oldest.filter(|oldest| oldest.first_seq == begin && begin > 1 && !oldest.has_checkpoint()) {
+        damaged(oldest.first_seq, 0, begin - 1, "the log begins with it, yet it has no checkpoint".to_owned());
     }
     for (pair, bytes) in survey.segments.windows(2).zip(lengths) {
         let (before, next) = (pair[0], pair[1]);

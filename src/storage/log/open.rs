@@ -16,8 +16,9 @@ pub(super) fn open<D: Disk>(disk: D, options: LogOptions) -> Result<(Log<D>, Ope
     if let Some(fault) = found.faults.into_iter().next() {
         return Err(fault);
     }
-    if found.temporary {
-        disk.remove(TEMPORARY).map_err(io_error("removing", TEMPORARY))?;
+    let temporary = found.temporary.then(|| TEMPORARY.to_owned());
+    for name in found.leftovers.into_iter().chain(temporary) {
+        disk.remove(&name).map_err(io_error("removing", &name))?;
     }
     let (active, last_seq, torn_bytes) = match found.segments.last() {
         Some(newest) => open_newest(&disk, *newest)?,
@@ -49,12 +50,14 @@ fn open_newest<D: Disk>(disk: &D, header: SegmentHeader) -> Result<(Active<D::Fi
     let mut scanner = Scanner::new(file, header.generation, header.records_at, None);
     let mut next_seq = header.first_seq;
     let mut last_time = header.before_time;
+    let mut commit_at = header.records_at;
     let stop = loop {
         let at = scanner.pos();
         match scanner.step().map_err(io_error("reading", &name))? {
             Step::Record(record) => {
                 next_seq = check_facts(&record, &name, at, next_seq)?;
                 last_time = record.time;
+                commit_at = at.saturating_sub(u64::from(record.back));
             }
             stop => break stop,
         }
@@ -71,7 +74,11 @@ fn open_newest<D: Disk>(disk: &D, header: SegmentHeader) -> Result<(Active<D::Fi
         // Zeros to the very end: nothing of the torn commit may come to stand behind a later one.
         write_zeros(&mut file, end, file_bytes).map_err(io_error("cutting the torn tail of", &name))?;
     }
-    // Also what a killed process wrote and did not sync must not vanish after it has been read.
+    // Also what a killed process wrote and did not sync must not vanish after it has been read. Its sync may even have
+    // failed, and then a second one does nothing; so the last commit is written again before it is synced.
+    let mut last_commit = vec![0; usize::try_from(end - commit_at).unwrap_or(0)];
+    file.read_at(commit_at, &mut last_commit).map_err(io_error("reading", &name))?;
+    file.write_at(commit_at, &last_commit).map_err(io_error("writing", &name))?;
     file.sync().map_err(io_error("syncing", &name))?;
     let torn_bytes = if torn { file_bytes - end } else { 0 };
     Ok((Active { file, header, end, file_bytes, last_time }, next_seq - 1, torn_bytes))

@@ -7,7 +7,7 @@ use super::format::{ALIGN_BYTES, PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES, RecordH
 use crate::storage::disk::DiskFile;
 
 /// Bytes read at once.
-const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// A place in one segment.
 pub(super) struct Scanner<F> {

@@ -42,8 +42,13 @@ impl Verification {
 /// When the folder cannot be looked at. Damage is in the answer.
 pub fn verify<D: Disk>(disk: &D) -> Result<Verification, LogError> {
     let found = patient_survey(disk)?;
-    let segments = pieces(&found).into_iter().map(|piece| check(disk, piece)).collect();
-    Ok(Verification { segments, faults: found.faults })
+    let mut segments: Vec<_> = pieces(&found).into_iter().map(|piece| (piece.header, check(disk, piece))).collect();
+    if segments.iter().any(|(_, check)| check.fault.is_some()) {
+        // A segment that a running daemon let go meanwhile, or is using again, is no damage.
+        let still = patient_survey(disk)?.segments;
+        segments.retain(|(header, check)| check.fault.is_none() || still.contains(header));
+    }
+    Ok(Verification { segments: segments.into_iter().map(|(_, check)| check).collect(), faults: found.faults })
 }
 
 fn check<D: Disk>(disk: &D, piece: Piece) -> SegmentCheck {
