@@ -33,6 +33,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of a request's head; hyper answers 431 beyond.
 const HEAD_BYTES: usize = 32 << 10;
 
+/// Bytes that hyper reads ahead of us on one connection: a usual body in one piece.
+const BUFFER_BYTES: usize = 64 << 10;
+
 /// Headers of a request; hyper answers 431 beyond.
 const HEADERS: usize = 64;
 
@@ -121,7 +124,8 @@ async fn connection(
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(duration(state.limits.header_timeout))
-            .max_buf_size(HEAD_BYTES)
+            .max_buf_size(BUFFER_BYTES)
+            .max_header_size(HEAD_BYTES)
             .max_headers(HEADERS)
             .serve_connection(io, service);
         let mut connection = pin!(connection);
