@@ -2,7 +2,6 @@
 //! 8 labels and about 700 bytes each; times are for a body, `elem` is an alert.
 //!
 //! Budget: a repeat at most 1.6 µs.
-#![expect(missing_docs, reason = "criterion's macros make undocumented functions")]
 #![expect(clippy::unwrap_used, reason = "what fails here is the bench's own mistake")]
 
 use std::fmt::Write;

@@ -1,5 +1,7 @@
 //! `POST /api/v2/alerts`, as tables: what is sent when, what is answered, what is known then.
 
+use std::fmt::Write;
+
 use super::{Setup, T0};
 use crate::model::{Millis, Time};
 use crate::runtime::SubmitError;
@@ -18,7 +20,7 @@ fn alert(fields: &str) -> String {
         if i == 0 {
             text.push_str(part);
         } else {
-            text.push_str(&format!("\"{}\"{}", at(part[..digits].parse().unwrap()), &part[digits..]));
+            write!(text, "\"{}\"{}", at(part[..digits].parse().unwrap()), &part[digits..]).unwrap();
         }
     }
     let comma = if text.is_empty() { "" } else { "," };
