@@ -19,16 +19,13 @@ pub(super) fn read(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<Receive
         let name = section.need_text("name");
         names.add(notes, "receiver", &name, &place);
         let kinds: Vec<&'static str> = KINDS.into_iter().filter(|kind| section.has(kind)).collect();
-        match kinds[..] {
-            [kind] => {
-                let kind = section.section(kind).map(|body| read_kind(notes, kind, body));
-                section.finish();
-                receivers.extend(kind.map(|kind| ReceiverConfig { name: name.into(), kind }));
-            }
-            _ => {
-                let message = format!("the receiver `{name}` must have exactly one of {}", KINDS.join(", "));
-                notes.error(ConfigError::new("missing_key", message, &section.place));
-            }
+        if let [kind] = kinds[..] {
+            let kind = section.section(kind).map(|body| read_kind(notes, kind, body));
+            section.finish();
+            receivers.extend(kind.map(|kind| ReceiverConfig { name: name.into(), kind }));
+        } else {
+            let message = format!("the receiver `{name}` must have exactly one of {}", KINDS.join(", "));
+            notes.error(ConfigError::new("missing_key", message, &section.place));
         }
     }
     receivers

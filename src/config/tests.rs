@@ -34,8 +34,9 @@ fn nothing_at_all_is_a_configuration() {
 
 #[test]
 fn each_layer_wins_over_the_one_before() {
+    type Pairs = &'static [(&'static str, &'static str)];
     let file = "listen: 127.0.0.1:1\nlimits: { json_depth: 10 }";
-    let cases: [(&[(&str, &str)], &[(&str, &str)], &str); 3] = [
+    let cases: [(Pairs, Pairs, &str); 3] = [
         (&[], &[], "127.0.0.1:1 10 64"),
         (&[("QUELL_LISTEN", "127.0.0.1:2"), ("QUELL_LIMITS__LABELS_PER_ALERT", "9")], &[], "127.0.0.1:2 10 9"),
         (&[("QUELL_LISTEN", "127.0.0.1:2")], &[("listen", "127.0.0.1:3"), ("limits.json_depth", "7")], "127.0.0.1:3 7 64"),

@@ -29,7 +29,7 @@ impl Engine {
         match self {
             Engine::Running(handle) => handle.now(),
             #[cfg(test)]
-            Engine::Fake(fake) => fake.now,
+            Engine::Fake(fake) => fake.now(),
         }
     }
 

@@ -209,10 +209,13 @@ impl<'a> Intake<'a> {
             Some(ends_at) if ends_at <= now => AlertStatus::Resolved,
             _ => AlertStatus::Firing,
         });
-        if said.ends_at.is_some_and(|ends_at| ends_at < starts_at) {
+        let end_said = said.ends_at.filter(|_| said.status.is_none());
+        let expires_at = end_said.or(self.source.timeout.map(|timeout| now + timeout)).unwrap_or(NEVER);
+        // Alertmanager checks behind filling in: so a start past our own timeout is refused as well.
+        let ends_at = said.ends_at.or((said.status.is_none()).then_some(expires_at));
+        if ends_at.is_some_and(|ends_at| ends_at < starts_at) {
             return Err((Reason::Times, "start time must be before end time".to_owned()));
         }
-        let end_said = said.ends_at.filter(|_| said.status.is_none());
         let text = |pairs: &Pairs<'_>| match pairs {
             Pairs::Raw(text) => self.live.wording_key(text, &said.generator_url),
             Pairs::Parsed(pairs) => self.live.wording_key(&format!("{pairs:?}"), &said.generator_url),
@@ -221,7 +224,7 @@ impl<'a> Intake<'a> {
             status,
             starts_at,
             ends_at: said.ends_at.unwrap_or(now),
-            expires_at: end_said.or(self.source.timeout.map(|timeout| now + timeout)).unwrap_or(NEVER),
+            expires_at,
             by_timeout: end_said.is_none(),
             dated: said.status.is_some() && said.starts_at.is_some(),
             wording: text(&said.annotations),

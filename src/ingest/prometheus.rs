@@ -38,11 +38,9 @@ pub(super) fn said(alert: WireAlert<'_>, status: Option<AlertStatus>) -> Result<
 
 fn time(field: &str, text: Option<&Text<'_>>) -> Result<Option<Time>, (Reason, String)> {
     let Some(text) = text.filter(|text| !text.0.is_empty()) else { return Ok(None) };
-    match Time::parse_rfc3339(&text.0) {
-        Some(time) => Ok(Some(time).filter(|time| *time > Time::EPOCH)),
-        None => {
-            let start: String = text.0.chars().take(40).collect();
-            Err((Reason::Shape, format!("{field}: {start:?} is no RFC 3339 time")))
-        }
+    if let Some(time) = Time::parse_rfc3339(&text.0) {
+        return Ok(Some(time).filter(|time| *time > Time::EPOCH));
     }
+    let start: String = text.0.chars().take(40).collect();
+    Err((Reason::Shape, format!("{field}: {start:?} is no RFC 3339 time")))
 }

@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::patient::Patient;
@@ -30,8 +31,14 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long accepting pauses when the system has no descriptor left; connections that end give some back.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a connection may stand idle although others wait for its place; and the time to speak for a new one.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Bytes of a request's head; hyper answers 431 beyond.
 const HEAD_BYTES: usize = 32 << 10;
+
+/// Bytes that hyper reads ahead of us on one connection: a usual body in one piece.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// Headers of a request; hyper answers 431 beyond.
 const HEADERS: usize = 64;
@@ -45,6 +52,14 @@ enum Phase {
     Draining,
     /// End now.
     Over,
+}
+
+impl Phase {
+    fn crowd(&mut self) {
+        if let Phase::Serving(times) = self {
+            *times += 1;
+        }
+    }
 }
 
 /// Serves until `shutdown` comes, and then for at most five seconds more.
@@ -87,22 +102,23 @@ pub async fn serve(
     Ok(())
 }
 
-/// Waits for a permit first, so that what is too much waits in the system's queue and costs us nothing.
+/// Takes one connection, and then waits until there is room for it; what comes behind waits in the system's queue and
+/// costs us nothing.
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
     phase: &watch::Sender<Phase>,
 ) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    if permits.available_permits() == 0 {
-        phase.send_modify(|phase| {
-            if let Phase::Serving(times) = phase {
-                *times += 1;
-            }
-        });
-    }
-    let permit = permits.clone().acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    if let Ok(permit) = permits.clone().try_acquire_owned() {
+        return Ok((stream, permit));
+    }
+    loop {
+        phase.send_modify(Phase::crowd);
+        if let Ok(permit) = tokio::time::timeout(GRACE, permits.clone().acquire_owned()).await {
+            return Ok((stream, permit.map_err(std::io::Error::other)?));
+        }
+    }
 }
 
 async fn connection(
@@ -121,17 +137,20 @@ async fn connection(
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(duration(state.limits.header_timeout))
-            .max_buf_size(HEAD_BYTES)
+            .max_buf_size(BUFFER_BYTES)
+            .max_header_size(HEAD_BYTES)
             .max_headers(HEADERS)
             .serve_connection(io, service);
         let mut connection = pin!(connection);
+        let began = Instant::now();
         loop {
             tokio::select! {
-                // What went wrong is the peer's doing (it left, spoke no HTTP, was too slow) and is answered by hyper.
+                // What went wrong is the peer's doing (it left, spoke no HTTP, was too slow), and hyper answers it.
                 _ = connection.as_mut() => break,
                 changed = phase.changed() => match *phase.borrow_and_update() {
                     Phase::Over => break,
                     _ if changed.is_err() => break,
+                    Phase::Serving(_) if began.elapsed() < GRACE => {}
                     Phase::Serving(_) | Phase::Draining => connection.as_mut().graceful_shutdown(),
                 },
             }

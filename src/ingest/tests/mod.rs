@@ -1,19 +1,154 @@
+//! One request through the formats and the tables, with a stand-in for the engine that commits at once.
+
+mod generic;
+mod golden;
+mod http;
+mod posts;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::engine::Answers;
-use crate::engine::Input;
-use crate::model::Time;
-use crate::runtime::Live;
+use super::engine::{Answers, Engine};
+use super::route::IngestState;
+use crate::config::{Config, load_text};
+use crate::engine::entity::Changes;
+use crate::engine::{Answer, Input};
+use crate::metrics::Metrics;
+use crate::model::{AlertRecord, AlertStatus, Millis, Time};
+use crate::runtime::{Live, SubmitError};
 
-/// What stands in for the running engine.
+/// A morning in the tests' year.
+pub(super) const T0: Time = Time(1_800_000_000_000);
+
+/// What stands in for the running engine: takes every word on an alert that differs from the one before as news, and
+/// publishes it.
+#[derive(Clone)]
 pub(super) struct FakeEngine {
     pub(super) live: Arc<Live>,
-    pub(super) now: Time,
-    pub(super) answer: Mutex<Box<dyn FnMut(Vec<Input>) -> Answers + Send>>,
+    pub(super) clock: Arc<AtomicI64>,
+    pub(super) failure: Arc<Mutex<Option<SubmitError>>>,
+    pub(super) seq: Arc<AtomicU64>,
 }
 
 impl FakeEngine {
+    fn new(config: &Config) -> FakeEngine {
+        FakeEngine {
+            live: Arc::new(Live::new(config)),
+            clock: Arc::new(AtomicI64::new(T0.0)),
+            failure: Arc::default(),
+            seq: Arc::default(),
+        }
+    }
+
+    pub(super) fn now(&self) -> Time {
+        Time(self.clock.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_now(&self, now: Time) {
+        self.clock.store(now.0, Ordering::Relaxed);
+    }
+
     pub(super) fn submit(&self, inputs: Vec<Input>) -> Answers {
-        (self.answer.lock().unwrap())(inputs)
+        if let Some(error) = self.failure.lock().unwrap().clone() {
+            return Err(error);
+        }
+        Ok(inputs.into_iter().map(|input| Ok(self.decide(input))).collect())
+    }
+
+    fn decide(&self, input: Input) -> Answer {
+        let Input::Alert(news) = input else { panic!("ingest submits alerts only") };
+        let known = self.live.alert(news.alert.fingerprint);
+        let present = known.as_ref().map_or(AlertStatus::Resolved, |entry| entry.record.status);
+        if present == news.status {
+            return Answer::Repeat;
+        }
+        let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
+        let occurrence = known.filter(|_| news.status == AlertStatus::Resolved);
+        let record = AlertRecord {
+            fired_seq: occurrence.as_ref().map_or(seq, |entry| entry.record.fired_seq),
+            alert: occurrence.map_or(news.alert, |entry| entry.record.alert.clone()),
+            enriched: None,
+            status: news.status,
+            fired_at: self.now(),
+            ends_at: news.ends_at,
+            suppressed_by: Vec::new(),
+            incidents: Vec::new(),
+            waiting: None,
+        };
+        self.live.publish(&Changes { alerts: vec![Arc::new(record)], ..Changes::default() }, self.now());
+        Answer::New
+    }
+}
+
+/// A configured ingest with its engine.
+pub(super) struct Setup {
+    pub(super) state: Arc<IngestState>,
+    pub(super) engine: FakeEngine,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// What one request came to: status, answer.
+pub(super) type Reply = (u16, String);
+
+impl Setup {
+    pub(super) fn new(yaml: &str) -> Setup {
+        let (config, _) = load_text("test.yaml", yaml, &BTreeMap::new(), &BTreeMap::new()).unwrap();
+        let (engine, metrics) = (FakeEngine::new(&config), Arc::new(Metrics::default()));
+        let state = IngestState::with_engine(Engine::Fake(engine.clone()), &config, metrics.clone()).unwrap();
+        Setup { state: Arc::new(state), engine, metrics }
+    }
+
+    /// Posts a JSON body to a path at a time after [`T0`].
+    pub(super) fn post(&self, seconds: i64, path: &str, body: &str) -> Reply {
+        self.engine.set_now(T0 + Millis::seconds(seconds));
+        self.send(path, &[("content-type", "application/json")], body.as_bytes())
+    }
+
+    pub(super) fn send(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        use http_body_util::{BodyExt, Full};
+        let mut request = hyper::Request::post(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(Full::new(hyper::body::Bytes::copy_from_slice(body))).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let endpoint = super::route::Endpoint::of(&hyper::Method::POST, path).unwrap();
+            let reply = self.state.answer(endpoint, &mut request).await;
+            let status = reply.status().as_u16();
+            let body = reply.into_body().collect().await.unwrap().to_bytes();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        })
+    }
+
+    /// `received = repeats + new + rejected`, of one source.
+    pub(super) fn counts(&self, source: &str) -> [u64; 4] {
+        let text = String::from_utf8(self.metrics.expose()).unwrap();
+        ["received", "repeats", "new", "rejected"].map(|name| {
+            let lines = text.lines().filter(|line| line.starts_with(&format!("quell_alerts_{name}_total{{")));
+            let of_source = lines.filter(|line| line.contains(&format!("source=\"{source}\"")));
+            of_source.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+        })
+    }
+
+    /// What is known: labels, status and times relative to [`T0`], in seconds, sorted.
+    pub(super) fn known(&self) -> Vec<String> {
+        let seconds = |time: Time| if time.0 == i64::MAX { "never".to_owned() } else { (time.since(T0).0 / 1_000).to_string() };
+        let mut lines: Vec<String> = self
+            .engine
+            .live
+            .alerts(|_| true)
+            .iter()
+            .map(|entry| {
+                let record = &entry.record;
+                let end = record
+                    .ends_at
+                    .map_or_else(|| format!("expires {}", seconds(entry.expires_at)), |end| format!("ended {}", seconds(end)));
+                format!("{} {} from {} {end}", record.alert.labels, record.status.as_str(), seconds(entry.starts_at))
+            })
+            .collect();
+        lines.sort();
+        lines
     }
 }

@@ -110,11 +110,12 @@ impl Live {
 
     /// Keeps what a sender said of an alert that was news and is committed now: its own end, and its label text.
     pub fn learn(&self, fingerprint: Fingerprint, raw_key: Option<u64>, heard: &Heard) {
-        if let Some(mut entry) = self.alerts.get_mut(&fingerprint) {
-            if heard.status == AlertStatus::Firing && entry.record.is_firing() {
-                self.expire(&mut entry, heard);
-                entry.wording = heard.wording;
-            }
+        if let Some(mut entry) = self.alerts.get_mut(&fingerprint)
+            && heard.status == AlertStatus::Firing
+            && entry.record.is_firing()
+        {
+            self.expire(&mut entry, heard);
+            entry.wording = heard.wording;
         }
         if let Some(key) = raw_key {
             self.remember(fingerprint, key);

@@ -111,7 +111,8 @@ fn an_expired_alert_takes_any_word() {
 /// Alertmanager's merge: (sender's end or timeout, at which second) in order, and the expiry behind them.
 #[test]
 fn expiry_moves_as_alertmanager_moves_it() {
-    let cases: [(&[(Option<i64>, i64)], i64); 5] = [
+    type Word = (Option<i64>, i64);
+    let cases: [(&[Word], i64); 5] = [
         (&[(Some(240), 0), (Some(300), 60)], 300),
         (&[(Some(240), 0), (Some(200), 1)], 240),
         (&[(None, 0), (Some(200), 1)], 200),

@@ -1,0 +1,113 @@
+//! The cost of taking alerts in, without HTTP and without the engine: parse, identity, dedup. Bodies have 64 alerts of
+//! 8 labels and about 700 bytes each; times are for a body, `elem` is an alert.
+//!
+//! Budget: a repeat at most 1.6 µs.
+#![expect(clippy::unwrap_used, reason = "what fails here is the bench's own mistake")]
+
+use std::fmt::Write;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use quell::config::Config;
+use quell::engine::Input;
+use quell::engine::entity::Changes;
+use quell::ingest::intake::{Intake, Sorted};
+use quell::ingest::prometheus;
+use quell::ingest::source::Source;
+use quell::metrics::Metrics;
+use quell::model::{AlertRecord, Millis, Time};
+use quell::runtime::Live;
+
+const ALERTS: usize = 64;
+const NOW: Time = Time(1_800_000_000_000);
+
+struct Setup {
+    config: Config,
+    live: Live,
+    source: Source,
+}
+
+impl Setup {
+    fn new() -> Setup {
+        let config = Config::default();
+        let live = Live::new(&config);
+        let source = Source::new(&config.sources[0], config.resolve_timeout, &live, &Metrics::default()).unwrap();
+        Setup { config, live, source }
+    }
+
+    fn take(&self, body: &str) -> Sorted {
+        let mut intake = Intake::new(&self.live, &self.source, &self.config.limits, NOW);
+        prometheus::read(body, &mut intake).unwrap();
+        intake.finish()
+    }
+
+    /// Commits what is news, as the engine would.
+    fn commit(&self, sorted: Sorted) {
+        let records = sorted.news.into_iter().map(|input| {
+            let Input::Alert(news) = input else { unreachable!("ingest submits alerts only") };
+            Arc::new(AlertRecord {
+                status: news.status,
+                fired_seq: 1,
+                fired_at: NOW,
+                ends_at: news.ends_at,
+                alert: news.alert,
+                enriched: None,
+                suppressed_by: Vec::new(),
+                incidents: Vec::new(),
+                waiting: None,
+            })
+        });
+        self.live.publish(&Changes { alerts: records.collect(), ..Changes::default() }, NOW);
+        for pending in &sorted.pending {
+            self.live.learn(pending.fingerprint, pending.raw_key, &pending.heard);
+        }
+    }
+}
+
+fn body(vary: usize) -> String {
+    let (start, end) = (NOW - Millis::minutes(5), NOW + Millis::minutes(4));
+    let mut text = String::from("[");
+    for i in 0..ALERTS {
+        let comma = if i == 0 { "" } else { "," };
+        write!(
+            text,
+            r#"{comma}{{"labels":{{"alertname":"HighErrorRate{}","cluster":"prod-eu{}","env":"production","instance":"api-{i:06}.prod.example.net:9100","job":"api-server","namespace":"shop","service":"checkout","severity":"critical"}},"annotations":{{"summary":"Error rate above 5% on api-{i:06}","description":"{}.4% of requests to api-{i:06}.prod.example.net failed during the last five minutes, which is more than the objective allows.","runbook_url":"https://runbooks.example.net/checkout/high-error-rate"}},"startsAt":"{start}","endsAt":"{end}","generatorURL":"http://prometheus.example.net:9090/graph?g0.expr=rate%28errors%5B5m%5D%29+%3E+0.05&g0.tab=1"}}"#,
+            i % 50,
+            i % 10,
+            vary % 90 + 10,
+        )
+        .unwrap();
+    }
+    text.push(']');
+    text
+}
+
+fn ingest(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ingest");
+    group.throughput(Throughput::Elements(ALERTS as u64));
+
+    let setup = Setup::new();
+    let first = body(0);
+    setup.commit(setup.take(&first));
+    assert_eq!(setup.take(&first).repeats, ALERTS as u64);
+    group.bench_function("repeats", |bencher| bencher.iter(|| setup.take(black_box(&first)).repeats));
+
+    let bodies: Vec<String> = (0..90).map(body).collect();
+    let mut turn = 0;
+    group.bench_function("repeats with other annotations", |bencher| {
+        bencher.iter(|| {
+            turn += 1;
+            setup.take(black_box(&bodies[turn % bodies.len()])).repeats
+        });
+    });
+
+    let setup = Setup::new();
+    group.bench_function("new", |bencher| {
+        bencher.iter_batched(|| (), |()| setup.take(black_box(&first)).news.len(), BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, ingest);
+criterion_main!(benches);
