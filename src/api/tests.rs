@@ -371,7 +371,12 @@ async fn lists_alerts() {
     let past =
         Changes { alerts: (1..=3).map(|seq| Arc::new(alert(seq, AlertStatus::Resolved, 1))).collect(), ..Changes::default() };
     let facts = past.alerts.iter().map(|record| Fact::AlertFired { alert: record.alert.clone() }).collect();
-    let site = Site::new(|_, _| {}).live(&live).past(1, facts, past);
+    let forgotten = past.alerts[0].alert.fingerprint;
+    let site = Site::new(|_, _| {}).live(&live).past(1, facts, past).past(
+        4,
+        vec![Fact::AlertForgotten { fingerprint: forgotten }],
+        Changes { forgotten_alerts: vec![forgotten], ..Changes::default() },
+    );
     let cases = [
         ("", "6 4 3"),
         ("?limit=all", "6 4 3"),
