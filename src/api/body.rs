@@ -20,7 +20,7 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 pub(super) async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<T, Problem> {
     let bytes = match tokio::time::timeout(timeout, to_bytes(body, BODY_BYTES_MAX)).await {
         Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) if error.source().is_some_and(|source| source.is::<LengthLimitError>()) => {
+        Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => {
             let message = format!("the body is longer than {BODY_BYTES_MAX} bytes");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
         }

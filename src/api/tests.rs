@@ -26,11 +26,20 @@ use crate::storage::view::{View, ViewBatch};
 
 const NOW: Time = Time(1_767_571_200_000);
 
+/// What becomes of one input that is handed to the engine.
+type Submitted = Result<Result<Answer, Refusal>, SubmitError>;
+
+/// What a test changes of a site before it is built.
+type Change = fn(&mut Config, &mut Fake);
+
+/// Header, name and value.
+type Header = (&'static str, &'static str);
+
 /// The engine's stand-in: remembers what it was told, answers what the test wants.
 struct Fake {
     live: Live,
     told: Mutex<Vec<Input>>,
-    answer: Result<Result<Answer, Refusal>, SubmitError>,
+    answer: Submitted,
     committed: broadcast::Sender<Arc<Committed>>,
     log: Mutex<Vec<Arc<Committed>>>,
     reload: Result<String, String>,
@@ -90,7 +99,7 @@ struct Site {
 
 impl Site {
     fn new(change: impl FnOnce(&mut Config, &mut Fake)) -> Site {
-        Site::with_silence(Duration::from_secs(3_600), change)
+        Site::with_silence(Duration::from_hours(1), change)
     }
 
     /// A site whose event streams may be silent for `keep_awake`.
@@ -371,7 +380,12 @@ async fn lists_alerts() {
     let past =
         Changes { alerts: (1..=3).map(|seq| Arc::new(alert(seq, AlertStatus::Resolved, 1))).collect(), ..Changes::default() };
     let facts = past.alerts.iter().map(|record| Fact::AlertFired { alert: record.alert.clone() }).collect();
-    let site = Site::new(|_, _| {}).live(&live).past(1, facts, past);
+    let forgotten = past.alerts[0].alert.fingerprint;
+    let site = Site::new(|_, _| {}).live(&live).past(1, facts, past).past(
+        4,
+        vec![Fact::AlertForgotten { fingerprint: forgotten }],
+        Changes { forgotten_alerts: vec![forgotten], ..Changes::default() },
+    );
     let cases = [
         ("", "6 4 3"),
         ("?limit=all", "6 4 3"),
@@ -474,7 +488,7 @@ async fn acts_reach_the_engine() {
 
 #[tokio::test]
 async fn refusals_have_their_status() {
-    let cases: [(Result<Result<Answer, Refusal>, SubmitError>, u16, &str); 6] = [
+    let cases: [(Submitted, u16, &str); 6] = [
         (Ok(Err(Refusal::NoSuchIncident(IncidentId(9)))), 404, "not_found"),
         (Ok(Err(Refusal::Forbidden("INC-9 is closed".into()))), 409, "conflict"),
         (Ok(Err(Refusal::Limit("comments"))), 422, "unprocessable"),
@@ -574,12 +588,11 @@ async fn writing_needs_a_token_once_there_is_one() {
             assert!(!body.to_string().contains("canary"), "{body}");
         }
     }
+    assert_eq!(site.get("/v1/incidents").await.0, 200, "reading stays open");
     // The name of the token stands in the audit trail, whatever the caller says of himself.
     site.post("/v1/incidents/INC-1/close", &[("authorization", "Bearer canary-ann")], r#"{"by":"mallory"}"#).await;
     let told = site.fake.told.lock().unwrap();
     assert!(matches!(told.last(), Some(Input::Act { by: Actor::Person(by), .. }) if &**by == "ann"), "{told:?}");
-    drop(told);
-    assert_eq!(site.get("/v1/incidents").await.0, 200, "reading stays open");
 }
 
 #[tokio::test]
@@ -587,8 +600,7 @@ async fn browsers_cannot_be_lured_into_writing() {
     let loopback = |_: &mut Config, _: &mut Fake| {};
     let public = |config: &mut Config, _: &mut Fake| config.listen = SocketAddr::from(([192, 0, 2, 1], 9093));
     let named = |config: &mut Config, _: &mut Fake| config.external_url = Some("https://quell.example/".into());
-    type Change = fn(&mut Config, &mut Fake);
-    let cases: [(Change, &[(&str, &str)], u16); 16] = [
+    let cases: [(Change, &[Header], u16); 16] = [
         (loopback, &[("host", "127.0.0.1:9093")], 200),
         (loopback, &[("host", "[::1]:9093")], 200),
         (loopback, &[("host", "LOCALHOST")], 200),

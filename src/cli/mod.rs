@@ -6,12 +6,12 @@
 //! Commands that speak to a running daemon ([`incident`], [`notification`], [`send`]) use its HTTP API and nothing else.
 //! `check` and `log` work on files without any daemon.
 
-mod check;
+pub mod check;
 mod client;
 mod demo;
 mod failure;
 mod incident;
-mod log;
+pub mod log;
 mod notification;
 mod screen;
 mod send;

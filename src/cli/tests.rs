@@ -1,6 +1,7 @@
 //! The command line as its users meet it: help texts, completions, exit codes, and what commands print, against a small
 //! HTTP server that answers what the test wants.
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc;
@@ -74,7 +75,7 @@ fn incident(id: u64, title: &str) -> Value {
 fn help() -> String {
     fn add(command: &mut clap::Command, path: &str, text: &mut String) {
         let long: StyledStr = command.render_long_help();
-        *text += &format!("$ {path} --help\n{long}\n");
+        writeln!(text, "$ {path} --help\n{long}").unwrap();
         for command in command.get_subcommands_mut().filter(|command| command.get_name() != "help") {
             let path = format!("{path} {}", command.get_name());
             add(command, &path, text);

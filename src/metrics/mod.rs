@@ -106,6 +106,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
@@ -119,7 +121,7 @@ mod tests {
         );
         for (name, kind, labels, help) in TABLE {
             let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
-            text += &format!("| `{name}` | {} | {} | {help} |\n", kind.trim_end_matches('s'), labels.join(", "));
+            writeln!(text, "| `{name}` | {} | {} | {help} |", kind.trim_end_matches('s'), labels.join(", ")).unwrap();
         }
         text
     }

@@ -166,7 +166,7 @@ mod tests {
         let end = Time(1_767_571_200_000);
         let messages: Vec<Value> = (0..MINUTES).flat_map(|m| minute(m, end)).collect();
         let alerts: BTreeSet<String> = messages.iter().map(|message| message["labels"].to_string()).collect();
-        assert_eq!((messages.len(), alerts.len()), (1_471, 142));
+        assert_eq!((messages.len(), alerts.len()), (1_477, 142));
         assert_eq!(messages, (0..MINUTES).flat_map(|m| minute(m, end)).collect::<Vec<Value>>());
         for message in &messages {
             assert!(message["startsAt"].as_str() < message["endsAt"].as_str(), "{message}");
