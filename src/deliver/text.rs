@@ -8,11 +8,6 @@ pub(crate) fn line(text: &str, max: usize) -> String {
     clip(shown, max).trim_end().to_owned()
 }
 
-/// As [`line()`], but line feeds stay.
-pub(crate) fn paragraph(text: &str, max: usize) -> String {
-    clip(text.chars().filter(|c| *c == '\n' || !is_steering(*c)), max)
-}
-
 /// The first `max` characters of `text`; the last of them is `…` where something was cut.
 pub(crate) fn clip_chars(text: &str, max: usize) -> String {
     clip(text.chars(), max)
@@ -78,7 +73,6 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(line(text, 100), expected, "{text:?}");
         }
-        assert_eq!(paragraph("a\nb\r\u{0}c", 10), "a\nbc");
         assert_eq!(escape("a\u{1b}b\u{202e}\n"), "a\\u{1b}b\\u{202e}\\u{a}");
     }
 
