@@ -18,13 +18,21 @@ pub const ID_DIGITS: usize = 7;
 
 /// What all alerts of a body have in common.
 pub struct Look {
-    /// Seconds since 1970.
-    pub sent_at: u64,
-    pub age_seconds: u64,
+    /// Seconds since 1970. Repeats of an alert have that of the first, as Prometheus sends them.
+    pub starts_at: u64,
+    /// Seconds since 1970; moves with each sending.
+    pub ends_at: u64,
     /// More labels, as JSON: `,"zone":"a"`.
     pub extra: String,
     /// Another number gives other annotations, and the same alert.
     pub variation: u64,
+}
+
+impl Look {
+    /// Alerts that began at `starts_at` and are sent now, to be heard of again within ten hours.
+    pub fn since(starts_at: u64) -> Look {
+        Look { starts_at, ends_at: now() + 36_000, extra: String::new(), variation: 0 }
+    }
 }
 
 /// Seconds since 1970.
@@ -55,8 +63,7 @@ fn push_alert(text: &mut String, id: u64, look: &Look) {
     let (service, name, cluster) = (pick(16, SERVICES), pick(24, NAMES), pick(32, CLUSTERS));
     let (a, b, c) = ((id >> 16) & 255, (id >> 8) & 255, id & 255);
     let latency = (hash % 1000 + look.variation) % 1000;
-    let starts_at = rfc3339(look.sent_at.saturating_sub(look.age_seconds));
-    let ends_at = rfc3339(look.sent_at + 36_000);
+    let (starts_at, ends_at) = (rfc3339(look.starts_at), rfc3339(look.ends_at));
     let extra = &look.extra;
     write!(
         text,
@@ -104,7 +111,7 @@ mod tests {
 
     #[test]
     fn variations_are_the_same_alert() {
-        let look = |variation| Look { sent_at: 1_767_571_200, age_seconds: 300, extra: String::new(), variation };
+        let look = |variation| Look { variation, ..Look::since(1_767_571_200) };
         let (one, other) = (body(&[7], &look(0)), body(&[7], &look(1)));
         assert_ne!(one, other);
         let labels = |body: &str| body.split("\"annotations\"").next().map(str::to_owned);

@@ -59,12 +59,8 @@ fn render(options: &Options) -> Result<Work, String> {
         return Err("--batch, --total and --distinct are at least 1".to_owned());
     }
     let path = options.text("path", "/api/v2/alerts");
-    let mut look = alert::Look {
-        sent_at: alert::now(),
-        age_seconds: options.number("age", 300)?,
-        extra: options.text("extra", ""),
-        variation: 0,
-    };
+    let mut look = alert::Look::since(options.number("starts-at", alert::now() - 300)?);
+    look.extra = options.text("extra", "");
     let mut chance = Chance(88_172_645_463_325_252);
     let (mut fresh, mut alerts, mut bytes, mut requests) = (0, 0, 0, Vec::new());
     while alerts < total {

@@ -24,7 +24,7 @@ use options::Options;
 const USAGE: &str = "usage: loadgen load|latency|sink|dump [--option value]...
   load     --addr 127.0.0.1:9093 --path /api/v2/alerts --batch 64 --conns 4 --total 10000 --distinct 10000 --start 0
            --repeat 0 (share of repeats) --vary N (annotations differ in each pass) --passes 1 (send everything so often)
-           --secs S (loop for so long instead) --age 300 (seconds since startsAt) --extra ',\"zone\":\"a\"' (more labels)
+           --secs S (loop for so long instead) --starts-at T (Unix seconds, default 300 ago) --extra ',\"zone\":\"a\"' (more labels)
            --pid PID (the server's, to be measured) --settle 10000 (ms to wait at most until it is quiet) --json yes
   latency  --addr 127.0.0.1:9093 --sink 127.0.0.1:9900 --n 200 --gap 20 (ms between two) --start 0
   sink     --addr 127.0.0.1:9900
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 fn dump(options: &Options) -> Result<(), String> {
     let count = options.number("n", 64)?;
     let ids: Vec<u64> = (0..count).collect();
-    let look = alert::Look { sent_at: alert::now(), age_seconds: 300, extra: options.text("extra", ""), variation: 0 };
+    let look = alert::Look::since(alert::now() - 300);
     println!("{}", alert::body(&ids, &look));
     Ok(())
 }
