@@ -11,7 +11,7 @@ use crate::model::{Reason, RuleRef, Time};
 /// Entries of one row; more of one write go into further rows, so that a reader with a small limit reads little.
 pub(super) const BLOCK_ENTRIES_MAX: usize = 64;
 
-/// An entry to be written.
+/// An entry to be written; what it has not is left out, since thousands of these are written in a storm.
 #[derive(Serialize)]
 pub(super) struct NewEntry<'a> {
     pub seq: u64,
@@ -19,7 +19,9 @@ pub(super) struct NewEntry<'a> {
     pub at: i64,
     pub kind: &'static str,
     pub text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<ReasonJson<'a>>,
 }
 

