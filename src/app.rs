@@ -61,7 +61,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let router = api::router(ApiState::new(Arc::new(handle.clone()), metrics, config.clone()));
     let stopping = shutdown.clone();
     let mut server =
-        tokio::spawn(async move { ingest::serve(listener, Arc::new(ingest), router, async move { stopping.wait().await }).await });
+        tokio::spawn(
+            async move { ingest::serve(listener, Arc::new(ingest), router, async move { stopping.wait().await }).await },
+        );
     heed_signals(handle)?;
     tell_systemd(&[NotifyState::Ready]);
     tracing::info!(%address, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "quell is ready");
@@ -82,8 +84,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!("stopping");
     tell_systemd(&[NotifyState::Stopping]);
     // Requests under way and pages that are due both need the engine, so it ends behind them.
-    let (served, ()) = tokio::join!(server, runtime.drain());
-    served.context("the server panicked")??;
+    let (ended, ()) = tokio::join!(server, runtime.drain());
+    ended.context("the server panicked")??;
     if tokio::time::timeout(STOP_PATIENCE, runtime.stop()).await.is_err() {
         tracing::warn!("the view is not written to its end; the next start reads the rest from the log");
     }

@@ -47,7 +47,7 @@ pub(super) struct EngineThread<D: Disk> {
     pub(super) clock: LogClock,
     pub(super) retention: Retention,
     /// The longest time after which a silent alert expires.
-    pub(super) resolve_timeout: Millis,
+    pub(super) longest_timeout: Millis,
 }
 
 /// A batch's facts, with the places at which one input's end and the next one's begin.
@@ -78,7 +78,7 @@ impl<D: Disk> EngineThread<D> {
                 tracing::warn!(moved = %stamp.moved, wall = %stamp.wall, log_time = %stamp.time, "the wall clock jumped");
             }
             if stamp.moved >= GAP {
-                no_expiry_before = stamp.wall + self.resolve_timeout;
+                no_expiry_before = stamp.wall + self.longest_timeout;
             }
             let beat = Instant::now() >= beat_at;
             if beat {
@@ -213,8 +213,7 @@ impl<D: Disk> EngineThread<D> {
         let shared = &self.shared;
         let changes = Arc::new(self.engine.take_changes());
         shared.live.publish(&changes, shared.clock.now());
-        let committed =
-            Arc::new(Committed { first_seq: commit.first_seq, time: commit.time, facts: Arc::new(commit.facts) });
+        let committed = Arc::new(Committed { first_seq: commit.first_seq, time: commit.time, facts: Arc::new(commit.facts) });
         self.health.set_seq(committed.last_seq());
         self.observer.committed(&committed.facts);
         shared.view.write(ViewBatch {
@@ -252,7 +251,9 @@ impl<D: Disk> EngineThread<D> {
         let mut may_go = |segment: SegmentInfo| plan.remove(&segment.file);
         let result = self.log.checkpoint(state.seq(), state.time(), &mut state.entities(), &mut may_go);
         match result {
-            Ok(()) => tracing::info!(seconds = started.elapsed().as_secs_f64(), "old segments of the log went, behind a checkpoint"),
+            Ok(()) => {
+                tracing::info!(seconds = started.elapsed().as_secs_f64(), "old segments of the log went, behind a checkpoint")
+            }
             Err(error) => {
                 tracing::error!(%error, "no checkpoint could be written; old segments of the log stay");
                 self.mendable(error)?;

@@ -154,7 +154,8 @@ impl Replay {
     fn apply(&mut self, record: Record) -> Result<(), RecoverError> {
         // The view may end in the middle of a record.
         let known = self.state.seq();
-        let new: Vec<Fact> = (record.first_seq..).zip(record.facts).filter(|(seq, _)| *seq > known).map(|(_, fact)| fact).collect();
+        let new: Vec<Fact> =
+            (record.first_seq..).zip(record.facts).filter(|(seq, _)| *seq > known).map(|(_, fact)| fact).collect();
         let first_seq = record.first_seq.max(known + 1);
         if first_seq != known + 1 {
             return Err(RecoverError::Gap { state_seq: known, first_seq });

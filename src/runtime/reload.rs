@@ -67,7 +67,8 @@ impl Reloader {
 
     async fn reload(&self) -> Result<String, String> {
         let load = self.load.clone();
-        let rules = tokio::task::spawn_blocking(move || load()).await.map_err(|error| format!("loading ended early: {error}"))??;
+        let rules =
+            tokio::task::spawn_blocking(move || load()).await.map_err(|error| format!("loading ended early: {error}"))??;
         let count = rules.len();
         self.handle.submit(vec![Input::Rules(Arc::new(rules))]).await.map_err(|error| format!("not recorded: {error}"))?;
         set_rules(&self.metrics, count, self.handle.now());

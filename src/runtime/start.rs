@@ -92,7 +92,11 @@ where
     let rule_count = rules.len();
     let (log, mut state, view) = recovery::recover(disk, log_options, &view_path(&config.data))?;
     let first_start = state.seq() == 0;
-    let directory = if first_start { new_directory_id().map_err(|source| StartError::Io { what: "/dev/urandom", source })? } else { state.directory().clone() };
+    let directory = if first_start {
+        new_directory_id().map_err(|source| StartError::Io { what: "/dev/urandom", source })?
+    } else {
+        state.directory().clone()
+    };
 
     let live = Arc::new(Live::new(&config));
     drop(state.take_changes());
@@ -102,8 +106,8 @@ where
     let health = Arc::new(Health::default());
     health.set_seq(state.seq());
     health.set_view_seq(state.seq());
-    let (view_sender, view_thread) =
-        view_thread::spawn(view, health.clone(), metrics.clone()).map_err(|source| StartError::Io { what: "the view's thread", source })?;
+    let (view_sender, view_thread) = view_thread::spawn(view, health.clone(), metrics.clone())
+        .map_err(|source| StartError::Io { what: "the view's thread", source })?;
     let (queue_sender, queue_receiver) = queue::queue(config.limits.queue_alerts, metrics.engine_queue_alerts.clone());
     let (reload_sender, reload_requests) = mpsc::channel(16);
     let (owed_sender, owed) = mpsc::unbounded_channel();
@@ -139,7 +143,12 @@ where
         outbox: owed_sender.clone(),
         clock: log_clock,
         retention: config.retention.clone(),
-        resolve_timeout: config.resolve_timeout,
+        longest_timeout: config
+            .sources
+            .iter()
+            .filter_map(|source| source.timeout(config.resolve_timeout))
+            .max()
+            .unwrap_or_default(),
     };
     let (end, ended) = oneshot::channel();
     let engine = std::thread::Builder::new()

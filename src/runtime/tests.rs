@@ -17,7 +17,8 @@ use crate::deliver::{Delivery, Fault, Message, Receiver};
 use crate::engine::{Act, Answer, Input, News};
 use crate::metrics::Metrics;
 use crate::model::{
-    Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, Labels, Millis, Notification, NotificationState, Time,
+    Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, Labels, Millis, Notification, NotificationState,
+    Time,
 };
 use crate::ruleset::{self, SourceFile};
 use crate::storage::disk::{Disk, DiskFile, FolderDisk};
@@ -32,7 +33,7 @@ enum Mood {
     Well,
     /// A sync waits until this changes.
     Waiting,
-    /// Every write says that there is no space left.
+    /// No record can be written, there is no space left. Zeros can: they undo what was half written, in space that is there.
     Full,
     /// Every sync fails.
     Broken,
@@ -96,15 +97,14 @@ impl DiskFile for MoodyFile {
     }
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
         match self.control.mood() {
-            Mood::Full => Err(io::ErrorKind::StorageFull.into()),
+            Mood::Full if data.iter().any(|byte| *byte != 0) => Err(io::ErrorKind::StorageFull.into()),
             _ => DiskFile::write_at(&mut self.file, offset, data),
         }
     }
     fn sync(&mut self) -> io::Result<()> {
         let mut mood = self.control.mood.lock().unwrap();
         if *mood == Mood::Waiting {
-            // A test that no longer listens has seen enough.
-            drop(self.control.waits.send(()));
+            self.control.waits.send(()).unwrap();
         }
         while *mood == Mood::Waiting {
             mood = self.control.changed.wait(mood).unwrap();
@@ -148,6 +148,7 @@ struct House {
     sent: mpsc::UnboundedReceiver<Message>,
     metrics: Arc<Metrics>,
     now: Arc<Mutex<Time>>,
+    rules: Arc<Mutex<&'static str>>,
 }
 
 struct Options {
@@ -162,8 +163,8 @@ impl Default for Options {
     }
 }
 
-fn rules() -> Result<ruleset::Ruleset, String> {
-    let files = [SourceFile { name: "rules.yaml".to_owned(), text: RULES.to_owned() }];
+fn load_rules(text: &str) -> Result<ruleset::Ruleset, String> {
+    let files = [SourceFile { name: "rules.yaml".to_owned(), text: text.to_owned() }];
     ruleset::load(&files, None, ruleset::Limits::default()).map(|loaded| loaded.ruleset).map_err(|faults| format!("{faults:?}"))
 }
 
@@ -177,6 +178,8 @@ async fn start_in(folder: &Path, options: Options) -> House {
     receivers.insert("pager".into(), Arc::new(Pager { takes: options.pager_takes, sent: sender }));
     let now = Arc::new(Mutex::new(options.now));
     let (shown, log_folder, metrics) = (now.clone(), folder.join("log"), Arc::new(Metrics::default()));
+    let rules = Arc::new(Mutex::new(RULES));
+    let text = rules.clone();
     let runtime = start(Parts {
         config: Arc::new(config),
         metrics: metrics.clone(),
@@ -187,12 +190,12 @@ async fn start_in(folder: &Path, options: Options) -> House {
         disk: MoodyDisk { folder: FolderDisk::open(&log_folder).unwrap(), control: control.clone() },
         read_log: read_log(move || FolderDisk::open_read_only(&log_folder)),
         receivers,
-        load: Arc::new(rules),
+        load: Arc::new(move || load_rules(&text.lock().unwrap())),
         log_options: LogOptions::default(),
     })
     .await
     .unwrap();
-    House { handle: runtime.handle().clone(), runtime, control, waits, sent, metrics, now }
+    House { handle: runtime.handle().clone(), runtime, control, waits, sent, metrics, now, rules }
 }
 
 fn folder() -> TempDir {
@@ -383,32 +386,60 @@ async fn a_restart_changes_nothing_with_the_view_or_without_it() {
     }
 }
 
+/// Returns when the thread has looked after itself once more, and after what it found to do.
+async fn beat(house: &House) {
+    house.metrics.alerts_firing.set(-1);
+    while house.metrics.alerts_firing.get() == -1 {
+        house.handle.submit(vec![Input::Tick]).await.unwrap();
+    }
+    house.handle.submit(vec![Input::Tick]).await.unwrap();
+}
+
 #[tokio::test]
-async fn an_alert_that_falls_silent_expires_but_never_by_a_restart_or_a_jump_of_the_clock() {
+async fn an_alert_that_falls_silent_expires_but_not_by_a_restart_nor_by_a_jump_of_the_clock() {
     let folder = folder();
     let house = start_in(folder.path(), Options::default()).await;
     house.handle.submit(vec![firing(1)]).await.unwrap();
     house.runtime.stop().await;
     // A day later: only a full timeout after the start may it expire.
     let later = START + Millis::hours(24);
-    let house = start_in(folder.path(), Options { now: later, ..Options::default() }).await;
-    assert_eq!(house.handle.live().firing(), 1);
     let timeout = Config::default().resolve_timeout;
-    let mut listener = house.handle.committed();
-    // In steps that a clock may take between two beats; each is waited for by an input of its own.
-    for minute in 0..=timeout.0 / 60_000 {
-        *house.now.lock().unwrap() = later + Millis(minute * 60_000 - minute);
+    let house = start_in(folder.path(), Options { now: later, ..Options::default() }).await;
+    let set = |time| *house.now.lock().unwrap() = time;
+    beat(&house).await;
+    assert_eq!(house.handle.live().firing(), 1, "after the start");
+    set(later + Millis::hours(2));
+    beat(&house).await;
+    assert_eq!(house.handle.live().firing(), 1, "after a jump");
+    // On from there in steps that are no jump.
+    let mut passed = Millis::ZERO;
+    while passed < timeout {
+        passed = Millis(passed.0 + 59_000).min(timeout);
+        assert_eq!(house.handle.live().firing(), 1, "{passed} after the jump");
+        set(later + Millis::hours(2) + passed);
         house.handle.submit(vec![Input::Tick]).await.unwrap();
-        assert_eq!(house.handle.live().firing(), 1, "after {minute} minutes");
     }
-    *house.now.lock().unwrap() = later + timeout + Millis(1);
-    loop {
-        let commit = listener.recv().await.unwrap();
-        if commit.facts.iter().any(|fact| fact.kind() == "alert_resolved") {
-            break;
-        }
-    }
+    beat(&house).await;
     assert_eq!(house.handle.live().firing(), 0);
+    house.runtime.stop().await;
+}
+
+#[tokio::test]
+async fn rules_that_do_not_load_change_nothing() {
+    let folder = folder();
+    let house = start_in(folder.path(), Options::default()).await;
+    let (seq, rules) = (house.handle.status().seq, house.metrics.rules.get());
+    *house.rules.lock().unwrap() = "escalate: [{ nme: page }]\n";
+    let faults = house.handle.reload().await.unwrap_err();
+    assert!(faults.contains("nme"), "{faults}");
+    assert_eq!(house.metrics.rules_last_reload_successful.get(), 0);
+    assert_eq!((house.handle.status().seq, house.metrics.rules.get()), (seq, rules));
+    *house.rules.lock().unwrap() = "enrich:\n  - name: tag\n    match: [env=prod]\n    set: { tier: gold }\n";
+    house.handle.reload().await.unwrap();
+    assert_eq!(house.metrics.rules_last_reload_successful.get(), 1);
+    assert!(house.handle.status().seq > seq);
+    let recorded = house.handle.events_since(seq, 10).await;
+    assert_eq!(recorded[0].facts[0].kind(), "rules_loaded");
     house.runtime.stop().await;
 }
 

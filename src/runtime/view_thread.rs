@@ -76,7 +76,8 @@ pub(super) fn spawn(
 ) -> std::io::Result<(ViewSender, JoinHandle<()>)> {
     let (sender, orders) = mpsc::channel();
     let waiting = Arc::new(Backlog::default());
-    let mut writer = Writer { view, orders, waiting: waiting.clone(), health, metrics, batches: Vec::new(), facts: 0, failures: 0 };
+    let mut writer =
+        Writer { view, orders, waiting: waiting.clone(), health, metrics, batches: Vec::new(), facts: 0, failures: 0 };
     let thread = std::thread::Builder::new().name("view".into()).spawn(move || writer.run())?;
     Ok((ViewSender { orders: sender, waiting }, thread))
 }
@@ -122,7 +123,10 @@ impl ViewSender {
 impl Backlog {
     fn leave_behind(&self, why: &str) {
         if !self.left_behind.swap(true, Ordering::AcqRel) {
-            tracing::error!(why, "the view is left behind: history is stale until the next start, which rebuilds it from the log");
+            tracing::error!(
+                why,
+                "the view is left behind: history is stale until the next start, which rebuilds it from the log"
+            );
         }
     }
 }
@@ -144,7 +148,7 @@ impl<V: WriteView> Writer<V> {
     fn run(&mut self) {
         let mut write_at: Option<Instant> = None;
         loop {
-            let patience = write_at.map_or(Duration::from_secs(3_600), |at| at.saturating_duration_since(Instant::now()));
+            let patience = write_at.map_or(Duration::from_hours(1), |at| at.saturating_duration_since(Instant::now()));
             match self.orders.recv_timeout(patience) {
                 Ok(Order::Write(batch)) => {
                     self.facts += batch.facts.len();
@@ -208,5 +212,96 @@ impl<V: WriteView> Writer<V> {
         self.waiting.facts.fetch_sub(self.facts, Ordering::AcqRel);
         self.batches.clear();
         self.facts = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::engine::{Changes, Fact, Meta};
+
+    /// A view that fails as often as it is told, and keeps the positions that it was given.
+    struct Fake {
+        failures: u32,
+        written: Arc<Mutex<Vec<u64>>>,
+    }
+
+    impl WriteView for Fake {
+        fn write(&mut self, batches: &[ViewBatch]) -> Result<(), ViewError> {
+            if self.failures > 0 {
+                self.failures -= 1;
+                return Err(ViewError::from(rusqlite::Error::InvalidQuery));
+            }
+            self.written.lock().unwrap().extend(batches.iter().map(|batch| batch.first_seq));
+            Ok(())
+        }
+
+        fn forget(&mut self, _: Time) -> Result<u64, ViewError> {
+            Ok(0)
+        }
+    }
+
+    fn batch(first_seq: u64, facts: usize) -> ViewBatch {
+        let fact = Fact::RulesLoaded { digest: 0, rules: 0 };
+        ViewBatch {
+            first_seq,
+            time: Time(0),
+            facts: Arc::new(vec![fact; facts]),
+            changes: Arc::new(Changes::default()),
+            meta: Meta::default(),
+        }
+    }
+
+    /// Three batches of one fact, each with a flush behind it, to a view that fails so often; what was written, the view's position, and
+    /// failures counted.
+    async fn write_three(failures: u32) -> (Vec<u64>, u64, u64) {
+        let (health, metrics, written) = (Arc::new(Health::default()), Arc::new(Metrics::default()), Arc::default());
+        let (sender, thread) = spawn(Fake { failures, written: Arc::clone(&written) }, health.clone(), metrics.clone()).unwrap();
+        for first_seq in 1..=3 {
+            sender.write(batch(first_seq, 1));
+            sender.flush().await;
+        }
+        sender.stop();
+        thread.join().unwrap();
+        let written = written.lock().unwrap().clone();
+        (written, health.view_seq(), metrics.view_failures_total.get())
+    }
+
+    #[tokio::test]
+    async fn what_failed_is_written_later_in_order() {
+        for failures in 0..=3 {
+            assert_eq!(write_three(failures).await, (vec![1, 2, 3], 3, u64::from(failures)), "{failures} failures");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_view_left_behind_has_no_holes() {
+        let (health, written) = (Arc::new(Health::default()), Arc::default());
+        let fake = Fake { failures: FAILURES_MAX, written: Arc::clone(&written) };
+        let (sender, thread) = spawn(fake, health.clone(), Arc::new(Metrics::default())).unwrap();
+        sender.write(batch(1, 1));
+        for _ in 0..FAILURES_MAX {
+            sender.flush().await;
+        }
+        sender.write(batch(2, 1));
+        sender.stop();
+        thread.join().unwrap();
+        assert_eq!((written.lock().unwrap().clone(), health.view_seq()), (vec![], 0), "nothing behind what is missing");
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_overflows_never_stops_its_sender() {
+        let (health, written) = (Arc::new(Health::default()), Arc::default());
+        let fake = Fake { failures: u32::MAX, written: Arc::clone(&written) };
+        let (sender, thread) = spawn(fake, health, Arc::new(Metrics::default())).unwrap();
+        let big = FACTS_WAITING_MAX as u64;
+        sender.write(batch(1, FACTS_WAITING_MAX));
+        sender.write(batch(1 + big, 1));
+        sender.write(batch(2 + big, 1));
+        sender.stop();
+        thread.join().unwrap();
+        assert!(sender.waiting.left_behind.load(Ordering::Acquire) && written.lock().unwrap().is_empty());
     }
 }

@@ -49,7 +49,7 @@ pub(super) enum Verdict {
 /// Everything that one receiver is owed.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    lines: BTreeMap<IncidentId, Line>,
+    by_incident: BTreeMap<IncidentId, Line>,
     /// The lines whose first may be attempted from that moment on, and that are not being served.
     due: BTreeSet<(Time, NotificationId, IncidentId)>,
     in_flight: usize,
@@ -68,7 +68,7 @@ impl Lines {
     /// Puts one at the end of its incident's line.
     pub(super) fn push(&mut self, owed: Owed) {
         let incident = owed.notification.incident;
-        let line = self.lines.entry(incident).or_default();
+        let line = self.by_incident.entry(incident).or_default();
         // One that is retried by hand while its last attempt is still being recorded is there already.
         if line.waiting.iter().any(|other| other.notification.id == owed.notification.id) {
             return;
@@ -86,7 +86,7 @@ impl Lines {
             return None;
         }
         let (_, _, incident) = self.due.pop_first()?;
-        let line = self.lines.get_mut(&incident)?;
+        let line = self.by_incident.get_mut(&incident)?;
         line.in_flight = true;
         self.in_flight += 1;
         line.waiting.front().cloned()
@@ -104,13 +104,15 @@ impl Lines {
     /// Those behind the first of this line that were told by the attempt which began at `began`: a message says how the
     /// incident stands when it is built, so an update (or the same said again) that was owed before then has nothing to add.
     pub(super) fn told_with_first(&self, incident: IncidentId, began: Time) -> Vec<NotificationId> {
-        let Some(line) = self.lines.get(&incident) else { return Vec::new() };
+        let Some(line) = self.by_incident.get(&incident) else { return Vec::new() };
         let Some(first) = line.waiting.front().map(|owed| owed.notification.kind) else { return Vec::new() };
         let told = |owed: &&Owed| {
             let it = &owed.notification;
             it.created_at < began
                 && match first {
-                    NotificationKind::Trigger => it.kind == NotificationKind::Update || (it.kind == NotificationKind::Trigger && it.again),
+                    NotificationKind::Trigger => {
+                        it.kind == NotificationKind::Update || (it.kind == NotificationKind::Trigger && it.again)
+                    }
                     NotificationKind::Update => it.kind == NotificationKind::Update,
                     NotificationKind::Acknowledge | NotificationKind::Resolve => false,
                 }
@@ -120,7 +122,7 @@ impl Lines {
 
     /// What came of the attempt at the first of this line; with it, `told` more behind it are done.
     pub(super) fn finished(&mut self, incident: IncidentId, verdict: Verdict, told: usize, now: Time) {
-        let Some(line) = self.lines.get_mut(&incident) else { return };
+        let Some(line) = self.by_incident.get_mut(&incident) else { return };
         line.in_flight = false;
         self.in_flight -= 1;
         match verdict {
@@ -133,7 +135,7 @@ impl Lines {
             Verdict::Taken | Verdict::Over => drop(line.waiting.drain(..(1 + told).min(line.waiting.len()))),
         }
         match line.waiting.front() {
-            None => drop(self.lines.remove(&incident)),
+            None => drop(self.by_incident.remove(&incident)),
             Some(first) => {
                 let at = if let Verdict::Again(at) = verdict { at } else { now };
                 self.due.insert((at, first.notification.id, incident));

@@ -15,7 +15,7 @@ use crate::model::{IncidentId, Millis, NotificationId, Time};
 use crate::runtime::SubmitError;
 
 /// No attempt takes longer, whatever the receiver's own limits are.
-const ATTEMPT_MAX: Duration = Duration::from_secs(60);
+const ATTEMPT_MAX: Duration = Duration::from_mins(1);
 /// Pause before an outcome that the log did not take is submitted again.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 

@@ -6,8 +6,8 @@ use super::lines::{Lines, Verdict};
 use super::*;
 use crate::engine::{Changes, DeliveryOutcome};
 use crate::model::{
-    Incident, IncidentId, IncidentStatus, Labels, Millis, Notification, NotificationId, NotificationKind, NotificationState, Reason,
-    RuleRef, Severity, Time,
+    Incident, IncidentId, IncidentStatus, Labels, Millis, Notification, NotificationId, NotificationKind, NotificationState,
+    Reason, RuleRef, Severity, Time,
 };
 use crate::runtime::clock::Reading;
 
