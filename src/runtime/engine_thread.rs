@@ -252,7 +252,8 @@ impl<D: Disk> EngineThread<D> {
         let result = self.log.checkpoint(state.seq(), state.time(), &mut state.entities(), &mut may_go);
         match result {
             Ok(()) => {
-                tracing::info!(seconds = started.elapsed().as_secs_f64(), "old segments of the log went, behind a checkpoint")
+                let seconds = started.elapsed().as_secs_f64();
+                tracing::info!(seconds, "old segments of the log went, behind a checkpoint");
             }
             Err(error) => {
                 tracing::error!(%error, "no checkpoint could be written; old segments of the log stay");

@@ -3,10 +3,10 @@
 //! Loading happens here, beside the engine; a set of files that does not load changes nothing. One that does takes effect as a
 //! single input between two log positions.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, io};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use super::handle::Handle;
 use crate::engine::Input;
 use crate::metrics::Metrics;
-use crate::ruleset::Ruleset;
+use crate::ruleset::{self, Ruleset};
 
 /// How often the files are looked at. Asking is sturdier than being told: watchers lose files on atomic renames and on
 /// the symlink swaps of mounted configuration.
@@ -99,22 +99,14 @@ pub(super) fn set_rules(metrics: &Metrics, count: usize, now: crate::model::Time
     metrics.rules_last_reload_success_timestamp_seconds.set(now.0 / 1_000);
 }
 
-/// A number that changes when a file of the folder does. A folder that is not there has one too.
+/// A number that changes when a rule file does. A folder that is not there has one too.
 fn digest(folder: &Path) -> io::Result<u64> {
-    let mut paths: Vec<PathBuf> = match fs::read_dir(folder) {
-        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => vec![folder.to_owned()],
-        Err(error) => return Err(error),
-    };
-    paths.sort();
+    let files = if folder.exists() { ruleset::read_files(&[folder.to_owned()])? } else { Vec::new() };
     let mut hash = xxhash_rust::xxh3::Xxh3::new();
-    for path in paths.iter().filter(|path| path.is_file()) {
-        let name = path.as_os_str().as_encoded_bytes();
-        let content = fs::read(path)?;
-        for part in [name, &content] {
+    for file in &files {
+        for part in [&file.name, &file.text] {
             hash.update(&(part.len() as u64).to_le_bytes());
-            hash.update(part);
+            hash.update(part.as_bytes());
         }
     }
     Ok(hash.digest())
@@ -122,6 +114,8 @@ fn digest(folder: &Path) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -130,16 +124,16 @@ mod tests {
         let rules = folder.path().join("rules");
         let mut digests = vec![digest(&rules).unwrap()];
         fs::create_dir(&rules).unwrap();
-        digests.push(digest(&rules).unwrap());
-        for (file, content) in [("a.yaml", "x"), ("b.yaml", ""), ("a.yaml", "y"), ("b.yaml", "y"), ("c.csv", "1")] {
+        assert_eq!(digest(&rules).unwrap(), digests[0], "an empty folder has no rules either");
+        for (file, content) in [("a.yaml", "x"), ("b.yaml", ""), ("a.yaml", "y"), ("b.yaml", "y"), ("c.yaml", "1")] {
             fs::write(rules.join(file), content).unwrap();
             digests.push(digest(&rules).unwrap());
         }
-        fs::rename(rules.join("c.csv"), rules.join("d.csv")).unwrap();
+        fs::rename(rules.join("c.yaml"), rules.join("d.yaml")).unwrap();
         digests.push(digest(&rules).unwrap());
         assert_eq!(digest(&rules).unwrap(), *digests.last().unwrap(), "nothing changed");
         digests.sort_unstable();
         digests.dedup();
-        assert_eq!(digests.len(), 8);
+        assert_eq!(digests.len(), 7);
     }
 }
