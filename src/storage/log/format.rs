@@ -37,9 +37,9 @@
 //! A real record, the first of a log, `Created { directory: "demo" }` at 2026-01-05T00:00:00Z in generation 1:
 //!
 //! ```text
-//! 09000000 EXAMPLECRC 01000000 00000000   9 bytes; CRC; generation 1; begins its commit
-//! 0100000000000000 805d638b9b010000       sequence 1; 1,767,571,200,000 ms
-//! 01000000 01 01 0000                     one fact; version 1; facts
+//! 09000000 5d3ef8b9 01000000 00000000     9 bytes; CRC; generation 1; begins its commit
+//! 0100000000000000 0018748b9b010000       sequence 1; 1,767,571,200,000 ms
+//! 01000000 01 01 0000                     one fact; version 1; kind 1
 //! 81 81 82 01 64 64656d6f                 [[[1, "demo"]]]
 //! 00000000000000                          padding
 //! ```

@@ -58,6 +58,12 @@ impl<D: Disk> LogFiles<D> {
         }
     }
 
+    /// The first sequence that it has, or will have, a record for.
+    #[must_use]
+    pub fn first_seq(&self) -> u64 {
+        self.pieces.first().map_or(1, |piece| piece.header.first_seq)
+    }
+
     /// Everything from the record that holds `from_seq` on, as far as it is written when it is read. A checkpoint is given
     /// only when `from_seq` lies before the oldest record.
     ///
