@@ -6,6 +6,10 @@
 //! the end of the file. What lies behind the eight zeros of the newest segment is zeros, or what the file held in an
 //! earlier life; a closed segment ends with its last record.
 //!
+//! Beside segments the folder may hold `spare` (a former segment that waits to be used again), `new.tmp` (a segment in
+//! the making, worthless after a crash) and an empty `00000000000000000042.begin` (the log begins at 42: older segments
+//! were let go, and those that are still there are to be removed). Anything else does not belong there.
+//!
 //! | at | bytes | header of a segment |
 //! | ---: | ---: | --- |
 //! | 0 | 8 | `QUELLSEG` |
