@@ -8,7 +8,7 @@
 //! checkpoint frees are used again, so nearly all syncs have no change of the file's size to make durable.
 //!
 //! Opening checks the folder, every segment's header and length, and every byte of the newest segment. The bytes of older
-//! segments are checked when they are read, and by [`verify`].
+//! segments are checked when they are read, and by [`verify()`].
 
 mod batch;
 mod checkpoint;
