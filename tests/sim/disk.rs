@@ -14,17 +14,17 @@ const SECTOR_BYTES: usize = 512;
 
 /// The disk; clones are the same disk.
 #[derive(Clone, Default)]
-pub struct SimDisk(Arc<Mutex<State>>);
+pub(crate) struct SimDisk(Arc<Mutex<State>>);
 
 /// An open file.
-pub struct SimFile {
+pub(crate) struct SimFile {
     disk: SimDisk,
     id: usize,
 }
 
 /// Kinds of operations, to choose which shall fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Op {
+pub(crate) enum Op {
     List,
     Open,
     Rename,
@@ -82,45 +82,45 @@ impl SimDisk {
     }
 
     /// Whether the power is off.
-    pub fn is_off(&self) -> bool {
+    pub(crate) fn is_off(&self) -> bool {
         self.state().off
     }
 
     /// Operations done so far.
-    pub fn operations(&self) -> u64 {
+    pub(crate) fn operations(&self) -> u64 {
         self.state().operations
     }
 
     /// Lets the `n`-th operation from now on fail.
-    pub fn fail_operation(&self, n: u64, kind: io::ErrorKind) {
+    pub(crate) fn fail_operation(&self, n: u64, kind: io::ErrorKind) {
         let mut state = self.state();
         state.fail = Some((state.operations + n, kind));
     }
 
     /// The operations that were made to fail.
-    pub fn failed(&self) -> Vec<Op> {
+    pub(crate) fn failed(&self) -> Vec<Op> {
         self.state().failed.clone()
     }
 
     /// Lets the power go at the `n`-th operation from now on.
-    pub fn cut_power_at(&self, n: u64) {
+    pub(crate) fn cut_power_at(&self, n: u64) {
         let mut state = self.state();
         state.power_cut_at = Some(state.operations + n);
     }
 
     /// Limits the bytes that all files together may have; `None` gives space again.
-    pub fn set_capacity(&self, bytes: Option<usize>) {
+    pub(crate) fn set_capacity(&self, bytes: Option<usize>) {
         self.state().capacity = bytes;
     }
 
     /// Bytes of all files that have a name.
-    pub fn used_bytes(&self) -> usize {
+    pub(crate) fn used_bytes(&self) -> usize {
         let state = self.state();
         state.used_bytes()
     }
 
     /// The power goes, if it has not yet, and comes back: of what was not synced, any part may have reached the disk.
-    pub fn power_cycle(&self, random: &mut Random) {
+    pub(crate) fn power_cycle(&self, random: &mut Random) {
         let mut state = self.state();
         for file in &mut state.files {
             file.settle(random);
@@ -140,7 +140,7 @@ impl SimDisk {
     }
 
     /// The process is killed; the system lives on, so nothing is lost.
-    pub fn kill_process(&self) {
+    pub(crate) fn kill_process(&self) {
         let mut state = self.state();
         state.fail = None;
         state.off = false;
@@ -149,7 +149,7 @@ impl SimDisk {
     }
 
     /// A disk of its own with the same content, everything synced.
-    pub fn copy(&self) -> SimDisk {
+    pub(crate) fn copy(&self) -> SimDisk {
         let copy = SimDisk::default();
         {
             let (from, mut to) = (self.state(), copy.state());
@@ -165,21 +165,22 @@ impl SimDisk {
     }
 
     /// Changes a file's bytes behind everybody's back.
-    pub fn edit(&self, name: &str, edit: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn edit(&self, name: &str, edit: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state();
         let id = state.names[name];
-        edit(&mut state.files[id].now);
-        state.files[id].synced = state.files[id].now.clone();
+        let file = &mut state.files[id];
+        edit(&mut file.now);
+        file.synced.clone_from(&file.now);
     }
 
     /// A file's bytes.
-    pub fn bytes(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
         let state = self.state();
         state.files[state.names[name]].now.clone()
     }
 
     /// Makes a file with these bytes.
-    pub fn put(&self, name: &str, bytes: Vec<u8>) {
+    pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
         let mut state = self.state();
         let id = state.files.len();
         state.files.push(Inode { synced: bytes.clone(), now: bytes, changes: Vec::new() });

@@ -2,6 +2,9 @@
 //!
 //! `QUELL_SEEDS=n` sets how many seeds each simulation runs.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a failure is what a panic is for")]
+#![expect(clippy::print_stdout, reason = "the seed that failed is shown with the failed test")]
+
 mod disk;
 mod log;
 mod random;

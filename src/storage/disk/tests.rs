@@ -68,8 +68,8 @@ fn a_folder_keeps_files() {
     let home = tempfile::tempdir().unwrap();
     let disk = FolderDisk::open(&home.path().join("data/log")).unwrap();
     let mut file = disk.open("b", true).unwrap();
-    file.write_at(3, b"hello").unwrap();
-    file.sync().unwrap();
+    DiskFile::write_at(&mut file, 3, b"hello").unwrap();
+    DiskFile::sync(&mut file).unwrap();
     disk.open("a", true).unwrap();
     disk.rename("b", "c").unwrap();
     disk.sync_folder().unwrap();

@@ -128,9 +128,7 @@ impl<D: Disk> Log<D> {
 
     /// Cuts the newest segment behind its last record, as a closed one ends. It can still be written to afterwards.
     pub(super) fn trim_active(&mut self) -> Result<(), LogError> {
-        if self.active.file_bytes == self.active.end {
-            return Ok(());
-        }
+        // Also where the length is right already: it may be so in memory only, when a sync failed before the last start.
         let name = self.active.name();
         self.active.file.set_len(self.active.end).map_err(io_error("trimming", &name))?;
         self.active.file_bytes = self.active.end;

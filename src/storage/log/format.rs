@@ -6,6 +6,10 @@
 //! the end of the file. What lies behind the eight zeros of the newest segment is zeros, or what the file held in an
 //! earlier life; a closed segment ends with its last record.
 //!
+//! Beside segments the folder may hold `spare` (a former segment that waits to be used again), `new.tmp` (a segment in
+//! the making, worthless after a crash) and an empty `00000000000000000042.begin` (the log begins at 42: older segments
+//! were let go, and those that are still there are to be removed). Anything else does not belong there.
+//!
 //! | at | bytes | header of a segment |
 //! | ---: | ---: | --- |
 //! | 0 | 8 | `QUELLSEG` |
@@ -37,9 +41,9 @@
 //! A real record, the first of a log, `Created { directory: "demo" }` at 2026-01-05T00:00:00Z in generation 1:
 //!
 //! ```text
-//! 09000000 EXAMPLECRC 01000000 00000000   9 bytes; CRC; generation 1; begins its commit
-//! 0100000000000000 805d638b9b010000       sequence 1; 1,767,571,200,000 ms
-//! 01000000 01 01 0000                     one fact; version 1; facts
+//! 09000000 5d3ef8b9 01000000 00000000     9 bytes; CRC; generation 1; begins its commit
+//! 0100000000000000 0018748b9b010000       sequence 1; 1,767,571,200,000 ms
+//! 01000000 01 01 0000                     one fact; version 1; kind 1
 //! 81 81 82 01 64 64656d6f                 [[[1, "demo"]]]
 //! 00000000000000                          padding
 //! ```

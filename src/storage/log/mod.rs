@@ -8,7 +8,7 @@
 //! checkpoint frees are used again, so nearly all syncs have no change of the file's size to make durable.
 //!
 //! Opening checks the folder, every segment's header and length, and every byte of the newest segment. The bytes of older
-//! segments are checked when they are read, and by [`verify`].
+//! segments are checked when they are read, and by [`verify()`].
 
 mod batch;
 mod checkpoint;
@@ -171,7 +171,8 @@ impl<D: Disk> Log<D> {
     /// What waits in the batch is committed first. Takes as long as writing all entities does.
     ///
     /// # Errors
-    /// `OutOfOrder` when `seq` is not the last one; what the disk says. The old segments stay then.
+    /// `OutOfOrder` when `seq` is not the last one; what the disk says. Until the checkpoint is durable nothing goes; of
+    /// the files that should go then, those that could not be removed are removed at the next start.
     pub fn checkpoint(
         &mut self,
         seq: u64,

@@ -16,6 +16,9 @@ pub(super) fn open<D: Disk>(disk: D, options: LogOptions) -> Result<(Log<D>, Ope
     if let Some(fault) = found.faults.into_iter().next() {
         return Err(fault);
     }
+    let sync_folder = || disk.sync_folder().map_err(io_error("syncing", "the log folder"));
+    // What a killed process made or renamed and did not sync must not vanish after it has been acted upon.
+    sync_folder()?;
     let temporary = found.temporary.then(|| TEMPORARY.to_owned());
     for name in found.leftovers.into_iter().chain(temporary) {
         disk.remove(&name).map_err(io_error("removing", &name))?;
@@ -24,8 +27,7 @@ pub(super) fn open<D: Disk>(disk: D, options: LogOptions) -> Result<(Log<D>, Ope
         Some(newest) => open_newest(&disk, *newest)?,
         None => (new_segment(&disk, TEMPORARY, FIRST)?, 0, 0),
     };
-    // What a killed process renamed and did not sync must not vanish after it has been acted upon.
-    disk.sync_folder().map_err(io_error("syncing", "the log folder"))?;
+    sync_folder()?;
     let log = Log { disk, options, closed, active, batch: Batch::new(last_seq + 1), last_seq, spare: found.spare, sealed: None };
     let report = OpenReport { last_seq, last_time: log.active.last_time, segments: log.closed.len() + 1, torn_bytes };
     Ok((log, report))

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::commit::Active;
-use super::folder::{Closed, segment_name, survey};
+use super::folder::{Closed, Survey, segment_name, survey};
 use super::format::{KIND_CHECKPOINT_END, KIND_ENTITY, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::open::{check_facts, check_version, lost_before};
 use super::scan::{Behind, Scanner, Step, look_behind};
@@ -58,6 +58,12 @@ impl<D: Disk> LogFiles<D> {
         }
     }
 
+    /// The first sequence that it has, or will have, a record for.
+    #[must_use]
+    pub fn first_seq(&self) -> u64 {
+        self.pieces.first().map_or(1, |piece| piece.header.first_seq)
+    }
+
     /// Everything from the record that holds `from_seq` on, as far as it is written when it is read. A checkpoint is given
     /// only when `from_seq` lies before the oldest record.
     ///
@@ -69,7 +75,7 @@ impl<D: Disk> LogFiles<D> {
 }
 
 /// Looks at a folder that a running daemon may change meanwhile: a segment that was let go is gone when it is opened.
-pub(super) fn patient_survey<D: Disk>(disk: &D) -> Result<super::folder::Survey, LogError> {
+pub(super) fn patient_survey<D: Disk>(disk: &D) -> Result<Survey, LogError> {
     let mut looks = 1;
     loop {
         match survey(disk) {
@@ -80,7 +86,7 @@ pub(super) fn patient_survey<D: Disk>(disk: &D) -> Result<super::folder::Survey,
 }
 
 /// All segments of a folder, the newest with its end unknown.
-pub(super) fn pieces(found: &super::folder::Survey) -> Vec<Piece> {
+pub(super) fn pieces(found: &Survey) -> Vec<Piece> {
     let closed: Vec<_> = found.closed().collect();
     let newest = found.segments.last().map(|header| Piece { header: *header, end: None, next_seq: None });
     closed.iter().map(Piece::from).chain(newest).collect()

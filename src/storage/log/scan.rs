@@ -17,8 +17,9 @@ pub(super) struct Scanner<F> {
     end: Option<u64>,
     /// Where the next record begins.
     pos: u64,
-    /// Bytes of the file from `buffer_at` on.
+    /// Its first `filled` bytes are those of the file from `buffer_at` on.
     buffer: Vec<u8>,
+    filled: usize,
     buffer_at: u64,
     /// The payload of the last record, within the buffer.
     payload: Range<usize>,
@@ -37,7 +38,7 @@ pub(super) enum Step {
 
 impl<F: DiskFile> Scanner<F> {
     pub(super) fn new(file: F, generation: u32, pos: u64, end: Option<u64>) -> Scanner<F> {
-        Scanner { file, generation, end, pos, buffer: Vec::new(), buffer_at: pos, payload: 0..0 }
+        Scanner { file, generation, end, pos, buffer: Vec::new(), filled: 0, buffer_at: pos, payload: 0..0 }
     }
 
     /// Where the next record begins; after a bad step, where the bad place is.
@@ -60,7 +61,7 @@ impl<F: DiskFile> Scanner<F> {
 
     /// Forgets what it has read ahead, because the file may have grown since.
     pub(super) fn refresh(&mut self) {
-        self.buffer.clear();
+        self.filled = 0;
         self.buffer_at = self.pos;
     }
 
@@ -70,7 +71,7 @@ impl<F: DiskFile> Scanner<F> {
             return Ok(Step::End);
         }
         let here = self.fill(RECORD_HEADER_BYTES)?;
-        let ahead = &self.buffer[here..];
+        let ahead = &self.buffer[here..self.filled];
         if ahead.iter().take(ALIGN_BYTES).all(|b| *b == 0) {
             return Ok(if self.end.is_some() { Step::Bad("zeros where a record should be") } else { Step::End });
         }
@@ -87,7 +88,7 @@ impl<F: DiskFile> Scanner<F> {
             return Ok(Step::Bad("the record is cut off"));
         }
         let here = self.fill(bytes)?;
-        match self.buffer.get(here..here + bytes) {
+        match self.buffer[..self.filled].get(here..here + bytes) {
             None => return Ok(Step::Bad("the record is cut off")),
             Some(record) if !is_whole(record) => return Ok(Step::Bad("the record's checksum is wrong")),
             Some(_) => {}
@@ -101,17 +102,20 @@ impl<F: DiskFile> Scanner<F> {
     /// Has at least `wanted` bytes from the place on in the buffer, fewer only at the end of the file; says where the
     /// place is in it.
     fn fill(&mut self, wanted: usize) -> io::Result<usize> {
-        let here = usize::try_from(self.pos - self.buffer_at).unwrap_or(usize::MAX).min(self.buffer.len());
-        if self.buffer.len() - here >= wanted {
+        let here = usize::try_from(self.pos - self.buffer_at).unwrap_or(usize::MAX).min(self.filled);
+        if self.filled - here >= wanted {
             return Ok(here);
         }
-        self.buffer.drain(..here);
+        self.buffer.copy_within(here..self.filled, 0);
+        self.filled -= here;
         self.buffer_at = self.pos;
-        let have = self.buffer.len();
-        self.buffer.resize(wanted.max(CHUNK_BYTES), 0);
-        let n = self.file.read_at(self.buffer_at + have as u64, &mut self.buffer[have..]);
-        self.buffer.truncate(have + *n.as_ref().unwrap_or(&0));
-        n.map(|_| 0)
+        if self.buffer.len() < wanted.max(CHUNK_BYTES) {
+            let mut larger = vec![0; wanted.max(CHUNK_BYTES)];
+            larger[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
+            self.buffer = larger;
+        }
+        self.filled += self.file.read_at(self.buffer_at + self.filled as u64, &mut self.buffer[self.filled..])?;
+        Ok(0)
     }
 }
 

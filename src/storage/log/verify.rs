@@ -11,7 +11,7 @@ pub struct Verification {
     /// Every segment whose header can be read, oldest first.
     pub segments: Vec<SegmentCheck>,
     /// What is wrong with the folder: names, headers, lengths, gaps.
-    pub faults: Vec<LogError>,
+    pub folder_faults: Vec<LogError>,
 }
 
 /// What checking found in one segment.
@@ -32,7 +32,7 @@ pub struct SegmentCheck {
 impl Verification {
     /// Everything that is wrong.
     pub fn faults(&self) -> impl Iterator<Item = &LogError> {
-        self.faults.iter().chain(self.segments.iter().filter_map(|segment| segment.fault.as_ref()))
+        self.folder_faults.iter().chain(self.segments.iter().filter_map(|segment| segment.fault.as_ref()))
     }
 }
 
@@ -48,7 +48,7 @@ pub fn verify<D: Disk>(disk: &D) -> Result<Verification, LogError> {
         let still = patient_survey(disk)?.segments;
         segments.retain(|(header, check)| check.fault.is_none() || still.contains(header));
     }
-    Ok(Verification { segments: segments.into_iter().map(|(_, check)| check).collect(), faults: found.faults })
+    Ok(Verification { segments: segments.into_iter().map(|(_, check)| check).collect(), folder_faults: found.faults })
 }
 
 fn check<D: Disk>(disk: &D, piece: Piece) -> SegmentCheck {

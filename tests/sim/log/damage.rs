@@ -10,18 +10,18 @@ use crate::random::Random;
 
 const SMALL: LogOptions = LogOptions { segment_bytes: 512 };
 const FIRST: &str = "00000000000000000001.log";
-const SECOND: &str = "00000000000000000006.log";
+const SECOND: &str = "00000000000000000007.log";
 
-/// Three segments: two closed ones of five records, and the newest with the rest.
+/// Three segments: two closed ones of six records, and the newest with the rest.
 fn three_segments() -> SimDisk {
     let disk = SimDisk::default();
     let (mut log, _) = Log::open(disk.clone(), SMALL).unwrap();
-    for seq in 1..=14 {
+    for seq in 1..=16 {
         log.append(seq, Time(1), &[comment("some words to read")]);
         log.commit().unwrap();
     }
     let names: Vec<_> = log.segments().into_iter().map(|segment| segment.file).collect();
-    assert_eq!(names, [FIRST, SECOND, "00000000000000000011.log"]);
+    assert_eq!(names, [FIRST, SECOND, "00000000000000000013.log"]);
     disk
 }
 
@@ -81,7 +81,7 @@ fn each_damage_is_named() {
     let cases: [(Edit, &str); 10] = [
         (
             |disk| disk.remove(SECOND).unwrap(),
-            "00000000000000000006.log is damaged at byte 0 (after sequence 5): missing; 00000000000000000011.log follows on it",
+            "00000000000000000007.log is damaged at byte 0 (after sequence 6): missing; 00000000000000000013.log follows on it",
         ),
         (
             |disk| disk.remove(FIRST).unwrap(),
@@ -89,29 +89,29 @@ fn each_damage_is_named() {
         ),
         (
             |disk| disk.edit(SECOND, |bytes| bytes.fill(0)),
-            "00000000000000000006.log is damaged at byte 0 (after sequence 5): zeros where the segment's header should be",
+            "00000000000000000007.log is damaged at byte 0 (after sequence 6): zeros where the segment's header should be",
         ),
         (
             |disk| disk.edit(SECOND, |bytes| bytes[64..].fill(0)),
-            "00000000000000000006.log is damaged at byte 64 (after sequence 5): zeros where a record should be",
+            "00000000000000000007.log is damaged at byte 64 (after sequence 6): zeros where a record should be",
         ),
         (
             |disk| disk.edit(SECOND, Vec::clear),
-            "00000000000000000006.log is damaged at byte 0 (after sequence 5): shorter than a segment's header",
+            "00000000000000000007.log is damaged at byte 0 (after sequence 6): shorter than a segment's header",
         ),
         (
             |disk| disk.put("00000000000000000099.log", disk.bytes(SECOND)),
-            "00000000000000000099.log is damaged at byte 0 (after sequence 98): it is a copy of, or was, 00000000000000000006.log",
+            "00000000000000000099.log is damaged at byte 0 (after sequence 98): it is a copy of, or was, 00000000000000000007.log",
         ),
         (
             |disk| disk.put(SECOND, disk.bytes(FIRST)),
-            "00000000000000000006.log is damaged at byte 0 (after sequence 5): it is a copy of, or was, 00000000000000000001.log",
+            "00000000000000000007.log is damaged at byte 0 (after sequence 6): it is a copy of, or was, 00000000000000000001.log",
         ),
         (|disk| disk.put("notes.txt", Vec::new()), "notes.txt does not belong in the log folder"),
         (|disk| disk.put("7.log", Vec::new()), "7.log does not belong in the log folder"),
         (
             |disk| disk.edit(SECOND, |bytes| bytes[0..8].copy_from_slice(b"\x7fELF\x02\x01\x01\0")),
-            "00000000000000000006.log is damaged at byte 0 (after sequence 5): it does not begin as a segment does",
+            "00000000000000000007.log is damaged at byte 0 (after sequence 6): it does not begin as a segment does",
         ),
     ];
     for (edit, expected) in cases {
@@ -134,9 +134,9 @@ fn only_a_spare_file_left_is_no_new_log() {
 
 #[test]
 fn damage_before_the_last_commit_of_the_newest_segment_is_no_torn_tail() {
-    let name = "00000000000000000011.log";
+    let name = "00000000000000000013.log";
     let whole = three_segments();
-    let record_bytes = (whole.bytes(FIRST).len() - 64) / 5;
+    let record_bytes = (whole.bytes(FIRST).len() - 64) / 6;
     let mut cut = 0;
     for at in 64..64 + 4 * record_bytes {
         let disk = whole.copy();
@@ -147,7 +147,7 @@ fn damage_before_the_last_commit_of_the_newest_segment_is_no_torn_tail() {
         } else {
             // The last commit: nothing behind it says that it was whole once.
             let (_, report) = Log::open(disk, SMALL).unwrap();
-            assert_eq!(report.last_seq, 13, "byte {at}");
+            assert_eq!(report.last_seq, 15, "byte {at}");
             cut += 1;
         }
     }

@@ -42,11 +42,9 @@ fn a_full_disk_drops_batches_and_recovers_by_itself() {
             world.run(6);
             let free = usize::try_from(world.random.below(3_000)).unwrap();
             world.disk.set_capacity(Some(world.disk.used_bytes() + free));
-            if world.log.is_some() {
-                for _ in 0..8 {
-                    if world.log.is_some() {
-                        world.commit();
-                    }
+            for _ in 0..8 {
+                if world.log.is_some() {
+                    world.commit();
                 }
             }
             world.disk.set_capacity(None);

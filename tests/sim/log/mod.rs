@@ -19,27 +19,27 @@ use crate::disk::SimDisk;
 use crate::random::Random;
 
 /// Small, so that a few commits fill one.
-pub const OPTIONS: LogOptions = LogOptions { segment_bytes: 4096 };
+pub(crate) const OPTIONS: LogOptions = LogOptions { segment_bytes: 4096 };
 
 /// A log, what it was told, and what it said.
-pub struct World {
-    pub disk: SimDisk,
-    pub random: Random,
-    pub log: Option<Log<SimDisk>>,
+pub(crate) struct World {
+    pub(crate) disk: SimDisk,
+    pub(crate) random: Random,
+    pub(crate) log: Option<Log<SimDisk>>,
     /// Every record whose commit returned `Ok`, or that a reopened log had.
-    pub acked: Vec<Record>,
+    pub(crate) acked: Vec<Record>,
     /// The records of a commit that did not return `Ok`.
     pending: Vec<Record>,
     /// By sequence, the checkpoints that were begun there.
     checkpoints: BTreeMap<u64, Vec<Vec<Entity>>>,
     /// The log may begin at most here: older records may be gone.
     may_begin_at: u64,
-    pub reopenings: u64,
-    pub torn_tails: u64,
+    pub(crate) reopenings: u64,
+    pub(crate) torn_tails: u64,
 }
 
 impl World {
-    pub fn new(seed: u64) -> World {
+    pub(crate) fn new(seed: u64) -> World {
         World {
             disk: SimDisk::default(),
             random: Random::new(seed),
@@ -53,12 +53,12 @@ impl World {
         }
     }
 
-    pub fn last_seq(&self) -> u64 {
+    pub(crate) fn last_seq(&self) -> u64 {
         self.acked.last().map_or(0, |record| record.first_seq + record.facts.len() as u64 - 1)
     }
 
     /// Runs random steps until they are done or the power goes.
-    pub fn run(&mut self, steps: u32) {
+    pub(crate) fn run(&mut self, steps: u32) {
         for _ in 0..steps {
             if self.log.is_none() && !self.reopen() {
                 return;
@@ -78,7 +78,7 @@ impl World {
     }
 
     /// Opens the log and holds it against the model. Only what the disk says may stand in the way, and only once.
-    pub fn reopen(&mut self) -> bool {
+    pub(crate) fn reopen(&mut self) -> bool {
         for _ in 0..2 {
             match self.try_reopen() {
                 Ok(()) => return true,
@@ -128,7 +128,7 @@ impl World {
     }
 
     /// Appends some records and commits them.
-    pub fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         let mut next_seq = self.last_seq() + 1;
         let count = 1 + self.random.below(5);
         self.pending.clear();
@@ -180,7 +180,7 @@ impl World {
 }
 
 /// A record with one to three facts; now and then one larger than a segment.
-pub fn record(first_seq: u64, random: &mut Random) -> Record {
+pub(crate) fn record(first_seq: u64, random: &mut Random) -> Record {
     let facts = (0..=random.below(3)).map(|_| {
         let length = if random.one_in(60) { 5_000 } else { random.below(300) };
         comment(&"x".repeat(usize::try_from(length).unwrap()))
@@ -188,10 +188,10 @@ pub fn record(first_seq: u64, random: &mut Random) -> Record {
     Record { first_seq, time: Time(i64::try_from(first_seq).unwrap() * 1_000), facts: facts.collect() }
 }
 
-pub fn comment(text: &str) -> Fact {
+pub(crate) fn comment(text: &str) -> Fact {
     Fact::IncidentCommented { incident: IncidentId(1), text: text.into(), by: Actor::Engine }
 }
 
-pub fn meta(seq: u64, i: u64) -> Entity {
+pub(crate) fn meta(seq: u64, i: u64) -> Entity {
     Entity::Meta(Meta { directory: "sim".into(), seq, time: Time(7), last_incident: i, last_notification: 0 })
 }

@@ -10,6 +10,11 @@ fn nothing_acknowledged_is_lost_when_the_power_goes_at_random() {
         for _ in 0..12 {
             let cut_at = 1 + world.random.below(120);
             world.disk.cut_power_at(cut_at);
+            if world.random.one_in(3) {
+                // And before that, an operation fails.
+                let fails_at = 1 + world.random.below(cut_at);
+                world.disk.fail_operation(fails_at, std::io::ErrorKind::Other);
+            }
             world.run(30);
             world.log = None;
             world.disk.power_cycle(&mut world.random);

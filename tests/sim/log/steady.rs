@@ -1,6 +1,8 @@
 //! The log when nothing fails: reading from anywhere, checkpoints and trimming, spare files, a reader beside a writer,
 //! the golden bytes of a segment.
 
+use std::fmt::Write;
+
 use quell::engine::Fact;
 use quell::model::Time;
 use quell::storage::disk::{Disk, FolderDisk};
@@ -55,9 +57,9 @@ fn commit(log: &mut Log<SimDisk>, seq: u64, text: &str) {
 fn segments_go_only_behind_a_checkpoint_and_are_used_again() {
     let disk = SimDisk::default();
     let (mut log, _) = Log::open(disk.clone(), OPTIONS).unwrap();
-    let long = "x".repeat(900);
+    let text = "x".repeat(900);
     for seq in 1..=20 {
-        commit(&mut log, seq, &long);
+        commit(&mut log, seq, &text);
     }
     let before = log.segments();
     assert_eq!((before.len(), before[0].first_seq, before[0].last_seq, before[0].last_time), (5, 1, 4, Time(4)));
@@ -73,7 +75,7 @@ fn segments_go_only_behind_a_checkpoint_and_are_used_again() {
     assert_eq!(asked, before[..3]);
     assert_eq!(log.segments().len(), 6);
 
-    commit(&mut log, 21, &long);
+    commit(&mut log, 21, &text);
     log.checkpoint(21, Time(21), &mut [meta(21, 3)].into_iter(), &mut |info| info.first_seq <= 20).unwrap();
     let left: Vec<u64> = log.segments().iter().map(|segment| segment.first_seq).collect();
     assert_eq!(left, [21, 22]);
@@ -85,7 +87,7 @@ fn segments_go_only_behind_a_checkpoint_and_are_used_again() {
 
     // The spare file holds old records; none of them comes back in its new life.
     for seq in 22..=29 {
-        commit(&mut log, seq, &long);
+        commit(&mut log, seq, &text);
     }
     assert!(!disk.list().unwrap().contains(&"spare".to_owned()));
     drop(log);
@@ -137,6 +139,18 @@ fn golden_log() -> SimDisk {
     disk
 }
 
+/// Bytes as lines of 64 hex digits.
+fn hex_lines(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for line in bytes.chunks(32) {
+        for byte in line {
+            write!(text, "{byte:02x}").unwrap();
+        }
+        text.push('\n');
+    }
+    text
+}
+
 #[test]
 fn golden_segments_read_and_write_as_ever() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/log/v1");
@@ -144,11 +158,7 @@ fn golden_segments_read_and_write_as_ever() {
     let old = SimDisk::default();
     for name in present.list().unwrap() {
         let path = folder.join(format!("{name}.hex"));
-        let lines: String = present
-            .bytes(&name)
-            .chunks(32)
-            .map(|line| line.iter().map(|b| format!("{b:02x}")).collect::<String>() + "\n")
-            .collect();
+        let lines = hex_lines(&present.bytes(&name));
         if std::env::var_os("QUELL_GOLDEN").is_some_and(|v| v == "write") {
             std::fs::write(&path, &lines).unwrap();
         }
