@@ -1,29 +1,468 @@
 //! From an alert's labels to the rules that can match it.
+//!
+//! Each list of matchers stands in exactly one place, by what is rarest in it:
+//!
+//! | the list has | stands under | an alert meets it if |
+//! | --- | --- | --- |
+//! | two labels with fixed values | a pair of label values | it has both values |
+//! | one label with fixed values | a label value | it has the value |
+//! | a regular expression that wants a label | the label's name | it has the label and a set of all its expressions hits |
+//! | only conditions that absence satisfies | the rest | always |
+//! | nothing | all | always |
+//!
+//! Fixed values are those of `=` and of expressions that only list literals (`a|b|c`). An empty value is none: the label
+//! may be absent. Keys are hashes: two that collide only share their candidates, and every candidate is checked in full.
 
-use crate::model::{Labels, Matcher};
+use std::cmp::Reverse;
+use std::sync::OnceLock;
+
+use regex::{RegexSet, RegexSetBuilder};
+use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::model::{Labels, MatchOp, Matcher};
 
 /// Finds, among many lists of matchers, those that all hold for a label set, at a cost that does not grow with the
 /// lists that cannot match. The same index serves rules, silences and inhibition.
 #[derive(Debug, Default)]
 pub struct MatcherIndex {
-    entries: Vec<(u32, Vec<Matcher>)>,
+    lists: FxHashMap<u32, List>,
+    /// Lists under one label value.
+    ones: FxHashMap<u64, Vec<u32>>,
+    /// Lists under two label values.
+    pairs: FxHashMap<u64, Vec<u32>>,
+    /// How many keys of `pairs` each label value takes part in, so that other values are not tried in pairs.
+    halves: FxHashMap<u64, u32>,
+    /// By label name: lists that want an expression to hit this label.
+    expressions: FxHashMap<Box<str>, Expressions>,
+    /// Lists that only a look at each can tell.
+    rest: Vec<u32>,
+    /// Lists without any condition.
+    all: Vec<u32>,
 }
 
+#[derive(Debug)]
+struct List {
+    matchers: Box<[Matcher]>,
+    place: Place,
+}
+
+/// Where a list stands.
+#[derive(Debug)]
+enum Place {
+    All,
+    Rest,
+    /// The expression's label.
+    Expression(Box<str>),
+    /// One key for each value of the label.
+    Ones(Box<[u64]>),
+    /// One pair of label values for each combination of the two labels' values.
+    Pairs(Box<[(u64, u64)]>),
+}
+
+/// Expressions over one label.
+#[derive(Debug, Default)]
+struct Expressions {
+    /// Number of a list and the pattern that must hit, in order of number.
+    patterns: Vec<(u32, Box<str>)>,
+    /// Built when first asked after a change: building costs more than a hundred look-ups.
+    sets: OnceLock<Vec<Option<RegexSet>>>,
+}
+
+/// Values that one expression may list to count as fixed values.
+const VALUES_MAX: usize = 1_000;
+/// Keys that one list may take up in `pairs`.
+const COMBINATIONS_MAX: usize = 16;
+/// Labels with fixed values that are compared to find a list's rarest pair.
+const LABELS_COMPARED_MAX: usize = 6;
+/// Expressions over one label from which a set of them is worth building.
+const SET_FROM: usize = 4;
+/// Expressions in one set; the automaton of many more outgrows its cache.
+const SET_LENGTH_MAX: usize = 1_000;
+/// Labels of an alert that are looked up without asking for memory.
+const LABELS_USUAL: usize = 32;
+
 impl MatcherIndex {
-    /// Adds a list of matchers under `number`.
+    /// Adds a list of matchers under `number`; one that was there before goes.
     pub fn insert(&mut self, number: u32, matchers: &[Matcher]) {
-        self.entries.push((number, matchers.to_vec()));
+        self.remove(number);
+        let place = self.choose(matchers);
+        match &place {
+            Place::All => add(&mut self.all, number),
+            Place::Rest => add(&mut self.rest, number),
+            Place::Expression(name) => {
+                let pattern = matchers.iter().find(|m| wants_label(m) && *m.name == **name).map_or("", |m| &m.value);
+                let group = self.expressions.entry(name.clone()).or_default();
+                let at = group.patterns.partition_point(|(n, _)| *n < number);
+                group.patterns.insert(at, (number, pattern.into()));
+                group.sets = OnceLock::new();
+            }
+            Place::Ones(keys) => keys.iter().for_each(|key| add(self.ones.entry(*key).or_default(), number)),
+            Place::Pairs(keys) => {
+                for (a, b) in keys {
+                    add(self.pairs.entry(mix(*a, *b)).or_default(), number);
+                    *self.halves.entry(*a).or_default() += 1;
+                    *self.halves.entry(*b).or_default() += 1;
+                }
+            }
+        }
+        self.lists.insert(number, List { matchers: matchers.into(), place });
     }
 
-    /// Takes the list under `number` out.
+    /// Takes the list under `number` out, if there is one.
     pub fn remove(&mut self, number: u32) {
-        self.entries.retain(|(n, _)| *n != number);
+        let Some(list) = self.lists.remove(&number) else { return };
+        match list.place {
+            Place::All => take(&mut self.all, number),
+            Place::Rest => take(&mut self.rest, number),
+            Place::Expression(name) => {
+                if let Some(group) = self.expressions.get_mut(&name) {
+                    group.patterns.retain(|(n, _)| *n != number);
+                    group.sets = OnceLock::new();
+                    if group.patterns.is_empty() {
+                        self.expressions.remove(&name);
+                    }
+                }
+            }
+            Place::Ones(keys) => keys.iter().for_each(|key| take_from(&mut self.ones, *key, number)),
+            Place::Pairs(keys) => {
+                for (a, b) in keys {
+                    take_from(&mut self.pairs, mix(a, b), number);
+                    for half in [a, b] {
+                        if let Some(count) = self.halves.get_mut(&half) {
+                            *count -= 1;
+                            if *count == 0 {
+                                self.halves.remove(&half);
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Puts the numbers of all lists that hold for `labels` into `found`, ascending; `found` is emptied first.
     pub fn matching(&self, labels: &Labels, found: &mut Vec<u32>) {
         found.clear();
-        found.extend(self.entries.iter().filter(|(_, ms)| ms.iter().all(|m| m.matches(labels))).map(|(n, _)| *n));
+        if self.lists.len() > self.all.len() + self.rest.len() {
+            self.candidates(labels, found);
+        }
+        found.extend_from_slice(&self.rest);
+        found.retain(|number| self.lists.get(number).is_some_and(|list| list.matchers.iter().all(|m| m.matches(labels))));
+        found.extend_from_slice(&self.all);
         found.sort_unstable();
+        found.dedup();
+    }
+
+    /// Every list that stands under something that `labels` have.
+    fn candidates(&self, labels: &Labels, found: &mut Vec<u32>) {
+        let mut stack = [0; LABELS_USUAL];
+        let mut heap = Vec::new();
+        // The keys of those labels that take part in a pair.
+        let halves = if labels.len() <= LABELS_USUAL {
+            &mut stack[..]
+        } else {
+            heap.resize(labels.len(), 0);
+            &mut heap[..]
+        };
+        let mut halves_len = 0;
+        for (name, value) in labels.iter() {
+            if !self.expressions.is_empty()
+                && let Some(group) = self.expressions.get(name)
+            {
+                group.hits(value, found);
+            }
+            let key = key(name, value);
+            if let Some(numbers) = self.ones.get(&key) {
+                found.extend_from_slice(numbers);
+            }
+            if self.halves.contains_key(&key) {
+                for other in &halves[..halves_len] {
+                    if let Some(numbers) = self.pairs.get(&mix(*other, key)) {
+                        found.extend_from_slice(numbers);
+                    }
+                }
+                halves[halves_len] = key;
+                halves_len += 1;
+            }
+        }
+    }
+
+    /// The place where a list meets the fewest alerts, as far as the lists so far tell: values that others stand under
+    /// already are taken for common ones.
+    fn choose(&self, matchers: &[Matcher]) -> Place {
+        if matchers.is_empty() {
+            return Place::All;
+        }
+        let mut fixed: Vec<Box<[u64]>> = Vec::new();
+        let mut names: Vec<&str> = Vec::new();
+        for matcher in matchers {
+            if fixed.len() < LABELS_COMPARED_MAX
+                && !names.contains(&&*matcher.name)
+                && let Some(values) = fixed_values(matcher)
+            {
+                names.push(&matcher.name);
+                fixed.push(values.iter().map(|value| key(&matcher.name, value)).collect());
+            }
+        }
+        let mut best: Option<(usize, usize, Box<[(u64, u64)]>)> = None;
+        for (i, first) in fixed.iter().enumerate() {
+            for second in &fixed[i + 1..] {
+                if first.len() * second.len() > COMBINATIONS_MAX {
+                    continue;
+                }
+                let keys: Box<[(u64, u64)]> = first.iter().flat_map(|a| second.iter().map(|b| (*a, *b))).collect();
+                let shared = keys.iter().map(|(a, b)| self.pairs.get(&mix(*a, *b)).map_or(0, Vec::len)).max().unwrap_or(0);
+                if best.as_ref().is_none_or(|(s, len, _)| (shared, keys.len()) < (*s, *len)) {
+                    best = Some((shared, keys.len(), keys));
+                }
+            }
+        }
+        if let Some((.., keys)) = best {
+            return Place::Pairs(keys);
+        }
+        let load = |keys: &[u64]| keys.iter().map(|key| self.ones.get(key).map_or(0, Vec::len)).max().unwrap_or(0);
+        if let Some(keys) = fixed.into_iter().min_by_key(|keys| (load(keys), keys.len())) {
+            return Place::Ones(keys);
+        }
+        // A longer pattern is likely to hit less.
+        let expression = matchers.iter().filter(|m| wants_label(m)).min_by_key(|m| Reverse(m.value.len()));
+        expression.map_or(Place::Rest, |matcher| Place::Expression((&*matcher.name).into()))
+    }
+}
+
+impl Expressions {
+    fn hits(&self, value: &str, found: &mut Vec<u32>) {
+        if self.patterns.len() < SET_FROM {
+            found.extend(self.patterns.iter().map(|(number, _)| *number));
+            return;
+        }
+        let sets = self.sets.get_or_init(|| self.patterns.chunks(SET_LENGTH_MAX).map(build).collect());
+        for (chunk, set) in self.patterns.chunks(SET_LENGTH_MAX).zip(sets) {
+            match set {
+                Some(set) => found.extend(set.matches(value).iter().map(|at| chunk[at].0)),
+                None => found.extend(chunk.iter().map(|(number, _)| *number)),
+            }
+        }
+    }
+}
+
+/// A set of patterns; `None` where it would become too large, so that each of its lists is looked at.
+fn build(patterns: &[(u32, Box<str>)]) -> Option<RegexSet> {
+    let anchored = patterns.iter().map(|(_, pattern)| format!("^(?s:{pattern})$"));
+    RegexSetBuilder::new(anchored).size_limit(64 << 20).dfa_size_limit(16 << 20).build().ok()
+}
+
+/// Whether it takes a label with a value to satisfy this expression.
+fn wants_label(matcher: &Matcher) -> bool {
+    matcher.op == MatchOp::Matches && !matcher.matches_value("")
+}
+
+/// The only values that satisfy a matcher, if these can be listed and none is empty.
+fn fixed_values(matcher: &Matcher) -> Option<Vec<String>> {
+    let values = match matcher.op {
+        MatchOp::Equal => vec![matcher.value.to_string()],
+        MatchOp::Matches => literals(&matcher.value)?,
+        MatchOp::NotEqual | MatchOp::NotMatches => return None,
+    };
+    let usable = values.len() <= VALUES_MAX && values.iter().all(|value| !value.is_empty());
+    usable.then_some(values)
+}
+
+/// The alternatives of an expression that only lists literals: `a|b\.c`, `(a|b)`, `(?:a|b)`.
+fn literals(pattern: &str) -> Option<Vec<String>> {
+    let inside = pattern.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    let pattern = inside.map_or(pattern, |inside| inside.strip_prefix("?:").unwrap_or(inside));
+    let mut values = vec![String::new()];
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        let literal = match c {
+            '|' => {
+                values.push(String::new());
+                continue;
+            }
+            '\\' => chars.next().filter(char::is_ascii_punctuation).filter(|c| !"<>".contains(*c))?,
+            '.' | '+' | '*' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '^' | '$' => return None,
+            c => c,
+        };
+        values.last_mut()?.push(literal);
+    }
+    values.sort_unstable();
+    values.dedup();
+    Some(values)
+}
+
+fn key(name: &str, value: &str) -> u64 {
+    xxh3_64_with_seed(value.as_bytes(), xxh3_64_with_seed(name.as_bytes(), 0))
+}
+
+/// One key of two; the same in either order.
+fn mix(a: u64, b: u64) -> u64 {
+    a.wrapping_add(b).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ a.rotate_left(32).wrapping_mul(b.rotate_left(32))
+}
+
+fn add(numbers: &mut Vec<u32>, number: u32) {
+    if let Err(at) = numbers.binary_search(&number) {
+        numbers.insert(at, number);
+    }
+}
+
+fn take(numbers: &mut Vec<u32>, number: u32) {
+    if let Ok(at) = numbers.binary_search(&number) {
+        numbers.remove(at);
+    }
+}
+
+fn take_from(postings: &mut FxHashMap<u64, Vec<u32>>, key: u64, number: u32) {
+    if let Some(numbers) = postings.get_mut(&key) {
+        take(numbers, number);
+        if numbers.is_empty() {
+            postings.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::matchers::parse_matchers;
+    use proptest::prelude::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        Labels::from_pairs(pairs.iter().copied()).unwrap()
+    }
+
+    fn index(lists: &[&str]) -> MatcherIndex {
+        let mut index = MatcherIndex::default();
+        for (number, text) in (0..).zip(lists) {
+            index.insert(number, &parse_matchers(text).unwrap());
+        }
+        index
+    }
+
+    fn found(index: &MatcherIndex, pairs: &[(&str, &str)]) -> Vec<u32> {
+        let mut found = vec![99];
+        index.matching(&labels(pairs), &mut found);
+        found
+    }
+
+    #[test]
+    fn each_kind_of_list_is_found() {
+        let index = index(&[
+            "",
+            r#"a="1""#,
+            r#"a="1",b="2""#,
+            r#"a=~"1|2",b=~"(2|3)""#,
+            r#"a=~"1.*""#,
+            r#"a=~".*""#,
+            r#"a="""#,
+            r#"a!="1""#,
+            r#"a!~"1|2""#,
+            r#"a="1",b="""#,
+            r#"a=~"1|""#,
+            r#"a=~"x\.y",b="2""#,
+            r#"a="1",a="2""#,
+        ]);
+        assert_eq!(found(&index, &[]), [0, 5, 6, 7, 8, 10]);
+        assert_eq!(found(&index, &[("a", "1")]), [0, 1, 4, 5, 9, 10]);
+        assert_eq!(found(&index, &[("a", "1"), ("b", "2")]), [0, 1, 2, 3, 4, 5, 10]);
+        assert_eq!(found(&index, &[("a", "2"), ("b", "3")]), [0, 3, 5, 7]);
+        assert_eq!(found(&index, &[("a", "x.y"), ("b", "2")]), [0, 5, 7, 8, 11]);
+    }
+
+    #[test]
+    fn where_lists_stand() {
+        let index = index(&["", r#"a="1""#, r#"a="1",b!="2",c="3""#, r#"a=~"1|2|3""#, r#"a=~"1+",b!="""#, r#"a!="1",b="""#]);
+        let places: Vec<String> = (0..6).map(|n| format!("{:?}", index.lists[&n].place)).collect();
+        let kinds: Vec<&str> = places.iter().map(|p| p.split('(').next().unwrap()).collect();
+        assert_eq!(kinds, ["All", "Ones", "Pairs", "Ones", "Expression", "Rest"]);
+    }
+
+    #[test]
+    fn a_common_label_does_not_drag_all_rules_in() {
+        let lists: Vec<String> = (0..500).map(|n| format!(r#"env="prod",team="t",service="s{}",check="c{n}""#, n % 5)).collect();
+        let index = index(&lists.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut candidates = Vec::new();
+        index.candidates(&labels(&[("env", "prod"), ("team", "t"), ("service", "s1"), ("check", "none")]), &mut candidates);
+        assert!(candidates.len() <= 10, "{} candidates", candidates.len());
+    }
+
+    #[test]
+    fn literal_alternations_are_told_from_expressions() {
+        let cases: [(&str, Option<&[&str]>); 12] = [
+            ("a", Some(&["a"])),
+            ("b|a|b", Some(&["a", "b"])),
+            ("(a|b)", Some(&["a", "b"])),
+            ("(?:a|b)", Some(&["a", "b"])),
+            (r"a\.b|c-d", Some(&["a.b", "c-d"])),
+            ("a|", Some(&["", "a"])),
+            ("(?i)a", None),
+            ("(?P<x>a)", None),
+            ("(a)(b)", None),
+            (r"\d", None),
+            (r"\<a", None),
+            ("a.b", None),
+        ];
+        for (pattern, expected) in cases {
+            let expected = expected.map(|values| values.iter().map(|v| (*v).to_owned()).collect());
+            assert_eq!(literals(pattern), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_behind() {
+        let mut index = index(&["", r#"a="1""#, r#"a="1",b="2""#, r#"a=~"x.*""#, r#"a=~"y.*""#, r#"a!="1""#, r#"a="1""#]);
+        (0..7).for_each(|number| index.remove(number));
+        index.remove(7);
+        assert_eq!(format!("{index:?}"), format!("{:?}", MatcherIndex::default()));
+    }
+
+    #[test]
+    fn many_expressions_over_one_label_and_many_labels() {
+        let lists: Vec<String> = (0..1_500).map(|n| format!(r#"a=~"v{n}(x|y)+""#)).collect();
+        let index = index(&lists.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(found(&index, &[("a", "v1400xy")]), [1_400]);
+        let mut pairs: Vec<(String, String)> = (0..100).map(|n| (format!("n{n}"), "v".to_owned())).collect();
+        pairs.push(("a".to_owned(), "v3x".to_owned()));
+        let wide: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(found(&index, &wide), [3]);
+    }
+
+    fn matcher() -> impl Strategy<Value = Matcher> {
+        let values = ["", "1", "2", "1|2", "1|", "(2|3)", "1.*", ".*", ".+", "[12]", "3?", r"\.", "(?i)X"];
+        let ops = [MatchOp::Equal, MatchOp::Equal, MatchOp::NotEqual, MatchOp::Matches, MatchOp::NotMatches];
+        (prop::sample::select(&["a", "b", "c"][..]), prop::sample::select(ops.to_vec()), prop::sample::select(values.to_vec()))
+            .prop_map(|(name, op, value)| Matcher::new(name, op, value).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn finds_what_a_plain_scan_finds(
+            acts in prop::collection::vec((0u32..12, prop::option::weighted(0.8, prop::collection::vec(matcher(), 0..4))), 0..40),
+            alerts in prop::collection::vec([("[a-c]", "[123x.]{0,2}"), ("[a-c]", "[123x.]{0,2}"), ("[a-d]", "[12]")], 1..6),
+        ) {
+            let mut index = MatcherIndex::default();
+            let mut naive = std::collections::BTreeMap::new();
+            let mut found = Vec::new();
+            for (number, act) in acts {
+                match act {
+                    Some(list) => {
+                        index.insert(number, &list);
+                        naive.insert(number, list);
+                    }
+                    None => {
+                        index.remove(number);
+                        naive.remove(&number);
+                    }
+                }
+                for alert in &alerts {
+                    let labels = Labels::from_pairs(alert.iter().map(|(n, v)| (n.as_str(), v.as_str()))).unwrap();
+                    let holds = |list: &Vec<Matcher>| list.iter().all(|m| m.matches(&labels));
+                    let expected: Vec<u32> = naive.iter().filter(|(_, list)| holds(list)).map(|(n, _)| *n).collect();
+                    index.matching(&labels, &mut found);
+                    prop_assert_eq!(&found, &expected, "{:?}", labels);
+                }
+            }
+        }
     }
 }

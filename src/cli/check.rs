@@ -1,0 +1,157 @@
+//! `quell check`: says what is wrong with rule files. Reads files, changes nothing, needs no server.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::ruleset::{Diagnostic, Limits, Ruleset, SourceFile, load, read_files};
+
+/// All is well.
+const GOOD: u8 = 0;
+/// The rules cannot be used, or have warnings where `strict` wants none.
+const BAD: u8 = 1;
+/// There is nothing to check: a path that cannot be read.
+const USAGE: u8 = 2;
+
+/// Checks the rule files under `paths`, and that every receiver they name is among `receivers`, where these are known.
+/// Faults go to `err` in rustc's form and one line of summary to `out`; with `json` everything is one object on `out`.
+/// With `strict` a warning is as bad as an error.
+///
+/// Returns the exit code.
+///
+/// # Errors
+/// What writing to `out` and `err` gives.
+pub fn run(
+    paths: &[PathBuf],
+    receivers: Option<&[Arc<str>]>,
+    json: bool,
+    strict: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
+    let files = match read_files(paths) {
+        Ok(files) => files,
+        Err(error) => {
+            writeln!(err, "error: {error}")?;
+            return Ok(USAGE);
+        }
+    };
+    let (rules, found) = match load(&files, receivers, Limits::default()) {
+        Ok(loaded) => (Some(loaded.ruleset), loaded.warnings),
+        Err(found) => (None, found),
+    };
+    let errors = found.iter().filter(|diagnostic| diagnostic.code.is_error()).count();
+    let warnings = found.len() - errors;
+    let code = if errors > 0 || (strict && warnings > 0) { BAD } else { GOOD };
+    if json {
+        let object = json!({
+            "ok": code == GOOD,
+            "files": files.iter().map(|file| &file.name).collect::<Vec<_>>(),
+            "rules": rules.as_ref().map(rules_in_files),
+            "receivers_checked": receivers.is_some(),
+            "errors": errors,
+            "warnings": warnings,
+            "diagnostics": found,
+        });
+        writeln!(out, "{object:#}")?;
+        return Ok(code);
+    }
+    write_found(&found, &files, err)?;
+    if receivers.is_none() {
+        writeln!(err, "note: the names of receivers were not checked, because no configuration was found")?;
+    }
+    let files = counted(files.len(), "file");
+    match &rules {
+        Some(rules) if warnings == 0 => writeln!(out, "good: {} in {files}", counted(rules_in_files(rules), "rule"))?,
+        Some(rules) => {
+            writeln!(out, "usable: {} in {files}, {}", counted(rules_in_files(rules), "rule"), counted(warnings, "warning"))?;
+        }
+        None => writeln!(out, "bad: {} and {} in {files}", counted(errors, "error"), counted(warnings, "warning"))?,
+    }
+    Ok(code)
+}
+
+/// Writes diagnostics in rustc's form, with an empty line after each.
+fn write_found(found: &[Diagnostic], files: &[SourceFile], err: &mut dyn Write) -> io::Result<()> {
+    for diagnostic in found {
+        let text = files.iter().find(|file| file.name == *diagnostic.file).map_or("", |file| &file.text);
+        writeln!(err, "{}\n", diagnostic.render(text))?;
+    }
+    Ok(())
+}
+
+/// How many rules files have, without the built-in ones.
+fn rules_in_files(rules: &Ruleset) -> usize {
+    let in_files = |line: u32| usize::from(line > 0);
+    rules.enrich.len()
+        + rules.suppress.len()
+        + rules.correlate.iter().map(|rule| in_files(rule.rule.line)).sum::<usize>()
+        + rules.classify.iter().map(|rule| in_files(rule.rule.line)).sum::<usize>()
+        + rules.prioritize.len()
+        + rules.escalate.len()
+}
+
+fn counted(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What came out: exit code, `out`, `err`, with the folder's name taken away.
+    fn check(text: Option<&str>, receivers: Option<&[&str]>, json: bool, strict: bool) -> (u8, String, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rules.yaml");
+        if let Some(text) = text {
+            std::fs::write(&path, text).unwrap();
+        }
+        let receivers: Option<Vec<Arc<str>>> = receivers.map(|names| names.iter().map(|name| Arc::from(*name)).collect());
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = run(&[path], receivers.as_deref(), json, strict, &mut out, &mut err).unwrap();
+        let shown = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&format!("{}/", folder.path().display()), "");
+        (code, shown(out), shown(err))
+    }
+
+    const RULE: &str = "escalate:\n  - name: all\n    steps: [{ notify: [pager] }]\n";
+
+    #[test]
+    fn says_good_usable_bad_and_what_it_could_not_check() {
+        let note = "note: the names of receivers were not checked, because no configuration was found\n";
+        assert_eq!(check(Some(RULE), None, false, true), (0, "good: 1 rule in 1 file\n".to_owned(), note.to_owned()));
+        assert_eq!(check(Some(RULE), Some(&["pager"]), false, true), (0, "good: 1 rule in 1 file\n".to_owned(), String::new()));
+
+        let (code, out, err) = check(Some(RULE), Some(&["pagre"]), false, false);
+        assert_eq!((code, out.as_str()), (1, "bad: 1 error and 0 warnings in 1 file\n"));
+        assert!(err.contains("error[Q0014]: there is no receiver `pager`") && err.contains("--> rules.yaml:3:24"), "{err}");
+
+        for (strict, expected) in [(false, 0), (true, 1)] {
+            let (code, out, err) = check(Some("# nothing\n"), Some(&[]), false, strict);
+            assert_eq!((code, out.as_str()), (expected, "usable: 0 rules in 1 file, 1 warning\n"));
+            assert!(err.starts_with("warning[Q0101]"), "{err}");
+        }
+
+        let (code, out, err) = check(None, None, false, false);
+        assert_eq!((code, out.as_str()), (2, ""));
+        assert!(err.starts_with("error: rules.yaml: No such file"), "{err}");
+    }
+
+    #[test]
+    fn json_is_one_object() {
+        let (code, out, err) = check(Some("correlate:\n  - nam: x\n"), None, true, false);
+        assert_eq!((code, err.as_str()), (1, ""));
+        let object: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(object["ok"], false);
+        assert_eq!((&object["errors"], &object["receivers_checked"]), (&json!(2), &json!(false)));
+        let unknown = &object["diagnostics"][1];
+        assert_eq!(
+            *unknown,
+            json!({
+                "code": "Q0003", "severity": "error", "file": "rules.yaml", "span": { "start": 15, "end": 18 }, "line": 2, "column": 5,
+                "message": "unknown key `nam` in a correlate rule", "label": "", "hint": "did you mean `name`?"
+            })
+        );
+    }
+}

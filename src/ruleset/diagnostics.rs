@@ -1,0 +1,276 @@
+//! What is wrong with rule files, as values: a stable code, a place, words and a hint; and how people and programs see them.
+//!
+//! Never decides whether something is wrong.
+
+use std::fmt::{self, Write as _};
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Level as Title, Renderer, Snippet};
+use serde::{Serialize, Serializer};
+
+/// One thing that is wrong, or worth a warning, in a rule file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    pub code: Code,
+    pub severity: Severity,
+    /// The file's name as it was given.
+    pub file: Arc<str>,
+    /// Bytes in the file; empty where the fault is the whole file's.
+    pub span: Range<usize>,
+    /// From 1.
+    pub line: u32,
+    /// Characters from the line's beginning, from 1.
+    pub column: u32,
+    /// What is wrong: lower case, without a full stop, naming the value.
+    pub message: String,
+    /// A few words that stand under the place; may be empty.
+    pub label: String,
+    /// What to do about it; may be empty.
+    pub hint: String,
+}
+
+/// Whether rules with it can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// They cannot.
+    Error,
+    /// They can, but probably do not do what was meant.
+    Warning,
+}
+
+/// Which kind of fault it is. The text form never changes its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Code {
+    /// Q0001: the text is no YAML.
+    Syntax,
+    /// Q0002: more than a limit allows.
+    Limit,
+    /// Q0003: a key that is not known at its place.
+    UnknownKey,
+    /// Q0004: a key that a later version will know.
+    NotSupported,
+    /// Q0005: a key or an item that is there twice.
+    Repeated,
+    /// Q0006: something that must be there is not.
+    Missing,
+    /// Q0007: a value of the wrong kind, or none.
+    WrongKind,
+    /// Q0008: two rules of a stage have one name.
+    DuplicateName,
+    /// Q0009: a matcher's text has not the form of one.
+    Matcher,
+    /// Q0010: a regular expression does not compile within its limits.
+    Regex,
+    /// Q0011: a text that is no length of time.
+    Duration,
+    /// Q0012: a template does not compile.
+    Template,
+    /// Q0013: a template names what is not there.
+    TemplateName,
+    /// Q0014: a receiver that the configuration does not have.
+    Receiver,
+    /// Q0015: a day, a time of day or a time zone that does not exist.
+    Schedule,
+    /// Q0016: a value outside of what is allowed.
+    Range,
+    /// Q0017: keys that exclude each other.
+    Conflict,
+    /// Q0018: a word that is none of those allowed.
+    Word,
+    /// Q0101 (warning): a file or section without any rule.
+    Empty,
+    /// Q0102 (warning): a rule that no alert can reach, because an earlier one takes all.
+    Shadowed,
+    /// Q0103 (warning): a rule that can never match.
+    NeverMatches,
+}
+
+impl Code {
+    /// The text form.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::Syntax => "Q0001",
+            Code::Limit => "Q0002",
+            Code::UnknownKey => "Q0003",
+            Code::NotSupported => "Q0004",
+            Code::Repeated => "Q0005",
+            Code::Missing => "Q0006",
+            Code::WrongKind => "Q0007",
+            Code::DuplicateName => "Q0008",
+            Code::Matcher => "Q0009",
+            Code::Regex => "Q0010",
+            Code::Duration => "Q0011",
+            Code::Template => "Q0012",
+            Code::TemplateName => "Q0013",
+            Code::Receiver => "Q0014",
+            Code::Schedule => "Q0015",
+            Code::Range => "Q0016",
+            Code::Conflict => "Q0017",
+            Code::Word => "Q0018",
+            Code::Empty => "Q0101",
+            Code::Shadowed => "Q0102",
+            Code::NeverMatches => "Q0103",
+        }
+    }
+
+    /// Whether rules with it cannot be used.
+    #[must_use]
+    pub fn is_error(self) -> bool {
+        self.severity() == Severity::Error
+    }
+
+    fn severity(self) -> Severity {
+        match self {
+            Code::Empty | Code::Shadowed | Code::NeverMatches => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl Severity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+/// One line for logs: `rules/db.yaml:7:5: error[Q0003]: unknown key `widnow` (did you mean `window`?)`.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (severity, code) = (self.severity.as_str(), self.code.as_str());
+        write!(f, "{}:{}:{}: {severity}[{code}]: {}", self.file, self.line, self.column, self.message)?;
+        if self.hint.is_empty() { Ok(()) } else { write!(f, " ({})", self.hint) }
+    }
+}
+
+impl Diagnostic {
+    /// A fault at `span` of a file; the place in lines is filled in by [`SourceMap::place`].
+    pub(super) fn new(code: Code, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            code,
+            severity: code.severity(),
+            file: "".into(),
+            span,
+            line: 1,
+            column: 1,
+            message: message.into(),
+            label: String::new(),
+            hint: String::new(),
+        }
+    }
+
+    pub(super) fn label(mut self, label: impl Into<String>) -> Diagnostic {
+        self.label = label.into();
+        self
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Diagnostic {
+        self.hint = hint.into();
+        self
+    }
+
+    /// The form that rustc gives its errors: a title, the place, the lines with the fault underlined, the hint. `text` is
+    /// the file's.
+    #[must_use]
+    pub fn render(&self, text: &str) -> String {
+        let title = match self.severity {
+            Severity::Error => Title::ERROR,
+            Severity::Warning => Title::WARNING,
+        };
+        let title = title.primary_title(&self.message).id(self.code.as_str());
+        let lines = shown_lines(text, &self.span);
+        if text.is_empty() || lines.is_empty() {
+            let mut plain = format!("{}[{}]: {}\n --> {}", self.severity.as_str(), self.code.as_str(), self.message, self.file);
+            if !self.hint.is_empty() {
+                // Writing to a string cannot fail.
+                let _: fmt::Result = write!(plain, "\n  = help: {}", self.hint);
+            }
+            return plain;
+        }
+        let start = self.span.start.saturating_sub(lines.start);
+        let end = self.span.end.clamp(self.span.start, lines.end.max(self.span.start)) - lines.start;
+        let annotation = AnnotationKind::Primary.span(start..end);
+        let annotation = if self.label.is_empty() { annotation } else { annotation.label(self.label.as_str()) };
+        let first_line = text[..lines.start].matches('\n').count() + 1;
+        let snippet =
+            Snippet::source(text[lines].trim_end_matches('\r')).line_start(first_line).path(&*self.file).annotation(annotation);
+        let mut group = title.element(snippet);
+        if !self.hint.is_empty() {
+            group = group.element(Title::HELP.message(&self.hint));
+        }
+        Renderer::plain().render(&[group])
+    }
+}
+
+/// Lines of a fault that are shown at most.
+const SHOWN_LINES_MAX: usize = 6;
+
+/// The bytes of the whole lines that a span touches, the first few of them.
+fn shown_lines(text: &str, span: &Range<usize>) -> Range<usize> {
+    let at = span.start.min(text.len());
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let ends = text[at..].match_indices('\n').map(|(newline, _)| at + newline);
+    let touched = ends.take(SHOWN_LINES_MAX).take_while(|end| *end < span.end.max(at + 1)).last();
+    let from = touched.map_or(at, |end| end + 1).min(text.len());
+    let end = match touched {
+        Some(end) if end + 1 >= span.end => end,
+        _ => text[from..].find('\n').map_or(text.len(), |newline| from + newline),
+    };
+    start..end.max(start)
+}
+
+/// Lines and columns of one file.
+pub(super) struct SourceMap<'a> {
+    file: Arc<str>,
+    text: &'a str,
+    line_starts: Vec<usize>,
+}
+
+impl<'a> SourceMap<'a> {
+    pub(super) fn new(name: &str, text: &'a str) -> SourceMap<'a> {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        SourceMap { file: name.into(), text, line_starts }
+    }
+
+    pub(super) fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    pub(super) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The line, from 1, in which a byte lies.
+    pub(super) fn line(&self, offset: usize) -> u32 {
+        u32::try_from(self.line_starts.partition_point(|start| *start <= offset)).unwrap_or(u32::MAX)
+    }
+
+    /// The text of a line, without the space and the dash that it may begin with.
+    pub(super) fn line_span(&self, line: u32) -> Range<usize> {
+        let Some(start) = self.line_starts.get(line.saturating_sub(1) as usize) else { return 0..0 };
+        let text = self.text[*start..].lines().next().unwrap_or_default().trim_end();
+        let start = start + text.len() - text.trim_start_matches([' ', '-']).len();
+        start..start.max(self.text[start..].lines().next().map_or(start, |rest| start + rest.trim_end().len()))
+    }
+
+    /// Fills in file, line and column.
+    pub(super) fn place(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+        let at = diagnostic.span.start.min(self.text.len());
+        let line_start = self.line_starts[self.line_starts.partition_point(|start| *start <= at) - 1];
+        diagnostic.file = self.file.clone();
+        diagnostic.line = self.line(at);
+        diagnostic.column = u32::try_from(self.text[line_start..at].chars().count() + 1).unwrap_or(u32::MAX);
+        diagnostic
+    }
+}

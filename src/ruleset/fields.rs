@@ -1,0 +1,482 @@
+//! Reading one mapping of a rule file key by key, with a word for everything that is wrong with it.
+//!
+//! A reader asks for the keys it knows; what nobody asked for is unknown. A value of the wrong kind is reported and then
+//! treated as absent, so that reading goes on and finds the next fault.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+
+use super::diagnostics::{Code, Diagnostic, SourceMap};
+use super::matchers::{MatcherFaultKind, parse_matchers};
+use super::template::Template;
+use super::yaml::{Key, Node, Value};
+use crate::model::{Matcher, Millis};
+
+/// Faults of one file that are kept: nobody reads more at once.
+const FAULTS_MAX: usize = 200;
+
+/// One file under examination and what was found in it.
+pub(super) struct Report<'a> {
+    pub map: SourceMap<'a>,
+    found: RefCell<Vec<Diagnostic>>,
+    /// Faults that were not kept.
+    more: Cell<usize>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(name: &str, text: &'a str) -> Report<'a> {
+        Report { map: SourceMap::new(name, text), found: RefCell::default(), more: Cell::default() }
+    }
+
+    /// Keeps a fault, up to [`FAULTS_MAX`] of one file.
+    pub(super) fn add(&self, diagnostic: Diagnostic) {
+        let mut found = self.found.borrow_mut();
+        if found.len() < FAULTS_MAX {
+            found.push(self.map.place(diagnostic));
+        } else {
+            self.more.set(self.more.get() + 1);
+        }
+    }
+
+    /// What was found, in the order of the file, each fault once.
+    pub(super) fn finish(self) -> Vec<Diagnostic> {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|diagnostic| diagnostic.span.start);
+        // What an alias stands for is read at each of its places.
+        found.dedup();
+        if self.more.get() > 0 {
+            let end = self.map.text().len();
+            let message = format!("there are {} more faults in this file", self.more.get());
+            found.push(self.map.place(Diagnostic::new(Code::Limit, end..end, message)));
+        }
+        found
+    }
+
+    /// The bytes of the file that stand for a part of a text in it.
+    fn part(&self, node: &Node, text: &str, offset: usize, length: usize) -> Range<usize> {
+        let raw = self.map.text().get(node.span.clone()).unwrap_or_default();
+        match (raw_offset(raw, text, offset), raw_offset(raw, text, offset + length)) {
+            (Some(start), Some(end)) => node.span.start + start..node.span.start + end,
+            _ => node.span.clone(),
+        }
+    }
+}
+
+/// A text value and where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'a> {
+    pub text: &'a str,
+    pub node: &'a Node,
+}
+
+/// One mapping being read.
+pub(super) struct Fields<'a> {
+    pub report: &'a Report<'a>,
+    /// What it is, with its article: `a correlate rule`.
+    what: &'static str,
+    node: &'a Node,
+    entries: &'a [(Key, Node)],
+    known: Vec<&'static str>,
+    refused: Vec<&'static str>,
+    /// Any key is right.
+    open: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads a mapping with `read`, then reports every key that was not asked for.
+    pub(super) fn read<R>(
+        node: &'a Node,
+        what: &'static str,
+        report: &'a Report<'a>,
+        read: impl FnOnce(&mut Fields<'a>) -> R,
+    ) -> Option<R> {
+        let Value::Map(entries) = &node.value else {
+            report.add(
+                Diagnostic::new(
+                    Code::WrongKind,
+                    node.span.clone(),
+                    format!("{what} must be a mapping, not {}", node.value.kind()),
+                )
+                .label("expected a mapping"),
+            );
+            return None;
+        };
+        let mut seen: BTreeMap<&str, &Key> = BTreeMap::new();
+        for (key, _) in entries {
+            let first = *seen.entry(&key.text).or_insert(key);
+            if !std::ptr::eq(first, key) {
+                report.add(
+                    Diagnostic::new(Code::Repeated, key.span.clone(), format!("the key `{}` is here twice", key.text))
+                        .label("again")
+                        .hint(format!("it was set in line {} already", report.map.line(first.span.start))),
+                );
+            }
+        }
+        let mut fields = Fields { report, what, node, entries, known: Vec::new(), refused: Vec::new(), open: false };
+        let result = read(&mut fields);
+        fields.report_unknown();
+        Some(result)
+    }
+
+    /// Where the mapping begins.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.entries.first().map_or(self.node.span.clone(), |(key, _)| key.span.clone())
+    }
+
+    /// Reports a fault.
+    pub(super) fn fault(&self, code: Code, span: &Range<usize>, message: impl Into<String>, hint: &str) {
+        self.report.add(Diagnostic::new(code, span.clone(), message).hint(hint));
+    }
+
+    /// Whether a key is there, whatever its value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(k, _)| k.text == key)
+    }
+
+    /// Every entry, for a mapping whose keys the file chooses.
+    pub(super) fn all(&mut self) -> &'a [(Key, Node)] {
+        self.open = true;
+        self.entries
+    }
+
+    /// Whether a key is there without a value.
+    pub(super) fn is_null(&self, key: &str) -> bool {
+        self.entries.iter().any(|(k, node)| k.text == key && node.value == Value::Null)
+    }
+
+    /// Whether a key has an empty list.
+    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+        self.entries.iter().any(|(k, node)| k.text == key && matches!(&node.value, Value::List(items) if items.is_empty()))
+    }
+
+    /// The key's own place, where it is there.
+    pub(super) fn key_span(&self, key: &str) -> Range<usize> {
+        self.entries.iter().find(|(k, _)| k.text == key).map_or(self.span(), |(k, _)| k.span.clone())
+    }
+
+    /// The value of a key; `None` if it is not there.
+    pub(super) fn get(&mut self, key: &'static str) -> Option<&'a Node> {
+        let asked_before = self.known.contains(&key);
+        if !asked_before {
+            self.known.push(key);
+        }
+        let (key, value) = self.entries.iter().find(|(k, _)| k.text == key)?;
+        if value.value == Value::Null {
+            if asked_before {
+                return None;
+            }
+            let message = format!("`{}` has no value", key.text);
+            self.fault(Code::WrongKind, &key.span, message, "give it a value or take it out");
+            return None;
+        }
+        Some(value)
+    }
+
+    /// As [`Fields::get`], for what must be there.
+    pub(super) fn need(&mut self, key: &'static str) -> Option<&'a Node> {
+        let value = self.get(key);
+        if value.is_none() && !self.has(key) {
+            let message = format!("{} needs `{key}`", self.what);
+            self.report.add(Diagnostic::new(Code::Missing, self.span(), message).label(format!("without `{key}`")));
+        }
+        value
+    }
+
+    /// Refuses a key that a later version will know. True if it is there.
+    pub(super) fn refuse(&mut self, key: &'static str) -> bool {
+        self.refused.push(key);
+        let there = self.entries.iter().find(|(k, _)| k.text == key);
+        if let Some((key, _)) = there {
+            let message = format!("`{}` is not supported yet", key.text);
+            self.report.add(Diagnostic::new(Code::NotSupported, key.span.clone(), message).label("not supported yet"));
+        }
+        there.is_some()
+    }
+
+    /// Passes over a key without a word.
+    pub(super) fn ignore(&mut self, key: &'static str) {
+        self.refused.push(key);
+    }
+
+    /// A text.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<Text<'a>> {
+        let node = self.get(key)?;
+        self.as_text(key, node)
+    }
+
+    /// A text that must be there and may not be empty.
+    pub(super) fn need_text(&mut self, key: &'static str) -> Option<Text<'a>> {
+        let node = self.need(key)?;
+        self.as_text(key, node).filter(|text| self.not_empty(key, *text))
+    }
+
+    /// A text that may not be empty, as a label's value or name.
+    pub(super) fn word(&mut self, key: &'static str) -> Option<Arc<str>> {
+        self.text(key).filter(|text| self.not_empty(key, *text)).map(|text| text.text.into())
+    }
+
+    /// A list of texts, none empty, none twice.
+    pub(super) fn words(&mut self, key: &'static str) -> Vec<Text<'a>> {
+        let node = self.get(key);
+        let mut words: Vec<Text<'a>> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for item in node.map_or(&[][..], |node| self.as_list(key, node)) {
+            let Some(word) = self.as_text(key, item).filter(|text| self.not_empty(key, *text)) else { continue };
+            if !seen.insert(word.text) {
+                self.fault(Code::Repeated, &item.span, format!("`{}` is in `{key}` twice", word.text), "");
+            }
+            words.push(word);
+        }
+        words
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let node = self.get(key)?;
+        if let Value::Bool(value) = node.value {
+            return Some(value);
+        }
+        self.wrong_kind(key, node, "`true` or `false`", "");
+        None
+    }
+
+    /// A whole number in a range.
+    pub(super) fn number(&mut self, key: &'static str, allowed: RangeInclusive<u32>) -> Option<u32> {
+        let node = self.get(key)?;
+        let Value::Number(written) = &node.value else {
+            self.wrong_kind(key, node, "a whole number", "");
+            return None;
+        };
+        let number = written.parse::<u32>().ok().filter(|number| allowed.contains(number));
+        if number.is_none() {
+            let message =
+                format!("`{key}` is {written}, but must be a whole number from {} to {}", allowed.start(), allowed.end());
+            self.fault(Code::Range, &node.span, message, "");
+        }
+        number
+    }
+
+    /// A length of time.
+    pub(super) fn duration(&mut self, key: &'static str) -> Option<Millis> {
+        let node = self.get(key)?;
+        self.as_duration(key, node)
+    }
+
+    /// Reads a value as a length of time.
+    pub(super) fn as_duration(&self, key: &str, node: &Node) -> Option<Millis> {
+        let (Value::Text(written) | Value::Number(written)) = &node.value else {
+            self.wrong_kind(key, node, "a length of time such as `10m`", "");
+            return None;
+        };
+        let length = Millis::parse(written);
+        if length.is_none() {
+            let hint = match node.value {
+                Value::Number(_) => format!("a number needs its unit: `{written}s` or `{written}m`"),
+                _ => "write `30s`, `10m`, `1h30m` or `2d`; units are y w d h m s ms, the largest first".to_owned(),
+            };
+            self.fault(Code::Duration, &node.span, format!("`{written}` is no length of time"), &hint);
+        }
+        length
+    }
+
+    /// The matchers under a key, all entries together.
+    pub(super) fn matchers(&mut self, key: &'static str) -> Vec<Matcher> {
+        let mut matchers = Vec::new();
+        let node = self.get(key);
+        for item in node.map_or(&[][..], |node| self.as_list(key, node)) {
+            let Some(text) = self.as_text(key, item) else { continue };
+            match parse_matchers(text.text) {
+                Ok(list) if list.is_empty() => {
+                    self.fault(Code::Matcher, &item.span, "there is no matcher in this entry", "take it out");
+                }
+                Ok(list) => matchers.extend(list),
+                Err(fault) => {
+                    let code = match fault.kind {
+                        MatcherFaultKind::Syntax => Code::Matcher,
+                        MatcherFaultKind::Regex => Code::Regex,
+                    };
+                    let span = self.report.part(item, text.text, fault.offset, fault.length);
+                    let message = match fault.kind {
+                        MatcherFaultKind::Syntax => format!("`{}` is no matcher", text.text),
+                        MatcherFaultKind::Regex => "a regular expression that cannot be used".to_owned(),
+                    };
+                    self.report.add(Diagnostic::new(code, span, message).label(fault.message));
+                }
+            }
+        }
+        matchers
+    }
+
+    /// Compiles a template; `allowed` says for a root and a field what is wrong with naming them, if anything.
+    pub(super) fn template(
+        &self,
+        text: Text<'_>,
+        allowed: impl Fn(&str, Option<&str>) -> Result<(), String>,
+    ) -> Option<Template> {
+        let broken = |(message, offset): (String, Option<usize>)| {
+            let span = offset.map_or(text.node.span.clone(), |at| self.report.part(text.node, text.text, at, 0));
+            self.report.add(Diagnostic::new(Code::Template, span, "a template that cannot be used").label(message));
+        };
+        let template = Template::compile(text.text).map_err(broken).ok()?;
+        for name in template.names() {
+            if let Err(hint) = allowed(&name.root, name.field.as_deref()) {
+                let path = name.field.as_ref().map_or(name.root.to_string(), |field| format!("{}.{field}", name.root));
+                let span =
+                    name.offset.map_or(text.node.span.clone(), |at| self.report.part(text.node, text.text, at, path.len()));
+                self.fault(Code::TemplateName, &span, format!("`{path}` is not known in this template"), &hint);
+            }
+        }
+        template.try_out().map_err(broken).ok()?;
+        Some(template)
+    }
+
+    /// The items of a list.
+    pub(super) fn as_list(&self, key: &str, node: &'a Node) -> &'a [Node] {
+        if let Value::List(items) = &node.value {
+            return items;
+        }
+        let written = self.report.map.text().get(node.span.clone()).filter(|_| !matches!(node.value, Value::Map(_)));
+        let hint = written.map_or(String::new(), |written| format!("write `{key}: [{written}]`"));
+        self.wrong_kind(key, node, "a list", &hint);
+        &[]
+    }
+
+    /// A value as text.
+    pub(super) fn as_text(&self, key: &str, node: &'a Node) -> Option<Text<'a>> {
+        if let Value::Text(text) = &node.value {
+            return Some(Text { text, node });
+        }
+        let written = self.report.map.text().get(node.span.clone()).unwrap_or_default();
+        let hint = match node.value {
+            Value::Bool(_) | Value::Number(_) => format!("put it in quotes: `\"{written}\"`"),
+            _ => String::new(),
+        };
+        self.wrong_kind(key, node, "a text", &hint);
+        None
+    }
+
+    fn not_empty(&self, key: &str, text: Text<'_>) -> bool {
+        if text.text.is_empty() {
+            self.fault(Code::Range, &text.node.span, format!("an empty text in `{key}`"), "");
+        }
+        !text.text.is_empty()
+    }
+
+    fn wrong_kind(&self, key: &str, node: &Node, expected: &str, hint: &str) {
+        let message = format!("`{key}` must be {expected}, not {}", node.value.kind());
+        self.report
+            .add(Diagnostic::new(Code::WrongKind, node.span.clone(), message).label(format!("expected {expected}")).hint(hint));
+    }
+
+    fn report_unknown(&self) {
+        let asked = |key: &str| self.open || self.known.contains(&key) || self.refused.contains(&key);
+        for (key, _) in self.entries.iter().filter(|(key, _)| !asked(&key.text)) {
+            let hint = match nearest(&key.text, &self.known) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => format!("{} knows {}", self.what, listed(&self.known)),
+            };
+            self.fault(Code::UnknownKey, &key.span, format!("unknown key `{}` in {}", key.text, self.what), &hint);
+        }
+    }
+}
+
+/// The word that was probably meant, if one is near enough.
+pub(super) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+    let near = known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
+    (near.0 <= (word.chars().count().max(2) / 2).min(2)).then_some(near.1)
+}
+
+/// The words with commas between, each in backticks.
+pub(super) fn listed(words: &[&str]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// How many single-character changes, or swaps of neighbours, lie between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let same = usize::from(a[i - 1] != b[j - 1]);
+                let mut least = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + same);
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    least = least.min(rows[i - 2][j - 2] + 1);
+                }
+                least
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+/// Where the byte `offset` of a decoded text stands in the text as written, quotes and escapes included; `None` where
+/// the writing is too clever to follow.
+fn raw_offset(raw: &str, decoded: &str, offset: usize) -> Option<usize> {
+    let quote = raw.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let mut at = quote.map_or(0, char::len_utf8);
+    for (position, c) in decoded.char_indices() {
+        if position >= offset {
+            return Some(at);
+        }
+        let rest = raw.get(at..)?;
+        let step = match quote {
+            Some('"') if rest.starts_with('\\') && (c == '"' || c == '\\') && rest[1..].starts_with(c) => 2,
+            Some('\'') if c == '\'' && rest.starts_with("''") => 2,
+            _ if rest.starts_with(c) && !(quote == Some('"') && c == '\\') => c.len_utf8(),
+            // A folded line end.
+            _ if c == ' ' && rest.starts_with('\n') => 1,
+            _ => return None,
+        };
+        at += step;
+        if rest.starts_with('\n') {
+            // The next line is indented.
+            at += raw[at..].len() - raw[at..].trim_start_matches(' ').len();
+        }
+    }
+    Some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_words_are_suggested_and_far_ones_are_not() {
+        let known = ["match", "window", "max_age", "by"];
+        let cases = [
+            ("widnow", Some("window")),
+            ("windows", Some("window")),
+            ("maxage", Some("max_age")),
+            ("buy", Some("by")),
+            ("x", None),
+            ("receiver", None),
+            ("", None),
+        ];
+        for (word, expected) in cases {
+            assert_eq!(nearest(word, &known), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn places_inside_quoted_texts_are_found() {
+        let cases = [
+            ("a=b", "a=b", 2, Some(2)),
+            ("'a''b=c'", "a'b=c", 4, Some(6)),
+            (r#""a=\"b\"""#, r#"a="b""#, 3, Some(5)),
+            (r#""a\tb""#, "a\tb", 2, None),
+            ("one\n    two", "one\ntwo", 4, Some(8)),
+            ("one\n    two", "one two", 5, Some(9)),
+            ("one\n    two", "one two", 5, Some(9)),
+            ("'é=x'", "é=x", 3, Some(4)),
+            ("'a'", "a", 1, Some(2)),
+        ];
+        for (raw, decoded, offset, expected) in cases {
+            assert_eq!(raw_offset(raw, decoded, offset), expected, "{raw}");
+        }
+    }
+}

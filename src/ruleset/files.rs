@@ -1,0 +1,99 @@
+//! Finding and reading rule files. The only part of the ruleset that touches a disk.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::load::{Limits, SourceFile};
+
+/// Folders inside folders that are gone into.
+const DEPTH_MAX: usize = 8;
+/// Files that one call reads.
+const FILES_MAX: usize = 10_000;
+
+/// Reads the rule files that `paths` name, in their order. Of a folder: all `*.yaml` and `*.yml` in it and in the folders
+/// below, sorted by path. Rule tests (`*.test.yaml`) and what begins with a dot are passed over. What is no UTF-8 is read
+/// with replacement characters, which [`load`](super::load::load) then refuses with a place.
+///
+/// # Errors
+/// A path that does not exist or cannot be read, with its name in the message.
+pub fn read_files(paths: &[PathBuf]) -> io::Result<Vec<SourceFile>> {
+    let mut found = Vec::new();
+    for path in paths {
+        if fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
+            let mut inside = Vec::new();
+            walk(path, 0, &mut inside)?;
+            inside.sort();
+            found.append(&mut inside);
+        } else if !is_test(path) {
+            found.push(path.clone());
+        }
+    }
+    found.into_iter().map(|path| read(&path)).collect()
+}
+
+fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder).map_err(|error| named(folder, &error))? {
+        let path = entry.map_err(|error| named(folder, &error))?.path();
+        if path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.')) {
+            continue;
+        }
+        if fs::metadata(&path).map_err(|error| named(&path, &error))?.is_dir() {
+            if depth == DEPTH_MAX {
+                return Err(io::Error::other(format!("{}: folders are nested too deeply", path.display())));
+            }
+            walk(&path, depth + 1, found)?;
+        } else if path.extension().is_some_and(|end| end == "yaml" || end == "yml") && !is_test(&path) {
+            if found.len() == FILES_MAX {
+                return Err(io::Error::other(format!("{}: more than {FILES_MAX} rule files", folder.display())));
+            }
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_test(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
+}
+
+/// One byte more than the limit at most, so that the limit is noticed and the memory is not taken.
+fn read(path: &Path) -> io::Result<SourceFile> {
+    let mut bytes = Vec::new();
+    let limit = Limits::default().file_bytes_max as u64 + 1;
+    let file = File::open(path).map_err(|error| named(path, &error))?;
+    file.take(limit).read_to_end(&mut bytes).map_err(|error| named(path, &error))?;
+    let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    Ok(SourceFile { name: path.display().to_string(), text })
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_read_in_order_and_tests_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["b.yaml", "a.yml", "a.test.yaml", "notes.txt", ".hidden.yaml", "c/d.yaml", "..data/e.yaml", "single.conf"];
+        for name in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"x: \xff").unwrap();
+        }
+        let names = |paths: &[&str]| {
+            let paths: Vec<PathBuf> = paths.iter().map(|path| folder.path().join(path)).collect();
+            let files = read_files(&paths).map_err(|error| error.kind())?;
+            assert!(files.iter().all(|file| file.text == "x: \u{fffd}"));
+            let short = |file: &SourceFile| file.name.strip_prefix(&format!("{}/", folder.path().display())).unwrap().to_owned();
+            Ok::<_, io::ErrorKind>(files.iter().map(short).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(names(&["."]).unwrap(), "./a.yml ./b.yaml ./c/d.yaml");
+        assert_eq!(names(&["single.conf", "a.test.yaml", "b.yaml"]).unwrap(), "single.conf b.yaml");
+        assert_eq!(names(&["b.yaml", "none.yaml"]), Err(io::ErrorKind::NotFound));
+    }
+}

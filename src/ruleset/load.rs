@@ -1,0 +1,217 @@
+//! From the texts of rule files to the rules that the engine runs, or to everything that is wrong with them.
+//!
+//! One broken file hides nothing of the others, and one broken rule nothing of its neighbours: only a fault of YAML's own
+//! syntax ends the reading of its file. Never reads files itself; [`files`](super::files) does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::builtin;
+use super::diagnostics::{Code, Diagnostic};
+use super::fields::{Fields, Report};
+use super::index::MatcherIndex;
+use super::lint;
+use super::rules::{Ruleset, SuppressHow};
+use super::schema::{classify, correlate, enrich, escalate, prioritize, suppress};
+use super::yaml::{self, Value};
+use crate::model::{Matcher, RuleRef};
+
+/// A rule file's text under the name that diagnostics give it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    pub name: String,
+    pub text: String,
+}
+
+/// How much rule files may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Rules of all files together.
+    pub rules_max: usize,
+    /// Bytes of one file.
+    pub file_bytes_max: usize,
+    /// Bytes of a rule's name.
+    pub name_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { rules_max: 20_000, file_bytes_max: 8 << 20, name_bytes_max: 200 }
+    }
+}
+
+/// Rules that can be used.
+#[derive(Debug)]
+pub struct Loaded {
+    pub ruleset: Ruleset,
+    /// What probably is not as it was meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Compiles rule files, which are in order. With `known_receivers`, every receiver that a rule names must be among them.
+///
+/// # Errors
+/// Every fault and every warning of every file, in the order of files and places.
+pub fn load(files: &[SourceFile], known_receivers: Option<&[Arc<str>]>, limits: Limits) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut loader = Loader { receivers: known_receivers, limits, names: BTreeMap::new(), rules: 0, ruleset: Ruleset::default() };
+    let mut found = Vec::new();
+    for file in files {
+        let report = Report::new(&file.name, &file.text);
+        loader.file(&report);
+        found.append(&mut report.finish());
+    }
+    if found.iter().any(|diagnostic| diagnostic.code.is_error()) {
+        return Err(found);
+    }
+    let mut ruleset = loader.ruleset;
+    ruleset.digest = digest(files);
+    found.extend(lint::lint(&ruleset, files));
+    add_built_in(&mut ruleset);
+    build_indexes(&mut ruleset);
+    Ok(Loaded { ruleset, warnings: found })
+}
+
+impl Ruleset {
+    /// The rules that are there without any file.
+    #[must_use]
+    pub fn built_in() -> Ruleset {
+        let mut ruleset = Ruleset::default();
+        add_built_in(&mut ruleset);
+        build_indexes(&mut ruleset);
+        ruleset
+    }
+}
+
+struct Loader<'r> {
+    receivers: Option<&'r [Arc<str>]>,
+    limits: Limits,
+    /// Where each name of a stage was first.
+    names: BTreeMap<(&'static str, String), RuleRef>,
+    rules: usize,
+    ruleset: Ruleset,
+}
+
+impl Loader<'_> {
+    fn file(&mut self, report: &Report<'_>) {
+        let text = report.map.text();
+        if text.len() > self.limits.file_bytes_max {
+            let message = format!("the file has {} bytes, but at most {} are allowed", text.len(), self.limits.file_bytes_max);
+            return report.add(Diagnostic::new(Code::Limit, 0..0, message).hint("cut it into several files"));
+        }
+        if let Some(at) = text.find('\u{fffd}') {
+            let message = "the file is not UTF-8, or was damaged on its way";
+            return report.add(Diagnostic::new(Code::Syntax, at..at + 3, message).hint("save it as UTF-8"));
+        }
+        let root = match yaml::parse(text) {
+            Ok(root) => root,
+            Err(fault) => return report.add(Diagnostic::new(fault.code, fault.span, fault.message).hint(fault.hint)),
+        };
+        if root.value == Value::Null {
+            return report.add(Diagnostic::new(Code::Empty, 0..0, "a file without any rule"));
+        }
+        Fields::read(&root, "a rule file", report, |root| self.sections(root));
+    }
+
+    fn sections(&mut self, root: &mut Fields<'_>) {
+        root.refuse("services");
+        let receivers = self.receivers;
+        self.section(root, "enrich", "an enrich rule", |rules, f, rule| rules.enrich.push(enrich::read(f, rule)));
+        self.section(root, "suppress", "a suppress rule", |rules, f, rule| rules.suppress.extend(suppress::read(f, rule)));
+        self.section(root, "correlate", "a correlate rule", |rules, f, rule| rules.correlate.push(correlate::read(f, rule)));
+        self.section(root, "classify", "a classify rule", |rules, f, rule| rules.classify.push(classify::read(f, rule)));
+        self.section(root, "prioritize", "a prioritize rule", |rules, f, rule| rules.prioritize.push(prioritize::read(f, rule)));
+        self.section(root, "escalate", "an escalate rule", |rules, f, rule| {
+            rules.escalate.push(escalate::read(f, rule, receivers));
+        });
+    }
+
+    /// Reads the rules of one stage, each with `read`.
+    fn section<'a>(
+        &mut self,
+        root: &mut Fields<'a>,
+        stage: &'static str,
+        what: &'static str,
+        read: impl Fn(&mut Ruleset, &mut Fields<'a>, RuleRef),
+    ) {
+        if root.is_null(stage) || root.is_empty_list(stage) {
+            root.ignore(stage);
+            root.fault(Code::Empty, &root.key_span(stage), format!("the section `{stage}` is empty"), "");
+            return;
+        }
+        let Some(node) = root.get(stage) else { return };
+        for item in root.as_list(stage, node) {
+            self.rules += 1;
+            if self.rules > self.limits.rules_max {
+                let message = format!("more than {} rules", self.limits.rules_max);
+                root.fault(Code::Limit, &item.span, message, "");
+                return;
+            }
+            Fields::read(item, what, root.report, |fields| {
+                let rule = self.rule_ref(stage, fields);
+                read(&mut self.ruleset, fields, rule);
+            });
+        }
+    }
+
+    /// Reads a rule's name, which no other rule of the stage may have.
+    fn rule_ref(&mut self, stage: &'static str, fields: &mut Fields<'_>) -> RuleRef {
+        let map = &fields.report.map;
+        let (file, line) = (map.file().clone(), map.line(fields.span().start));
+        let Some(name) = fields.need_text("name") else { return RuleRef { name: "".into(), file, line } };
+        if name.text.len() > self.limits.name_bytes_max || name.text.contains(char::is_control) {
+            let message = format!("a name has at most {} bytes and no control characters", self.limits.name_bytes_max);
+            fields.fault(Code::Range, &name.node.span, message, "");
+        }
+        let rule = RuleRef { name: name.text.into(), file, line };
+        if let Some(first) = self.names.get(&(stage, name.text.to_owned())) {
+            let message = format!("there are two rules `{}` in `{stage}`", name.text);
+            let hint = format!("the first is {}:{}", first.file, first.line);
+            fields.fault(Code::DuplicateName, &name.node.span, message, &hint);
+        } else {
+            self.names.insert((stage, name.text.to_owned()), rule.clone());
+        }
+        rule
+    }
+}
+
+fn add_built_in(ruleset: &mut Ruleset) {
+    if ruleset.correlate.iter().all(|rule| &*rule.rule.name != builtin::DEFAULT) {
+        ruleset.correlate.push(builtin::correlate());
+    }
+    let named_in_files: Vec<Arc<str>> = ruleset.classify.iter().map(|rule| rule.rule.name.clone()).collect();
+    ruleset.classify.extend(builtin::classify().filter(|rule| !named_in_files.contains(&rule.rule.name)));
+}
+
+fn build_indexes(ruleset: &mut Ruleset) {
+    ruleset.enrich_index = index(ruleset.enrich.iter().map(|rule| &*rule.matchers));
+    ruleset.suppress_index = index(ruleset.suppress.iter().map(|rule| &*rule.matchers));
+    ruleset.correlate_index = index(ruleset.correlate.iter().map(|rule| &*rule.matchers));
+    ruleset.classify_index = index(ruleset.classify.iter().map(|rule| &*rule.matchers));
+    ruleset.prioritize_index = index(ruleset.prioritize.iter().map(|rule| &*rule.matchers));
+    ruleset.escalate_index = index(ruleset.escalate.iter().map(|rule| &*rule.matchers));
+    for (number, rule) in (0..).zip(&ruleset.suppress) {
+        if let SuppressHow::Inhibit { source, .. } = &rule.how {
+            ruleset.inhibit_source_index.insert(number, source);
+        }
+    }
+}
+
+fn index<'a>(lists: impl Iterator<Item = &'a [Matcher]>) -> MatcherIndex {
+    let mut index = MatcherIndex::default();
+    (0..).zip(lists).for_each(|(number, matchers)| index.insert(number, matchers));
+    index
+}
+
+/// A hash over names and texts; never 0, which stands for the built-in rules alone.
+fn digest(files: &[SourceFile]) -> u64 {
+    let mut hash = Xxh3::new();
+    for file in files {
+        for part in [&file.name, &file.text] {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+    }
+    hash.digest().max(1)
+}

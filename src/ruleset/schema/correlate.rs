@@ -1,0 +1,118 @@
+//! `correlate`: rules that group alerts into incidents. The first that matches takes the alert.
+//!
+//! | key | meaning | default |
+//! | --- | --- | --- |
+//! | `match` | which alerts | all |
+//! | `by` | one incident for each combination of these labels' values | one for all |
+//! | `window` | an incident takes further alerts while its last news is less old than this | `1h` |
+//! | `max_age` | … and while it is itself younger than this | `24h` |
+//! | `resolve_after` | how long all its alerts must have stayed resolved before it resolves | `0s` |
+//! | `threshold` | `{ count, distinct, within, otherwise }`: open only when `count` alerts (or alerts with so many different values of the label `distinct`) fire within the time; what has waited in vain goes on to later rules (`otherwise: alone`, the default) or ends there (`drop`) | open at once |
+//! | `continue` | `true`: later rules take the alert, too | `false` |
+//! | `title` | a template that sees `by.<label>`, `labels.<name>` (of the alert that opens) and `incident.count` | the rule's name and the values of `by` |
+//!
+//! After all rules comes the built-in one with the name `default`: by `alertname` and `service`, window `1h`, at most
+//! `24h`. A file that has a rule of that name replaces it.
+
+use std::sync::Arc;
+
+use crate::model::{Millis, RuleRef};
+use crate::ruleset::diagnostics::Code;
+use crate::ruleset::fields::{Fields, Text};
+use crate::ruleset::rules::{CorrelateRule, Otherwise, Threshold};
+use crate::ruleset::template::{Part, Template};
+
+/// How long an incident takes further alerts after its last news, where a rule does not say.
+pub(in crate::ruleset) const WINDOW: Millis = Millis::hours(1);
+/// How old an incident that takes further alerts may be, where a rule does not say.
+pub(in crate::ruleset) const MAX_AGE: Millis = Millis::hours(24);
+/// Labels in one `by`.
+const BY_MAX: usize = 16;
+/// Alerts that a threshold may ask for.
+const COUNT_MAX: u32 = 100_000;
+
+pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> CorrelateRule {
+    fields.refuse("when");
+    if fields.refuse("sequence") {
+        fields.ignore("within");
+        fields.ignore("hold");
+    }
+    fields.refuse("absent");
+    fields.refuse("topology");
+    let matchers = fields.matchers("match");
+    let by = by(fields);
+    let window = positive(fields, "window").unwrap_or(WINDOW);
+    let max_age = positive(fields, "max_age").unwrap_or(MAX_AGE);
+    let resolve_after = fields.duration("resolve_after").unwrap_or(Millis::ZERO);
+    let threshold = threshold(fields);
+    let go_on = fields.flag("continue").unwrap_or(false);
+    let title = match fields.text("title") {
+        Some(text) => title(fields, text, &by),
+        None => None,
+    };
+    let title = title.unwrap_or_else(|| default_title(&rule.name, &by));
+    CorrelateRule { rule, matchers, by, window, max_age, resolve_after, threshold, go_on, title }
+}
+
+fn by(fields: &mut Fields<'_>) -> Vec<Arc<str>> {
+    let words = fields.words("by");
+    if words.len() > BY_MAX {
+        let message = format!("`by` has {} labels, but at most {BY_MAX} are allowed", words.len());
+        fields.fault(Code::Limit, &fields.key_span("by"), message, "");
+    }
+    words.iter().map(|word| word.text.into()).collect()
+}
+
+/// A length of time that is more than nothing.
+fn positive(fields: &mut Fields<'_>, key: &'static str) -> Option<Millis> {
+    let node = fields.get(key)?;
+    let length = fields.as_duration(key, node)?;
+    if length == Millis::ZERO {
+        fields.fault(Code::Range, &node.span, format!("`{key}` must be more than nothing"), "");
+    }
+    Some(length)
+}
+
+fn threshold(fields: &mut Fields<'_>) -> Option<Threshold> {
+    let node = fields.get("threshold")?;
+    let read = Fields::read(node, "`threshold`", fields.report, |threshold| {
+        threshold.need("count");
+        let count = threshold.number("count", 1..=COUNT_MAX);
+        let distinct = threshold.word("distinct");
+        threshold.need("within");
+        let within = positive(threshold, "within");
+        let otherwise = match threshold.text("otherwise").map(|text| (text.text, text)) {
+            None | Some(("alone", _)) => Otherwise::Alone,
+            Some(("drop", _)) => Otherwise::Drop,
+            Some((word, text)) => {
+                let message = format!("`{word}` is neither `alone` nor `drop`");
+                let hint = "`alone`: goes on to the later rules; `drop`: ends there";
+                threshold.fault(Code::Word, &text.node.span, message, hint);
+                Otherwise::Alone
+            }
+        };
+        Some(Threshold { count: count?, distinct, within: within?, otherwise })
+    });
+    read.flatten()
+}
+
+fn title(fields: &Fields<'_>, text: Text<'_>, by: &[Arc<str>]) -> Option<Template> {
+    fields.template(text, |root, field| match (root, field) {
+        ("labels", _) | ("incident", Some("count")) => Ok(()),
+        ("by", Some(name)) if by.iter().any(|label| **label == *name) => Ok(()),
+        ("by", Some(name)) => Err(format!("add `{name}` to `by`, or write `labels.{name}` for the first alert's")),
+        ("by", None) => Err("name one of the labels in `by`".to_owned()),
+        ("incident", _) => Err("of `incident`, a title sees `count`".to_owned()),
+        _ => Err("a title sees `by`, `labels` and `incident.count`".to_owned()),
+    })
+}
+
+/// `rule: value, value`.
+fn default_title(rule: &str, by: &[Arc<str>]) -> Template {
+    let mut parts = vec![(Part::Text(rule.into()), 0)];
+    for (at, label) in by.iter().enumerate() {
+        parts.push((Part::Text(if at == 0 { ": " } else { ", " }.into()), 0));
+        parts.push((Part::Field { root: "by".into(), name: (&**label).into() }, 0));
+    }
+    Template::from_parts(&parts)
+}
