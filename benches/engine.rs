@@ -52,8 +52,8 @@ fn rules(not_matching: usize) -> Arc<Ruleset> {
     }
     text.push_str("  - name: groups\n    by: [alertname, cluster]\n    title: \"{{ by.alertname }} in {{ by.cluster }}\"\n");
     let files = [SourceFile { name: "rules.yaml".to_owned(), text }];
-    let limits = ruleset::LoadLimits::default();
-    Arc::new(ruleset::load(&files, None, &limits).expect("good rules").ruleset)
+    let limits = ruleset::Limits::default();
+    Arc::new(ruleset::load(&files, None, limits).expect("good rules").ruleset)
 }
 
 fn engine_with(rules: &Arc<Ruleset>, alerts: u64) -> Engine {
@@ -95,7 +95,7 @@ fn new_alerts(c: &mut Criterion) {
 /// One incident that takes them all: the cost of an alert must not grow with those before it.
 fn one_incident(c: &mut Criterion) {
     let files = [SourceFile { name: "one.yaml".to_owned(), text: "correlate:\n  - name: all\n    by: []\n".to_owned() }];
-    let rules = Arc::new(ruleset::load(&files, None, &ruleset::LoadLimits::default()).expect("good rules").ruleset);
+    let rules = Arc::new(ruleset::load(&files, None, ruleset::Limits::default()).expect("good rules").ruleset);
     let mut group = c.benchmark_group("one incident");
     group.throughput(Throughput::Elements(ALERTS)).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5));
     for members in [50, 50_000] {

@@ -26,7 +26,10 @@ impl Engine {
             let mut position = self.position_of(reasons[field].as_ref());
             for candidate in &found {
                 let rule = &rules.classify[*candidate as usize];
+                // Built-in rules have no rank among each other: what the first alert brought is not turned over by a later one.
+                let ranks = rule.rule.line > 0 || position == usize::MAX;
                 if let Some(value) = named(rule, field)
+                    && ranks
                     && (*candidate as usize) < position
                 {
                     position = *candidate as usize;

@@ -189,6 +189,8 @@ impl Engine {
             }
             Input::Tick => Ok(Answer::Done),
         };
+        // What the input has made due at once (an update that its pace allows) belongs to the same group.
+        self.run_timers();
         out.append(&mut self.facts);
         answer
     }

@@ -210,6 +210,11 @@ impl State {
         self.timers.next()
     }
 
+    #[cfg(test)]
+    pub(super) fn timers_after(&self, now: Time) -> Vec<(Time, Timer)> {
+        self.timers.after(now)
+    }
+
     pub(super) fn pop_timer(&mut self, now: Time) -> Option<(Time, Timer)> {
         self.timers.pop(now)
     }

@@ -87,7 +87,7 @@ impl Engine {
     }
 
     fn by_silence(&self, id: SilenceId) -> Option<Suppression> {
-        let silence = self.state.silences.get(&id)?;
+        let silence = self.state.silences.get(&id).filter(|silence| silence.is_active(self.now))?;
         Some(Suppression { kind: SuppressionKind::Silence, reason: Reason::Silence(id), until: Some(silence.ends_at) })
     }
 
@@ -122,7 +122,9 @@ impl Engine {
     pub(super) fn start_silence(&mut self, id: SilenceId) {
         let Some(silence) = self.state.silences.get(&id).filter(|silence| silence.is_active(self.now)).cloned() else { return };
         self.silences.insert(&silence);
-        for fingerprint in self.firing_where(|record| silence.matches(record.labels())) {
+        // After a restart its timer runs once more: what it covers already is left alone.
+        let covered = |record: &AlertRecord| record.suppressed_by.iter().any(|by| by.reason == Reason::Silence(id));
+        for fingerprint in self.firing_where(|record| silence.matches(record.labels()) && !covered(record)) {
             if let Some(by) = self.by_silence(id) {
                 self.suppress_firing(fingerprint, by);
             }

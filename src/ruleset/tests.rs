@@ -95,7 +95,10 @@ fn the_good_file_says_what_it_says() {
     assert_eq!(found(&rules.inhibit_source_index, &[("alertname", "NodeDown")]), [0]);
 
     let [database, disks, default] = &rules.correlate[..] else { panic!("two correlate rules and the built-in one") };
-    assert_eq!((database.window, database.max_age, database.resolve_after), (Millis::minutes(10), Millis::hours(4), Millis::minutes(5)));
+    assert_eq!(
+        (database.window, database.max_age, database.resolve_after),
+        (Millis::minutes(10), Millis::hours(4), Millis::minutes(5))
+    );
     assert!(database.threshold.is_none() && !database.go_on && disks.go_on);
     let threshold = disks.threshold.as_ref().unwrap();
     assert_eq!((threshold.count, threshold.distinct.as_deref()), (5, Some("host")));

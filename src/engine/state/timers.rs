@@ -39,6 +39,11 @@ impl Timers {
         self.0.first().map(|(due, _)| *due)
     }
 
+    #[cfg(test)]
+    pub(super) fn after(&self, now: Time) -> Vec<(Time, Timer)> {
+        self.0.iter().filter(|(due, _)| *due > now).copied().collect()
+    }
+
     /// Takes the soonest timer out if it is due.
     pub(super) fn pop(&mut self, now: Time) -> Option<(Time, Timer)> {
         if self.next()? > now {

@@ -1,12 +1,13 @@
 //! What holds for any input: the log replayed is the state, a restart changes nothing, counts are what they count.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
 
 use super::story::{self, START, Story};
 use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Entity, Fact, Input, News, State};
 use crate::model::{Actor, AlertStatus, IncidentId, IncidentStatus, Millis, NotificationId, Silence, SilenceId, Time};
+use crate::ruleset::Ruleset;
 
 const RULES: &str = r#"
 enrich:
@@ -49,6 +50,12 @@ escalate:
     update: 1m
     repeat: 10m
 "#;
+
+/// Compiled once: the built-in words alone take longer to compile than a case to play.
+fn rules() -> Arc<Ruleset> {
+    static RULESET: OnceLock<Arc<Ruleset>> = OnceLock::new();
+    RULESET.get_or_init(|| story::rules(RULES)).clone()
+}
 
 #[derive(Clone, Debug)]
 enum Move {
@@ -134,10 +141,6 @@ fn check_counts(state: &State) {
         if let Some(worst) = members.iter().filter(|record| record.is_firing()).map(|record| record.severity()).min() {
             assert_eq!(incident.severity, worst);
         }
-        if incident.status.is_active() && incident.resolve_after == Millis::ZERO {
-            let reopened_by_hand = incident.alerts_firing == 0;
-            assert!(!reopened_by_hand || incident.version > 0);
-        }
         assert!(incident.status != IncidentStatus::Closed, "a closed incident stays in memory");
     }
     let firing = state.alerts().filter(|record| record.is_firing()).count();
@@ -151,7 +154,7 @@ proptest! {
     /// same as one that went on.
     #[test]
     fn replay_and_restart_change_nothing(script in moves(), cut in 0usize..60) {
-        let rules = story::rules(RULES);
+        let rules = rules();
         let mut story = Story::new(rules.clone());
         let mut replica = State::new();
         let mut restarted: Option<Engine> = None;
@@ -182,13 +185,14 @@ proptest! {
             }
         }
         prop_assert_eq!(entities(&replica), entities(story.engine.state()));
-        prop_assert_eq!(replica.next_timer().filter(|due| *due > at), story.engine.state().next_timer().filter(|due| *due > at));
+        // Timers that are due have run in the one and not in the other; those to come are the same.
+        prop_assert_eq!(replica.timers_after(at), story.engine.state().timers_after(at));
     }
 
     /// An input given twice at the same moment is decided once.
     #[test]
     fn repeats_decide_nothing(script in moves()) {
-        let mut story = Story::new(story::rules(RULES));
+        let mut story = Story::new(rules());
         let mut at = START;
         for (seconds, step) in &script {
             at = at + Millis::seconds(i64::from(*seconds));
@@ -203,7 +207,7 @@ proptest! {
 /// Every receiver that was told of an incident whose policy closes what it opened is told of its end, once.
 #[test]
 fn what_was_opened_is_closed() {
-    let mut story = Story::new(story::rules(RULES));
+    let mut story = Story::new(rules());
     let told = |story: &Story, kind: &str| -> Vec<Arc<str>> {
         let of_kind = story.facts.iter().filter_map(|fact| match fact {
             Fact::NotificationQueued { notification } if notification.kind.as_str() == kind => {
