@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::check;
 use super::source::Source;
-use super::wire::{Text, read_pairs};
 use crate::config::Limits;
 use crate::engine::{Input, News};
 use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Time};
@@ -125,7 +125,7 @@ impl Reason {
 }
 
 /// Why one alert cannot be taken.
-type Fault = (Reason, String);
+pub(super) type Fault = (Reason, String);
 
 impl<'a> Intake<'a> {
     #[must_use]
@@ -181,7 +181,7 @@ impl<'a> Intake<'a> {
                 Seen::News | Seen::Unknown => {}
             }
         }
-        let labels = self.labels(&said.labels)?;
+        let labels = check::labels(&said.labels, self.source, self.limits)?;
         let fingerprint = match said.identity {
             None => labels.fingerprint(),
             Some(names) => labels.only(names).fingerprint(),
@@ -211,9 +211,9 @@ impl<'a> Intake<'a> {
         });
         let end_said = said.ends_at.filter(|_| said.status.is_none());
         let expires_at = end_said.or(self.source.timeout.map(|timeout| now + timeout)).unwrap_or(NEVER);
-        // Alertmanager checks behind filling in: so a start past our own timeout is refused as well.
-        let ends_at = said.ends_at.or((said.status.is_none()).then_some(expires_at));
-        if ends_at.is_some_and(|ends_at| ends_at < starts_at) {
+        // Alertmanager checks behind filling in: so a start past our own timeout is refused as well. Who names the state
+        // in words is believed whatever its clock says: a resolve must not be lost.
+        if said.status.is_none() && said.ends_at.unwrap_or(expires_at) < starts_at {
             return Err((Reason::Times, "start time must be before end time".to_owned()));
         }
         let text = |pairs: &Pairs<'_>| match pairs {
@@ -223,7 +223,7 @@ impl<'a> Intake<'a> {
         Ok(Heard {
             status,
             starts_at,
-            ends_at: said.ends_at.unwrap_or(now),
+            ends_at: said.ends_at.unwrap_or(now).max(starts_at),
             expires_at,
             by_timeout: end_said.is_none(),
             dated: said.status.is_some() && said.starts_at.is_some(),
@@ -243,7 +243,7 @@ impl<'a> Intake<'a> {
     }
 
     fn reword(&mut self, fingerprint: Fingerprint, said: &Said<'_>, heard: &Heard) -> Result<(), Fault> {
-        let annotations = self.annotations(&said.annotations, said.generator_url.len())?;
+        let annotations = check::annotations(&said.annotations, said.generator_url.len(), self.limits)?;
         self.live.reword(fingerprint, heard.wording, Wording { annotations, generator_url: said.generator_url.as_ref().into() });
         self.repeat()
     }
@@ -264,7 +264,7 @@ impl<'a> Intake<'a> {
             }
         }
         let label_bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let annotations = self.annotations(&said.annotations, label_bytes + said.generator_url.len())?;
+        let annotations = check::annotations(&said.annotations, label_bytes + said.generator_url.len(), self.limits)?;
         let alert = Arc::new(Alert {
             fingerprint: pending.fingerprint,
             labels,
@@ -280,78 +280,4 @@ impl<'a> Intake<'a> {
         self.pending.push(Pending { index, ..pending });
         Ok(())
     }
-
-    /// The labels of an alert with the source's own; checked.
-    fn labels(&self, pairs: &Pairs<'_>) -> Result<Labels, Fault> {
-        let fault = |message: String| (Reason::Labels, format!("invalid label set: {message}"));
-        let limits = self.limits;
-        let parsed = pairs.parse(limits.labels_per_alert).map_err(fault)?;
-        let mut set: Vec<(&str, &str)> = parsed.iter().map(|(name, value)| (&*name.0, &*value.0)).collect();
-        set.sort_unstable_by_key(|(name, _)| *name);
-        if let Some(twice) = set.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(fault(format!("duplicate name {:?}", twice[0].0)));
-        }
-        set.retain(|(_, value)| !value.is_empty());
-        let own = self.source.labels.iter().filter(|(name, _)| set.binary_search_by_key(name, |(known, _)| known).is_err());
-        let own: Vec<(&str, &str)> = own.collect();
-        set.extend(own);
-        if set.is_empty() {
-            return Err((Reason::Labels, "at least one label pair required".to_owned()));
-        }
-        if set.len() > limits.labels_per_alert {
-            return Err(fault(format!("more than {} labels", limits.labels_per_alert)));
-        }
-        for (name, value) in &set {
-            check_name(name, limits).map_err(fault)?;
-            if value.len() > limits.label_value_bytes {
-                return Err(fault(format!("the value of {name:?} is longer than {} bytes", limits.label_value_bytes)));
-            }
-        }
-        let too_long = || fault(format!("more than {} bytes", limits.alert_bytes));
-        if set.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > limits.alert_bytes {
-            return Err(too_long());
-        }
-        Labels::from_unsorted(&mut set).ok_or_else(too_long)
-    }
-
-    /// The annotations of an alert that has `others` bytes already; checked.
-    fn annotations(&self, pairs: &Pairs<'_>, others: usize) -> Result<Labels, Fault> {
-        let fault = |message: String| (Reason::Annotations, format!("invalid annotations: {message}"));
-        let limits = self.limits;
-        let parsed = pairs.parse(limits.labels_per_alert).map_err(fault)?;
-        let mut bytes = others;
-        for (name, value) in parsed.iter().filter(|(_, value)| !value.0.is_empty()) {
-            check_name(&name.0, limits).map_err(fault)?;
-            bytes += name.0.len() + value.0.len();
-        }
-        if bytes > limits.alert_bytes {
-            return Err(fault(format!("labels, annotations and link are longer than {} bytes", limits.alert_bytes)));
-        }
-        let set = parsed.iter().map(|(name, value)| (&*name.0, &*value.0));
-        Labels::from_pairs(set).ok_or_else(|| fault("too long".to_owned()))
-    }
-}
-
-impl Pairs<'_> {
-    fn parse(&self, max: usize) -> Result<Vec<(Text<'_>, Text<'_>)>, String> {
-        match self {
-            Pairs::Raw(text) => read_pairs(text, max),
-            Pairs::Parsed(pairs) => {
-                let borrow = |text: &'_ String| -> Text<'_> { Text(Cow::Owned(text.clone())) };
-                Ok(pairs.iter().map(|(name, value)| (borrow(name), borrow(value))).collect())
-            }
-        }
-    }
-}
-
-/// Any Unicode is a name, as in Alertmanager, but for what would break lines or terminals.
-fn check_name(name: &str, limits: &Limits) -> Result<(), String> {
-    if name.is_empty() || name.chars().any(char::is_control) {
-        return Err(format!("invalid name {name:?}"));
-    }
-    if name.len() > limits.label_name_bytes {
-        let start: String = name.chars().take(32).collect();
-        return Err(format!("the name {start:?}… is longer than {} bytes", limits.label_name_bytes));
-    }
-    Ok(())
 }

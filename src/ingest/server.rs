@@ -22,8 +22,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tower_service::Service;
 
+use super::answer::Reply;
 use super::patient::Patient;
-use super::route::{Endpoint, IngestState, Reply, duration};
+use super::route::{Endpoint, IngestState, duration};
 
 /// How long open requests may take to end when we stop. Event streams must end by themselves before.
 const DRAIN: Duration = Duration::from_secs(5);

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use proptest::prelude::*;
+
 use super::{Setup, T0};
 use crate::model::{Millis, Time};
 use crate::runtime::SubmitError;
@@ -269,3 +271,54 @@ fn the_same_alert_over_and_over() {
     assert_eq!(setup.engine.live.alerts(|_| true)[0].repeats, 90_000);
     assert_eq!(setup.engine.live.expired(Time(T0.0 + 899_999)), []);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Rows 52 and 64 in small: whatever comes, there is an answer, the counts add up, and saying it again is no news.
+    #[test]
+    fn any_body_is_answered(parts in proptest::collection::vec(proptest::sample::select(PARTS), 0..40)) {
+        let body = parts.concat();
+        for path in [ALERTS, "/v1/ingest/am", "/v1/ingest/map"] {
+            let setup = Setup::new(THREE_FORMATS);
+            let first = setup.post(0, path, &body);
+            let source = path.rsplit('/').next().filter(|name| *name != "alerts").unwrap_or("prometheus");
+            let [received, repeats, new, rejected] = setup.counts(source);
+            prop_assert_eq!(received, repeats + new + rejected);
+            prop_assert_eq!(setup.post(1, path, &body).0, first.0);
+            prop_assert_eq!(setup.counts(source)[2], new);
+        }
+    }
+}
+
+const THREE_FORMATS: &str =
+    "sources: [{ name: am, format: alertmanager }, { name: map, format: generic, map: { labels: { a: '{{ body }}' } } }]";
+
+/// What bodies are thrown together from.
+const PARTS: &[&str] = &[
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    r#"[{"labels":{"a":"b"}}]"#,
+    r#"{"labels":{"a":"b"}}"#,
+    r#""labels""#,
+    r#""annotations""#,
+    r#"{"alerts":["#,
+    r#"{"status":"firing","labels":{"a":"c"}}"#,
+    "]}",
+    r#""startsAt":"2027-01-15T08:00:00Z""#,
+    r#""a""#,
+    r#""\ud800""#,
+    "1e999",
+    "-0",
+    "null",
+    "true",
+    "\u{feff}",
+    "\0",
+    "\\",
+    "\"",
+    "é🙂",
+];
