@@ -124,6 +124,12 @@ impl Reason {
     }
 }
 
+/// What one alert turned out to be.
+enum Took {
+    News,
+    Repeat,
+}
+
 /// Why one alert cannot be taken.
 pub(super) type Fault = (Reason, String);
 
@@ -158,8 +164,10 @@ impl<'a> Intake<'a> {
 
     /// Takes one alert.
     pub fn take(&mut self, index: usize, said: &Said<'_>) {
-        if let Err((reason, message)) = self.try_take(index, said) {
-            self.reject(index, reason, message);
+        match self.try_take(index, said) {
+            Ok(Took::News) => {}
+            Ok(Took::Repeat) => self.repeats += 1,
+            Err((reason, message)) => self.reject(index, reason, message),
         }
     }
 
@@ -168,7 +176,7 @@ impl<'a> Intake<'a> {
         self.rejected.push(Rejected { index, reason, message });
     }
 
-    fn try_take(&mut self, index: usize, said: &Said<'_>) -> Result<(), Fault> {
+    fn try_take(&mut self, index: usize, said: &Said<'_>) -> Result<Took, Fault> {
         let heard = self.heard(said)?;
         let raw_key = match said.labels {
             Pairs::Raw(text) => Some(self.live.raw_key(self.source.key, text)),
@@ -176,7 +184,7 @@ impl<'a> Intake<'a> {
         };
         if let Some(fingerprint) = raw_key.and_then(|key| self.live.known(key)).filter(|known| !self.is_fresh(*known)) {
             match self.live.seen(fingerprint, &heard) {
-                Seen::Repeat => return self.repeat(),
+                Seen::Repeat => return Ok(Took::Repeat),
                 Seen::Reworded => return self.reword(fingerprint, said, &heard),
                 Seen::News | Seen::Unknown => {}
             }
@@ -192,13 +200,13 @@ impl<'a> Intake<'a> {
                 self.live.remember(fingerprint, key);
             }
             match seen {
-                Seen::Repeat => return self.repeat(),
+                Seen::Repeat => return Ok(Took::Repeat),
                 Seen::Reworded => return self.reword(fingerprint, said, &heard),
-                Seen::Unknown if heard.status == AlertStatus::Resolved => return self.repeat(),
+                Seen::Unknown if heard.status == AlertStatus::Resolved => return Ok(Took::Repeat),
                 Seen::News | Seen::Unknown => {}
             }
         }
-        self.announce(index, said, labels, Pending { index, fingerprint, raw_key, heard })
+        self.announce(said, labels, Pending { index, fingerprint, raw_key, heard })
     }
 
     /// Alertmanager's order: an unset start is the end, or now; an unset end is our timeout.
@@ -236,19 +244,13 @@ impl<'a> Intake<'a> {
         !self.fresh.is_empty() && self.fresh.contains(&fingerprint)
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "so that it can stand as the end of `try_take`")]
-    fn repeat(&mut self) -> Result<(), Fault> {
-        self.repeats += 1;
-        Ok(())
-    }
-
-    fn reword(&mut self, fingerprint: Fingerprint, said: &Said<'_>, heard: &Heard) -> Result<(), Fault> {
+    fn reword(&self, fingerprint: Fingerprint, said: &Said<'_>, heard: &Heard) -> Result<Took, Fault> {
         let annotations = check::annotations(&said.annotations, said.generator_url.len(), self.limits)?;
         self.live.reword(fingerprint, heard.wording, Wording { annotations, generator_url: said.generator_url.as_ref().into() });
-        self.repeat()
+        Ok(Took::Repeat)
     }
 
-    fn announce(&mut self, index: usize, said: &Said<'_>, labels: Labels, pending: Pending) -> Result<(), Fault> {
+    fn announce(&mut self, said: &Said<'_>, labels: Labels, pending: Pending) -> Result<Took, Fault> {
         let heard = &pending.heard;
         if heard.status == AlertStatus::Firing {
             let limits = self.limits;
@@ -277,7 +279,7 @@ impl<'a> Intake<'a> {
         self.fresh_firing += usize::from(ends_at.is_none());
         self.fresh.insert(pending.fingerprint);
         self.news.push(Input::Alert(News { alert, status: heard.status, ends_at }));
-        self.pending.push(Pending { index, ..pending });
-        Ok(())
+        self.pending.push(pending);
+        Ok(Took::News)
     }
 }

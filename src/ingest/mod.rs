@@ -15,6 +15,7 @@ mod answer;
 mod auth;
 mod body;
 mod check;
+mod deadline;
 mod engine;
 pub mod intake;
 mod patient;
