@@ -18,12 +18,12 @@ pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Res
         return Err(fault(format!("duplicate name {:?}", twice[0].0)));
     }
     set.retain(|(_, value)| !value.is_empty());
-    let own = source.labels.iter().filter(|(name, _)| set.binary_search_by_key(name, |(known, _)| known).is_err());
-    let own: Vec<(&str, &str)> = own.collect();
-    set.extend(own);
     if set.is_empty() {
         return Err((Reason::Labels, "at least one label pair required".to_owned()));
     }
+    let own = source.labels.iter().filter(|(name, _)| set.binary_search_by_key(name, |(known, _)| known).is_err());
+    let own: Vec<(&str, &str)> = own.collect();
+    set.extend(own);
     if set.len() > limits.labels_per_alert {
         return Err(fault(format!("more than {} labels", limits.labels_per_alert)));
     }
@@ -74,8 +74,7 @@ fn check_name(name: &str, limits: &Limits) -> Result<(), String> {
         return Err(format!("invalid name {name:?}"));
     }
     if name.len() > limits.label_name_bytes {
-        let start: String = name.chars().take(32).collect();
-        return Err(format!("the name {start:?}… is longer than {} bytes", limits.label_name_bytes));
+        return Err(format!("a name is longer than {} bytes", limits.label_name_bytes));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::check;
 use super::source::Source;
+use super::wire::shorten;
 use crate::config::Limits;
 use crate::engine::{Input, News};
 use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Time};
@@ -173,7 +174,7 @@ impl<'a> Intake<'a> {
 
     /// Notes that one alert could not even be read.
     pub fn reject(&mut self, index: usize, reason: Reason, message: String) {
-        self.rejected.push(Rejected { index, reason, message });
+        self.rejected.push(Rejected { index, reason, message: shorten(message) });
     }
 
     fn try_take(&mut self, index: usize, said: &Said<'_>) -> Result<Took, Fault> {

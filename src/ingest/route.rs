@@ -17,7 +17,7 @@ use super::body::{Bodies, Refused};
 use super::engine::Engine;
 use super::intake::{Intake, Reason, Rejected, Sorted};
 use super::source::{Format, Source};
-use super::wire::BodyFault;
+use super::wire::{BodyFault, shorten};
 use super::{alertmanager, auth, generic, prometheus as prometheus_format};
 use crate::config::{Config, ConfigError, Limits};
 use crate::engine::{Answer, Refusal};
@@ -200,7 +200,7 @@ impl From<Refused> for Fault {
 impl From<BodyFault> for Fault {
     fn from(fault: BodyFault) -> Fault {
         match fault {
-            BodyFault::Unreadable(message) => Fault { status: StatusCode::BAD_REQUEST, code: "unreadable", message },
+            BodyFault::Unreadable(message) => Fault::new(StatusCode::BAD_REQUEST, "unreadable", &shorten(message)),
             BodyFault::TooMany => Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_alerts", "too many alerts in one request"),
         }
     }
