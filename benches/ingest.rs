@@ -16,7 +16,7 @@ use quell::ingest::intake::{Intake, Sorted};
 use quell::ingest::prometheus;
 use quell::ingest::source::Source;
 use quell::metrics::Metrics;
-use quell::model::{AlertRecord, Millis, Time};
+use quell::model::{Alert, AlertRecord, AlertStatus, Fingerprint, Labels, Millis, Time};
 use quell::runtime::Live;
 
 const ALERTS: usize = 64;
@@ -107,6 +107,36 @@ fn ingest(criterion: &mut Criterion) {
         bencher.iter_batched(|| (), |()| setup.take(black_box(&first)).news.len(), BatchSize::SmallInput);
     });
     group.finish();
+
+    // What the runtime asks once a second, at its worst: an alert is overdue, so the whole table is swept.
+    let setup = Setup::new();
+    let records: Vec<_> = (0..500_000u64).map(|i| record(i, &setup.source)).collect();
+    setup.live.publish(&Changes { alerts: records, ..Changes::default() }, NOW);
+    setup.live.publish(&Changes { alerts: vec![record(500_000, &setup.source)], ..Changes::default() }, NOW - Millis::hours(1));
+    assert_eq!(setup.live.expired(NOW).len(), 1);
+    criterion.bench_function("ingest/sweep of 500,000 alerts", |bencher| bencher.iter(|| setup.live.expired(NOW).len()));
+}
+
+fn record(number: u64, source: &Source) -> Arc<AlertRecord> {
+    let alert = Alert {
+        fingerprint: Fingerprint(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        labels: Labels::default(),
+        annotations: Labels::default(),
+        generator_url: "".into(),
+        source: source.name.clone(),
+        starts_at: NOW,
+    };
+    Arc::new(AlertRecord {
+        alert: Arc::new(alert),
+        enriched: None,
+        status: AlertStatus::Firing,
+        fired_seq: number,
+        fired_at: NOW,
+        ends_at: None,
+        suppressed_by: Vec::new(),
+        incidents: Vec::new(),
+        waiting: None,
+    })
 }
 
 criterion_group!(benches, ingest);

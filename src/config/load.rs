@@ -169,20 +169,17 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
     let mut names = Names::default();
     let mut sources: Vec<SourceConfig> = Vec::new();
     for mut section in sections {
-        let (place, format_place) = (section.place_of("name"), section.place_of("format"));
+        let place = section.place_of("name");
         let name = section.need_text("name");
         names.add(notes, "source", &name, &place);
         if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
             // It is part of a path, a metric label and every alert.
             section.note("bad_value", "name", "may have letters, digits, `-`, `_` and `.` only", &place);
         }
-        let format = match section.word("format", &FORMATS) {
-            None if format_place == section.place && name == "prometheus" => Some(SourceFormat::Prometheus),
-            None => {
-                section.note("missing_key", "format", "is needed, and must be one that is supported", &format_place);
-                None
-            }
-            format => format,
+        let format = if section.has("format") || name != "prometheus" {
+            section.need("format", |section, key| section.word(key, &FORMATS))
+        } else {
+            Some(SourceFormat::Prometheus)
         };
         let (token, labels) = (section.secret("token"), section.labels("labels"));
         let map_place = section.place_of("map");

@@ -173,7 +173,7 @@ pub struct TokenConfig {
     pub token: Secret,
 }
 
-/// Every limit: name, default, unit. What happens at each is said in docs/limits.md.
+/// Every limit: name, default, unit. What happens at each is said in docs/configuration.md.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes of a request's body, after decompression.

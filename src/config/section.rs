@@ -61,6 +61,14 @@ impl<'a> Section<'a> {
         self.as_text(key, value)
     }
 
+    /// A key that must be there, read by `read`.
+    pub(super) fn need<T>(&mut self, key: &'static str, read: fn(&mut Section<'a>, &'static str) -> Option<T>) -> Option<T> {
+        if !self.has(key) {
+            self.note("missing_key", key, "is missing", &self.place);
+        }
+        read(self, key)
+    }
+
     pub(super) fn need_text(&mut self, key: &'static str) -> String {
         self.need(key, Section::text).unwrap_or_default()
     }
@@ -191,13 +199,6 @@ impl<'a> Section<'a> {
 
     pub(super) fn note(&self, code: &'static str, key: &str, message: &str, place: &str) {
         self.notes.error(ConfigError::new(code, format!("`{}` {message}", self.path_of(key)), place));
-    }
-
-    fn need<T>(&mut self, key: &'static str, read: fn(&mut Section<'a>, &'static str) -> Option<T>) -> Option<T> {
-        if !self.values.contains_key(key) {
-            self.note("missing_key", key, "is missing", &self.place);
-        }
-        read(self, key)
     }
 
     fn secret_from(&self, key: &'static str, place: &str, values: Map<String, Value>) -> Option<String> {

@@ -95,7 +95,12 @@ retention: { age: 7d }
 
 #[test]
 fn every_fault_has_its_place_and_a_hint() {
-    let cases: [(&str, &[&str]); 15] = [
+    let cases: [(&str, &[&str]); 17] = [
+        ("sources: [{ name: a }]", &["quell.yaml:1:11: `sources[0].format` is missing"]),
+        (
+            "sources: [{ name: a, format: nagios }]",
+            &["quell.yaml:1:30: `sources[0].format` \"nagios\" is none of prometheus, alertmanager, generic"],
+        ),
         ("listn: x", &["quell.yaml:1:8: unknown key `listn`\n  hint: did you mean `listen`?"]),
         ("limits:\n  body_byte: 5", &["quell.yaml:2:14: unknown key `limits.body_byte`\n  hint: did you mean `body_bytes`?"]),
         ("limits: { rules: 0 }", &["quell.yaml:1:18: `limits.rules` must be above 0"]),

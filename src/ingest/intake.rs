@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::check;
 use super::source::Source;
-use super::wire::{Text, read_pairs};
+use super::wire::shorten;
 use crate::config::Limits;
 use crate::engine::{Input, News};
 use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Time};
@@ -124,8 +125,14 @@ impl Reason {
     }
 }
 
+/// What one alert turned out to be.
+enum Took {
+    News,
+    Repeat,
+}
+
 /// Why one alert cannot be taken.
-type Fault = (Reason, String);
+pub(super) type Fault = (Reason, String);
 
 impl<'a> Intake<'a> {
     #[must_use]
@@ -158,17 +165,19 @@ impl<'a> Intake<'a> {
 
     /// Takes one alert.
     pub fn take(&mut self, index: usize, said: &Said<'_>) {
-        if let Err((reason, message)) = self.try_take(index, said) {
-            self.reject(index, reason, message);
+        match self.try_take(index, said) {
+            Ok(Took::News) => {}
+            Ok(Took::Repeat) => self.repeats += 1,
+            Err((reason, message)) => self.reject(index, reason, message),
         }
     }
 
     /// Notes that one alert could not even be read.
     pub fn reject(&mut self, index: usize, reason: Reason, message: String) {
-        self.rejected.push(Rejected { index, reason, message });
+        self.rejected.push(Rejected { index, reason, message: shorten(message) });
     }
 
-    fn try_take(&mut self, index: usize, said: &Said<'_>) -> Result<(), Fault> {
+    fn try_take(&mut self, index: usize, said: &Said<'_>) -> Result<Took, Fault> {
         let heard = self.heard(said)?;
         let raw_key = match said.labels {
             Pairs::Raw(text) => Some(self.live.raw_key(self.source.key, text)),
@@ -176,12 +185,12 @@ impl<'a> Intake<'a> {
         };
         if let Some(fingerprint) = raw_key.and_then(|key| self.live.known(key)).filter(|known| !self.is_fresh(*known)) {
             match self.live.seen(fingerprint, &heard) {
-                Seen::Repeat => return self.repeat(),
+                Seen::Repeat => return Ok(Took::Repeat),
                 Seen::Reworded => return self.reword(fingerprint, said, &heard),
                 Seen::News | Seen::Unknown => {}
             }
         }
-        let labels = self.labels(&said.labels)?;
+        let labels = check::labels(&said.labels, self.source, self.limits)?;
         let fingerprint = match said.identity {
             None => labels.fingerprint(),
             Some(names) => labels.only(names).fingerprint(),
@@ -192,13 +201,13 @@ impl<'a> Intake<'a> {
                 self.live.remember(fingerprint, key);
             }
             match seen {
-                Seen::Repeat => return self.repeat(),
+                Seen::Repeat => return Ok(Took::Repeat),
                 Seen::Reworded => return self.reword(fingerprint, said, &heard),
-                Seen::Unknown if heard.status == AlertStatus::Resolved => return self.repeat(),
+                Seen::Unknown if heard.status == AlertStatus::Resolved => return Ok(Took::Repeat),
                 Seen::News | Seen::Unknown => {}
             }
         }
-        self.announce(index, said, labels, Pending { index, fingerprint, raw_key, heard })
+        self.announce(said, labels, Pending { index, fingerprint, raw_key, heard })
     }
 
     /// Alertmanager's order: an unset start is the end, or now; an unset end is our timeout.
@@ -211,9 +220,9 @@ impl<'a> Intake<'a> {
         });
         let end_said = said.ends_at.filter(|_| said.status.is_none());
         let expires_at = end_said.or(self.source.timeout.map(|timeout| now + timeout)).unwrap_or(NEVER);
-        // Alertmanager checks behind filling in: so a start past our own timeout is refused as well.
-        let ends_at = said.ends_at.or((said.status.is_none()).then_some(expires_at));
-        if ends_at.is_some_and(|ends_at| ends_at < starts_at) {
+        // Alertmanager checks behind filling in: so a start past our own timeout is refused as well. Who names the state
+        // in words is believed whatever its clock says: a resolve must not be lost.
+        if said.status.is_none() && said.ends_at.unwrap_or(expires_at) < starts_at {
             return Err((Reason::Times, "start time must be before end time".to_owned()));
         }
         let text = |pairs: &Pairs<'_>| match pairs {
@@ -223,7 +232,7 @@ impl<'a> Intake<'a> {
         Ok(Heard {
             status,
             starts_at,
-            ends_at: said.ends_at.unwrap_or(now),
+            ends_at: said.ends_at.unwrap_or(now).max(starts_at),
             expires_at,
             by_timeout: end_said.is_none(),
             dated: said.status.is_some() && said.starts_at.is_some(),
@@ -236,19 +245,13 @@ impl<'a> Intake<'a> {
         !self.fresh.is_empty() && self.fresh.contains(&fingerprint)
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "so that it can stand as the end of `try_take`")]
-    fn repeat(&mut self) -> Result<(), Fault> {
-        self.repeats += 1;
-        Ok(())
-    }
-
-    fn reword(&mut self, fingerprint: Fingerprint, said: &Said<'_>, heard: &Heard) -> Result<(), Fault> {
-        let annotations = self.annotations(&said.annotations, said.generator_url.len())?;
+    fn reword(&self, fingerprint: Fingerprint, said: &Said<'_>, heard: &Heard) -> Result<Took, Fault> {
+        let annotations = check::annotations(&said.annotations, said.generator_url.len(), self.limits)?;
         self.live.reword(fingerprint, heard.wording, Wording { annotations, generator_url: said.generator_url.as_ref().into() });
-        self.repeat()
+        Ok(Took::Repeat)
     }
 
-    fn announce(&mut self, index: usize, said: &Said<'_>, labels: Labels, pending: Pending) -> Result<(), Fault> {
+    fn announce(&mut self, said: &Said<'_>, labels: Labels, pending: Pending) -> Result<Took, Fault> {
         let heard = &pending.heard;
         if heard.status == AlertStatus::Firing {
             let limits = self.limits;
@@ -264,7 +267,7 @@ impl<'a> Intake<'a> {
             }
         }
         let label_bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let annotations = self.annotations(&said.annotations, label_bytes + said.generator_url.len())?;
+        let annotations = check::annotations(&said.annotations, label_bytes + said.generator_url.len(), self.limits)?;
         let alert = Arc::new(Alert {
             fingerprint: pending.fingerprint,
             labels,
@@ -277,81 +280,7 @@ impl<'a> Intake<'a> {
         self.fresh_firing += usize::from(ends_at.is_none());
         self.fresh.insert(pending.fingerprint);
         self.news.push(Input::Alert(News { alert, status: heard.status, ends_at }));
-        self.pending.push(Pending { index, ..pending });
-        Ok(())
+        self.pending.push(pending);
+        Ok(Took::News)
     }
-
-    /// The labels of an alert with the source's own; checked.
-    fn labels(&self, pairs: &Pairs<'_>) -> Result<Labels, Fault> {
-        let fault = |message: String| (Reason::Labels, format!("invalid label set: {message}"));
-        let limits = self.limits;
-        let parsed = pairs.parse(limits.labels_per_alert).map_err(fault)?;
-        let mut set: Vec<(&str, &str)> = parsed.iter().map(|(name, value)| (&*name.0, &*value.0)).collect();
-        set.sort_unstable_by_key(|(name, _)| *name);
-        if let Some(twice) = set.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(fault(format!("duplicate name {:?}", twice[0].0)));
-        }
-        set.retain(|(_, value)| !value.is_empty());
-        let own = self.source.labels.iter().filter(|(name, _)| set.binary_search_by_key(name, |(known, _)| known).is_err());
-        let own: Vec<(&str, &str)> = own.collect();
-        set.extend(own);
-        if set.is_empty() {
-            return Err((Reason::Labels, "at least one label pair required".to_owned()));
-        }
-        if set.len() > limits.labels_per_alert {
-            return Err(fault(format!("more than {} labels", limits.labels_per_alert)));
-        }
-        for (name, value) in &set {
-            check_name(name, limits).map_err(fault)?;
-            if value.len() > limits.label_value_bytes {
-                return Err(fault(format!("the value of {name:?} is longer than {} bytes", limits.label_value_bytes)));
-            }
-        }
-        let too_long = || fault(format!("more than {} bytes", limits.alert_bytes));
-        if set.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > limits.alert_bytes {
-            return Err(too_long());
-        }
-        Labels::from_unsorted(&mut set).ok_or_else(too_long)
-    }
-
-    /// The annotations of an alert that has `others` bytes already; checked.
-    fn annotations(&self, pairs: &Pairs<'_>, others: usize) -> Result<Labels, Fault> {
-        let fault = |message: String| (Reason::Annotations, format!("invalid annotations: {message}"));
-        let limits = self.limits;
-        let parsed = pairs.parse(limits.labels_per_alert).map_err(fault)?;
-        let mut bytes = others;
-        for (name, value) in parsed.iter().filter(|(_, value)| !value.0.is_empty()) {
-            check_name(&name.0, limits).map_err(fault)?;
-            bytes += name.0.len() + value.0.len();
-        }
-        if bytes > limits.alert_bytes {
-            return Err(fault(format!("labels, annotations and link are longer than {} bytes", limits.alert_bytes)));
-        }
-        let set = parsed.iter().map(|(name, value)| (&*name.0, &*value.0));
-        Labels::from_pairs(set).ok_or_else(|| fault("too long".to_owned()))
-    }
-}
-
-impl Pairs<'_> {
-    fn parse(&self, max: usize) -> Result<Vec<(Text<'_>, Text<'_>)>, String> {
-        match self {
-            Pairs::Raw(text) => read_pairs(text, max),
-            Pairs::Parsed(pairs) => {
-                let borrow = |text: &'_ String| -> Text<'_> { Text(Cow::Owned(text.clone())) };
-                Ok(pairs.iter().map(|(name, value)| (borrow(name), borrow(value))).collect())
-            }
-        }
-    }
-}
-
-/// Any Unicode is a name, as in Alertmanager, but for what would break lines or terminals.
-fn check_name(name: &str, limits: &Limits) -> Result<(), String> {
-    if name.is_empty() || name.chars().any(char::is_control) {
-        return Err(format!("invalid name {name:?}"));
-    }
-    if name.len() > limits.label_name_bytes {
-        let start: String = name.chars().take(32).collect();
-        return Err(format!("the name {start:?}… is longer than {} bytes", limits.label_name_bytes));
-    }
-    Ok(())
 }

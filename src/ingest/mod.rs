@@ -8,11 +8,14 @@
 //! ```
 //!
 //! A format's file turns a body into [`Said`](intake::Said) values and knows nothing of tables; [`intake`] asks the
-//! tables and knows nothing of formats; [`route`] knows HTTP. What a sender can get wrong about one alert costs it that
+//! tables and knows nothing of formats; `route` knows HTTP. What a sender can get wrong about one alert costs it that
 //! alert only. Everything that is not about taking alerts in goes to the API's router.
 
+mod answer;
 mod auth;
 mod body;
+mod check;
+mod deadline;
 mod engine;
 pub mod intake;
 mod patient;

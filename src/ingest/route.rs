@@ -7,29 +7,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body as AnswerBody;
 use hyper::body::{Body, Bytes};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::header::CONTENT_TYPE;
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use prometheus::{Histogram, IntCounter};
-use serde_json::json;
 
+use super::answer::{Fault, Outcome, Reply, failure};
 use super::body::{Bodies, Refused};
 use super::engine::Engine;
 use super::intake::{Intake, Reason, Rejected, Sorted};
 use super::source::{Format, Source};
-use super::wire::BodyFault;
+use super::wire::{BodyFault, shorten};
 use super::{alertmanager, auth, generic, prometheus as prometheus_format};
 use crate::config::{Config, ConfigError, Limits};
 use crate::engine::{Answer, Refusal};
 use crate::metrics::Metrics;
 use crate::model::Millis;
-use crate::runtime::{Handle, SubmitError};
-
-pub(super) type Reply = Response<AnswerBody>;
-
-/// Seconds after which a sender should try again.
-const RETRY_SECONDS: &str = "2";
+use crate::runtime::Handle;
 
 /// Everything that taking alerts in needs.
 pub struct IngestState {
@@ -51,14 +45,6 @@ pub(super) enum Endpoint<'a> {
         name: &'a str,
         secret: Option<&'a str>,
     },
-}
-
-/// What became of one request's alerts.
-struct Outcome {
-    new: u64,
-    repeats: u64,
-    rejected: Vec<Rejected>,
-    failed: Option<SubmitError>,
 }
 
 impl IngestState {
@@ -135,10 +121,7 @@ impl IngestState {
         };
         let outcome = self.commit(sorted).await;
         self.count(source, &outcome);
-        Ok(match endpoint {
-            Endpoint::Alerts => outcome.as_alertmanager(),
-            Endpoint::Source { .. } => outcome.as_counts(),
-        })
+        Ok(outcome.reply(endpoint))
     }
 
     fn sort(&self, source: &Source, text: &str) -> Result<Sorted, Fault> {
@@ -208,76 +191,6 @@ impl Endpoint<'_> {
     }
 }
 
-impl Outcome {
-    fn as_counts(&self) -> Reply {
-        if let Some(error) = &self.failed {
-            let (status, message) = (unavailable(error), failure(error).1);
-            return with_retry(error_reply(status, failure(error).0.as_str(), &message));
-        }
-        let rejected: Vec<_> = self.rejected.iter().map(|it| json!({ "index": it.index, "error": it.message })).collect();
-        let counts = json!({
-            "accepted": self.new + self.repeats, "new": self.new, "repeats": self.repeats, "rejected": rejected,
-        });
-        json_reply(StatusCode::OK, &counts)
-    }
-
-    /// As Alertmanager: what is not of an alert's shape is the framework's matter and gets its object; what breaks a
-    /// rule gets a bare string with one line for each.
-    fn as_alertmanager(&self) -> Reply {
-        let has = |reasons: &[Reason]| self.rejected.iter().find(|it| reasons.contains(&it.reason));
-        if let Some(error) = &self.failed {
-            return with_retry(json_reply(unavailable(error), &json!(failure(error).1)));
-        }
-        if let Some(first) = has(&[Reason::Shape]) {
-            return json_reply(StatusCode::BAD_REQUEST, &json!({ "code": 400, "message": first.message }));
-        }
-        if let Some(first) = has(&[Reason::Missing]) {
-            return json_reply(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "code": 602, "message": first.message }));
-        }
-        if self.rejected.is_empty() {
-            return Response::new(AnswerBody::empty());
-        }
-        let lines: Vec<&str> = self.rejected.iter().map(|it| &*it.message).collect();
-        let text = json!(lines.join("\n"));
-        match has(&[Reason::Active, Reason::Engine]) {
-            Some(_) => with_retry(json_reply(StatusCode::TOO_MANY_REQUESTS, &text)),
-            None => json_reply(StatusCode::BAD_REQUEST, &text),
-        }
-    }
-}
-
-/// Why a request as a whole was refused.
-struct Fault {
-    status: StatusCode,
-    /// The metric's reason and the code in `/v1`.
-    code: &'static str,
-    message: String,
-}
-
-impl Fault {
-    fn new(status: StatusCode, code: &'static str, message: &str) -> Fault {
-        Fault { status, code, message: message.to_owned() }
-    }
-
-    fn reply(&self, endpoint: Endpoint<'_>) -> Reply {
-        let mut reply = match endpoint {
-            Endpoint::Alerts => {
-                let code = if self.code == "empty_body" { 602 } else { self.status.as_u16() };
-                json_reply(self.status, &json!({ "code": code, "message": self.message }))
-            }
-            Endpoint::Source { .. } => error_reply(self.status, self.code, &self.message),
-        };
-        match self.status {
-            StatusCode::UNAUTHORIZED => {
-                reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            StatusCode::TOO_MANY_REQUESTS => reply = with_retry(reply),
-            _ => {}
-        }
-        reply
-    }
-}
-
 impl From<Refused> for Fault {
     fn from(refused: Refused) -> Fault {
         Fault::new(refused.status(), refused.code(), refused.message())
@@ -287,7 +200,7 @@ impl From<Refused> for Fault {
 impl From<BodyFault> for Fault {
     fn from(fault: BodyFault) -> Fault {
         match fault {
-            BodyFault::Unreadable(message) => Fault { status: StatusCode::BAD_REQUEST, code: "unreadable", message },
+            BodyFault::Unreadable(message) => Fault::new(StatusCode::BAD_REQUEST, "unreadable", &shorten(message)),
             BodyFault::TooMany => Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_alerts", "too many alerts in one request"),
         }
     }
@@ -328,36 +241,4 @@ fn refused(refusal: &Refusal) -> String {
         Refusal::Forbidden(message) => message.clone(),
         Refusal::NoSuchIncident(_) | Refusal::NoSuchNotification(_) | Refusal::NoSuchSilence(_) => "refused".to_owned(),
     }
-}
-
-fn failure(error: &SubmitError) -> (Reason, String) {
-    match error {
-        SubmitError::Overloaded => (Reason::Overloaded, "too many alerts are waiting; try again".to_owned()),
-        SubmitError::Storage(why) => (Reason::Storage, format!("the alerts could not be stored: {why}")),
-        SubmitError::Stopping => (Reason::Stopping, "stopping; try again".to_owned()),
-    }
-}
-
-fn unavailable(error: &SubmitError) -> StatusCode {
-    match error {
-        SubmitError::Overloaded => StatusCode::TOO_MANY_REQUESTS,
-        SubmitError::Storage(_) | SubmitError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
-fn error_reply(status: StatusCode, code: &str, message: &str) -> Reply {
-    json_reply(status, &json!({ "error": { "code": code, "message": message } }))
-}
-
-fn json_reply(status: StatusCode, value: &serde_json::Value) -> Reply {
-    let mut reply = Response::new(AnswerBody::from(value.to_string()));
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    reply
-}
-
-fn with_retry(mut reply: Reply) -> Reply {
-    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
-    reply
 }

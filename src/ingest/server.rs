@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,8 +22,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tower_service::Service;
 
+use super::answer::Reply;
+use super::deadline::Bounded;
 use super::patient::Patient;
-use super::route::{Endpoint, IngestState, Reply, duration};
+use super::route::{Endpoint, IngestState, duration};
 
 /// How long open requests may take to end when we stop. Event streams must end by themselves before.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -165,5 +167,11 @@ async fn respond(state: &IngestState, fallback: &Router, mut request: Request<In
     if let Some(endpoint) = Endpoint::of(request.method(), uri.path()) {
         return Ok(state.answer(endpoint, &mut request).await);
     }
-    fallback.clone().call(request.map(Body::new)).await
+    let bounded = |body: Incoming| {
+        if body.is_end_stream() {
+            return Body::empty();
+        }
+        Body::new(Bounded::new(body, duration(state.limits.body_timeout), state.limits.body_bytes))
+    };
+    fallback.clone().call(request.map(bounded)).await
 }

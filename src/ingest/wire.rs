@@ -66,6 +66,17 @@ pub enum BodyFault {
     TooMany,
 }
 
+/// A message without the better part of what it quotes: faults in JSON quote what they found, whatever its length.
+#[must_use]
+pub fn shorten(mut message: String) -> String {
+    const MESSAGE_BYTES: usize = 300;
+    if message.len() > MESSAGE_BYTES {
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+        message.push('…');
+    }
+    message
+}
+
 /// Reads a list of alerts. An item that is not of an alert's shape costs that item only.
 ///
 /// # Errors

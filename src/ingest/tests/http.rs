@@ -39,6 +39,7 @@ impl Server {
         let fallback = Router::new()
             .route("/api/v2/alerts", get(|| async { "the API's" }))
             .route("/endless", get(endless))
+            .route("/echo", axum::routing::post(|body: axum::body::Bytes| async { body }))
             .route("/stuck", get(std::future::pending::<&str>));
         let shutdown = async {
             drop(stopped.await);
@@ -139,6 +140,20 @@ async fn one_connection_takes_many_requests_in_order() {
     assert_eq!(statuses(&answer), [200, 200, 400, 200, 404]);
     assert!(answer.contains("the API's"));
     assert_eq!(server.setup.counts("prometheus"), [3, 1, 1, 1]);
+}
+
+/// What goes on to the API is bounded in time and size as well.
+#[tokio::test(start_paused = true)]
+async fn the_apis_bodies_are_bounded() {
+    let server = Server::start("limits: { body_bytes: 1000 }").await;
+    let echo = |length: usize, body: &str| {
+        format!("POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    let cases = [(2, "[]".to_owned(), 200), (5, "[]".to_owned(), 400), (2_000, "x".repeat(2_000), 400)];
+    for (length, body, status) in cases {
+        let answer = server.exchange(echo(length, &body).as_bytes()).await;
+        assert_eq!(statuses(&answer), [status], "{length}: {answer}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
