@@ -19,7 +19,7 @@ use tokio::sync::broadcast;
 use tower_service::Service;
 
 use super::{ApiState, Pending, Running, router};
-use crate::config::{Config, Secret, TokenConfig};
+use crate::config::Config;
 use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Act, Answer, Fact, Input, Refusal};
 use crate::metrics::Metrics;
