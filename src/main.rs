@@ -3,6 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    quell::deliver::client::install_crypto();
     ExitCode::from(quell::cli::main(std::env::args_os()))
 }

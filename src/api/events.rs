@@ -112,9 +112,9 @@ async fn catch_up(state: &ApiState, position: &mut Option<u64>, pieces: &mpsc::S
 }
 
 /// The facts of one record that lie behind `position`, as events; moves `position` behind them.
-fn write_events(record: &Committed, position: &mut Option<u64>) -> String {
+fn write_events(batch: &Committed, position: &mut Option<u64>) -> String {
     let mut text = String::new();
-    for (seq, fact) in (record.first_seq..).zip(record.facts.iter()) {
+    for (seq, fact) in (batch.first_seq..).zip(batch.facts.iter()) {
         if position.is_some_and(|position| seq <= position) {
             continue;
         }
@@ -123,7 +123,9 @@ fn write_events(record: &Committed, position: &mut Option<u64>) -> String {
         {
             push_event(&mut text, seq - 1, "gap", &serde_json::json!({ "from": position + 1, "to": seq - 1 }));
         }
-        push_event(&mut text, seq, fact.kind(), &record::to_json(fact));
+        let mut data = record::to_json(fact);
+        data["at"] = batch.time.to_rfc3339().into();
+        push_event(&mut text, seq, fact.kind(), &data);
         *position = Some(seq);
     }
     text

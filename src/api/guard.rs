@@ -31,7 +31,11 @@ pub(super) async fn guard(
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            // Part of the audit: who tried what is not known, but that somebody tried is.
+            tracing::warn!(call = route.name, status = problem.status.as_u16(), "a writing call was refused");
+            problem.into_response()
+        }
     };
     state.metrics.http_request_seconds.with_label_values(&[route.name]).observe(began.elapsed().as_secs_f64());
     state.metrics.http_requests_total.with_label_values(&[route.name, response.status().as_str()]).inc();

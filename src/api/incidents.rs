@@ -24,12 +24,15 @@ const ACTIVE: [&str; 4] = ["open", "acknowledged", "snoozed", "on_hold"];
 /// `GET /v1/incidents`
 pub(super) async fn list(State(state): State<Arc<ApiState>>, uri: Uri) -> Result<Json<Value>, Problem> {
     let query = Query::parse(&uri, &["status", "priority", "team", "service", "label", "limit", "cursor"])?;
-    let filter = Filter::read(&query)?;
+    let filter = Arc::new(Filter::read(&query)?);
     let (limit, cursor) = (query.limit()?, query.cursor()?);
 
-    let mut live = state.engine.live().incidents();
-    live.retain(|incident| is_behind(incident.id.0, cursor) && filter.keeps(incident));
-    let live = live.into_iter().map(|incident| (incident.id.0, incident)).collect();
+    let kept = filter.clone();
+    let live = state.walk(move |live| {
+        let kept = live.incidents().into_iter().filter(|it| is_behind(it.id.0, cursor) && kept.keeps(it));
+        kept.map(|incident| (incident.id.0, incident)).collect()
+    });
+    let live = live.await?;
 
     let history = if filter.only_active() {
         // What is active is live.

@@ -34,9 +34,12 @@ pub(super) async fn list(State(state): State<Arc<ApiState>>, uri: Uri) -> Result
             && incident.is_none_or(|incident| n.incident == incident)
     };
 
-    let mut live = state.engine.live().notifications();
-    live.retain(|notification| is_behind(notification.id.0, cursor) && keeps(notification));
-    let live = live.into_iter().map(|notification| (notification.id.0, notification)).collect();
+    let kept = keeps.clone();
+    let live = state.walk(move |live| {
+        let kept = live.notifications().into_iter().filter(|it| is_behind(it.id.0, cursor) && kept(it));
+        kept.map(|notification| (notification.id.0, notification)).collect()
+    });
+    let live = live.await?;
 
     let engine = state.engine.clone();
     let mut keep = move |n: &Notification| keeps(n) && engine.live().notification(n.id).is_none();

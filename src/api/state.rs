@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast};
 
 use super::history::History;
+use super::problem::Problem;
 use crate::config::Config;
 use crate::engine::{Answer, Input, Refusal};
 use crate::metrics::Metrics;
@@ -46,6 +47,18 @@ impl ApiState {
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             keep_awake: Duration::from_secs(15),
         }
+    }
+
+    /// Looks through the live tables, which may be long, off the serving threads.
+    ///
+    /// # Errors
+    /// 503 when looking ended early, which only a fault of ours can make happen.
+    pub(super) async fn walk<T: Send + 'static>(&self, look: impl FnOnce(&Live) -> T + Send + 'static) -> Result<T, Problem> {
+        let engine = self.engine.clone();
+        tokio::task::spawn_blocking(move || look(engine.live())).await.map_err(|error| {
+            tracing::error!(%error, "a look through the live tables ended early");
+            Problem::unavailable("internal", "the list could not be made")
+        })
     }
 }
 

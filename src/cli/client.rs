@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use crate::config::Secret;
+use crate::deliver;
 
 /// Which daemon, and how to be let in.
 #[derive(Args, Debug)]
@@ -39,6 +40,7 @@ impl Client {
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
             return Err(Failure::usage(format!("--url {:?}: expected http://host:port", args.url)));
         }
+        deliver::install_crypto();
         let http = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)

@@ -81,10 +81,12 @@ async fn play(args: &Args, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     let took = began.elapsed();
     wait_for_pages(&client).await?;
 
+    let metrics = client.get_text(&["metrics"]).await?;
     let outcome = Outcome {
         messages,
         took,
-        repeats: sum_of_metric(&client.get_text(&["metrics"]).await?, "quell_alerts_repeats_total"),
+        repeats: sum_of_metric(&metrics, "quell_alerts_repeats_total", ""),
+        held: sum_of_metric(&metrics, "quell_suppressions_total", r#"kind="hold""#),
         alerts: client.get(&["v1", "alerts"], &[("limit", "all".to_owned())]).await?,
         incidents: client.get(&["v1", "incidents"], &[("status", "all".to_owned())]).await?,
         pages: sink.taken("pager"),
@@ -109,6 +111,8 @@ struct Outcome {
     messages: usize,
     took: Duration,
     repeats: u64,
+    /// Spikes that were held back.
+    held: u64,
     alerts: Value,
     incidents: Value,
     pages: usize,
@@ -121,6 +125,7 @@ impl Outcome {
             "url": url,
             "messages": self.messages,
             "repeats": self.repeats,
+            "held": self.held,
             "alerts": { "firing": entries(&self.alerts, "alerts").len(), "suppressed": self.suppressed() },
             "incidents": self.incidents["incidents"],
             "pages": self.pages,
@@ -130,18 +135,20 @@ impl Outcome {
 
     fn show(&self, screen: &mut Screen<'_>) -> Result<(), Failure> {
         let incidents = entries(&self.incidents, "incidents");
+        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         screen.heading("\nWhat came in, and what became of it")?;
         let lines = [
             (self.messages, format!("alerts were posted in {:.1} s", self.took.as_secs_f64())),
-            (usize::try_from(self.repeats).unwrap_or(usize::MAX), "of them were repeats, which end there".to_owned()),
+            (count(self.repeats), "of them were repeats, which end there".to_owned()),
+            (count(self.held), "brief spikes were held back until they were over; nobody hears of them".to_owned()),
             (entries(&self.alerts, "alerts").len(), "different alerts fire at the end".to_owned()),
-            (self.suppressed(), "of them are suppressed, because another alert explains them or they may pass".to_owned()),
+            (self.suppressed(), "of them are suppressed: they are on a node that is down".to_owned()),
             (incidents.len(), "incidents are for people to work on".to_owned()),
             (self.pages, "messages went to the pager".to_owned()),
             (self.chats, "messages went to the chat".to_owned()),
         ];
-        for (count, what) in lines {
-            screen.line(&format!("{count:>6}  {what}"))?;
+        for (number, what) in lines {
+            screen.line(&format!("{number:>6}  {what}"))?;
         }
         screen.heading("\nThe incidents")?;
         table(screen, incidents, Clock::new(false))
@@ -171,11 +178,12 @@ async fn wait_for_pages(client: &Client) -> Result<(), Failure> {
     }
 }
 
-/// The sum over all children of one metric in Prometheus' text form.
-fn sum_of_metric(text: &str, name: &str) -> u64 {
+/// The sum over all children of one metric in Prometheus' text form whose labels contain `label`.
+fn sum_of_metric(text: &str, name: &str, label: &str) -> u64 {
     let value = |line: &str| {
-        let rest = line.strip_prefix(name)?;
-        (rest.starts_with('{') || rest.starts_with(' ')).then(|| rest.rsplit(' ').next()?.parse::<u64>().ok())?
+        let (labels, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
+        let is_it = labels.is_empty() || labels.starts_with('{');
+        value.parse::<u64>().ok().filter(|_| is_it && labels.contains(label))
     };
     text.lines().filter_map(value).sum()
 }
@@ -200,6 +208,8 @@ mod tests {
     #[test]
     fn adds_up_the_children_of_a_metric() {
         let text = "# HELP a_total x\na_total{source=\"x\"} 3\na_total{source=\"y\"} 4\na_total_more 9\nb_total 5\n";
-        assert_eq!((sum_of_metric(text, "a_total"), sum_of_metric(text, "b_total"), sum_of_metric(text, "c")), (7, 5, 0));
+        for (name, label, expected) in [("a_total", "", 7), ("a_total", "source=\"y\"", 4), ("b_total", "", 5), ("c", "", 0)] {
+            assert_eq!(sum_of_metric(text, name, label), expected, "{name} {label}");
+        }
     }
 }

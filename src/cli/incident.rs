@@ -198,10 +198,9 @@ fn show(args: &ShowArgs, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         screen.line(&format!("  {name:<13} {}", super::screen::clean(&value)))?;
     }
     screen.heading("\nTimeline")?;
-    let rows = entries(&timeline, "entries")
-        .iter()
-        .map(|entry| (Tone::Plain, vec![clock.show(&entry["at"]), text(&entry["text"]), text(&entry["actor"])]));
-    screen.table(&["WHEN", "WHAT", "BY"], rows.collect())?;
+    let rows =
+        entries(&timeline, "entries").iter().map(|entry| (Tone::Plain, vec![clock.show(&entry["at"]), text(&entry["text"])]));
+    screen.table(&["WHEN", "WHAT"], rows.collect())?;
     screen.heading("\nAlerts")?;
     let rows = entries(&alerts, "alerts").iter().map(|alert| {
         let tone = if alert["status"] == "firing" { Tone::Plain } else { Tone::Faint };

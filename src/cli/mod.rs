@@ -32,10 +32,11 @@ use screen::Screen;
 /// Quell takes the alerts of your monitoring, removes repeats, correlates what belongs together into incidents, and
 /// escalates those to pagers, chats and ticket systems until somebody acts.
 #[derive(Debug, Parser)]
-#[command(name = "quell", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "quell", version, max_term_width = 100)]
 struct Cli {
-    /// When to colour what is printed
+    /// When to colour what is printed: auto (on a terminal, unless NO_COLOR is set), always, never
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", env = "QUELL_COLOR", hide_env_values = true)]
+    #[arg(hide_possible_values = true)]
     color: Colour,
     #[command(subcommand)]
     command: Command,
@@ -44,7 +45,6 @@ struct Cli {
 /// When output is coloured.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Colour {
-    /// On a terminal, unless NO_COLOR is set
     #[default]
     Auto,
     Always,

@@ -28,7 +28,7 @@ pub(super) struct Args {
     #[arg(long)]
     insecure: bool,
     /// How the daemon writes its own log, to stderr
-    #[arg(long, default_value = "text", env = "QUELL_LOG_FORMAT", hide_env_values = true, value_name = "text|json")]
+    #[arg(long, default_value = "text", value_name = "text|json")]
     log_format: LogFormat,
 }
 

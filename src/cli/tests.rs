@@ -15,7 +15,6 @@ use super::{Cli, run};
 
 /// Runs a command line. Gives exit code, stdout, stderr.
 fn quell(args: &[&str]) -> (u8, String, String) {
-    crate::deliver::client::install_crypto();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let args = std::iter::once("quell").chain(args.iter().copied()).map(Into::into);
     let code = run(args, &mut out, &mut err, false);
@@ -183,7 +182,7 @@ fn colour_only_when_wanted() {
 fn shows_an_incident() {
     let timeline = json!({ "entries": [
         { "seq": 4, "at": "2026-01-05T00:00:01.000Z", "kind": "incident_opened", "text": "opened", "actor": null, "reason": null },
-        { "seq": 9, "at": "2026-01-05T00:00:02.000Z", "kind": "incident_commented", "text": "looking", "actor": "ann", "reason": null },
+        { "seq": 9, "at": "2026-01-05T00:00:02.000Z", "kind": "incident_commented", "text": "ann: looking", "actor": "ann", "reason": null },
     ], "next": null });
     let alerts = json!({ "alerts": [
         { "status": "firing", "labels": { "alertname": "PostgresDown", "host": "db-1" }, "starts_at": "2026-01-05T00:00:00.000Z" },
@@ -191,7 +190,7 @@ fn shows_an_incident() {
     let server = Server::answering(vec![(200, incident(1, "trouble")), (200, timeline), (200, alerts)]);
     let (code, out, err) = quell(&["incident", "show", "INC-1", "--url", &server.url, "--utc"]);
     assert_eq!(code, 0, "{err}");
-    for part in ["INC-1  trouble", "P1 (impact 1, urgency 1)", "2 firing of 3", "looking", "ann", "PostgresDown", "host=db-1"] {
+    for part in ["INC-1  trouble", "P1 (impact 1, urgency 1)", "2 firing of 3", "ann: looking", "PostgresDown", "host=db-1"] {
         assert!(out.contains(part), "{part} is not in\n{out}");
     }
     assert_eq!(err, "there are more alerts; go on with --cursor 3\n");

@@ -1,0 +1,272 @@
+//! The API as its clients see it: requests into the router, answers out, with a stand-in for the engine behind it.
+
+mod calls;
+mod events;
+mod lists;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+use tower_service::Service;
+
+use super::{ApiState, Pending, Running, router};
+use crate::config::Config;
+use crate::engine::entity::{Changes, Meta};
+use crate::engine::{Act, Answer, Fact, Input, Refusal};
+use crate::metrics::Metrics;
+use crate::model::*;
+use crate::runtime::{Committed, Live, Shutdown, Status, SubmitError};
+use crate::storage::view::{self, ViewBatch};
+
+const NOW: Time = Time(1_767_571_200_000);
+
+/// What becomes of one input that is handed to the engine.
+type Submitted = Result<Result<Answer, Refusal>, SubmitError>;
+
+/// What a test changes of a site before it is built.
+type Change = fn(&mut Config, &mut Fake);
+
+/// Header, name and value.
+type Header = (&'static str, &'static str);
+
+/// The engine's stand-in: remembers what it was told, answers what the test wants.
+struct Fake {
+    live: Live,
+    told: Mutex<Vec<Input>>,
+    answer: Submitted,
+    committed: broadcast::Sender<Arc<Committed>>,
+    log: Mutex<Vec<Arc<Committed>>>,
+    reload: Result<String, String>,
+    status: Status,
+    directory: Arc<str>,
+    folder: tempfile::TempDir,
+    shutdown: Shutdown,
+}
+
+impl Running for Fake {
+    fn live(&self) -> &Live {
+        &self.live
+    }
+    fn now(&self) -> Time {
+        NOW
+    }
+    fn submit(&self, inputs: Vec<Input>) -> Pending<'_, Result<Vec<Result<Answer, Refusal>>, SubmitError>> {
+        let answers = self.answer.clone().map(|answer| vec![answer; inputs.len()]);
+        self.told.lock().unwrap().extend(inputs);
+        Box::pin(async { answers })
+    }
+    fn committed(&self) -> broadcast::Receiver<Arc<Committed>> {
+        self.committed.subscribe()
+    }
+    fn events_since(&self, seq: u64, limit: usize) -> Pending<'_, Vec<Arc<Committed>>> {
+        let log = self.log.lock().unwrap();
+        let behind = log.iter().filter(|record| record.first_seq + record.facts.len() as u64 > seq + 1);
+        let records = behind.take(limit).cloned().collect();
+        Box::pin(async { records })
+    }
+    fn reload(&self) -> Pending<'_, Result<String, String>> {
+        Box::pin(async { self.reload.clone() })
+    }
+    fn status(&self) -> Status {
+        self.status.clone()
+    }
+    fn directory(&self) -> &Arc<str> {
+        &self.directory
+    }
+    fn view_path(&self) -> PathBuf {
+        self.folder.path().join("view.db")
+    }
+    fn flush_view(&self) -> Pending<'_, ()> {
+        Box::pin(async {})
+    }
+    fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+}
+
+/// A daemon's API over a fake engine and a real view in a folder of its own.
+struct Site {
+    fake: Arc<Fake>,
+    router: Router,
+    metrics: Arc<Metrics>,
+}
+
+impl Site {
+    fn new(change: impl FnOnce(&mut Config, &mut Fake)) -> Site {
+        Site::with_silence(Duration::from_hours(1), change)
+    }
+
+    /// A site whose event streams may be silent for `keep_awake`.
+    fn with_silence(keep_awake: Duration, change: impl FnOnce(&mut Config, &mut Fake)) -> Site {
+        let mut config = config();
+        let mut fake = Fake {
+            live: Live::new(&config),
+            told: Mutex::default(),
+            answer: Ok(Ok(Answer::Done)),
+            committed: broadcast::Sender::new(4),
+            log: Mutex::default(),
+            reload: Ok("3 rules are in force".to_owned()),
+            status: Status { seq: 7, view_seq: 6, storage_fault: None },
+            directory: "dir1".into(),
+            folder: tempfile::tempdir().unwrap(),
+            shutdown: Shutdown::default(),
+        };
+        change(&mut config, &mut fake);
+        drop(view::View::open(&fake.view_path()).unwrap());
+        let (fake, metrics) = (Arc::new(fake), Arc::new(Metrics::default()));
+        let mut state = ApiState::new(fake.clone(), metrics.clone(), Arc::new(config));
+        state.keep_awake = keep_awake;
+        Site { fake, router: router(state), metrics }
+    }
+
+    /// Publishes records as live.
+    fn live(self, changes: &Changes) -> Site {
+        self.fake.live.publish(changes, NOW);
+        self
+    }
+
+    /// Writes records into the view, with facts of one log record.
+    fn past(self, first_seq: u64, facts: Vec<Fact>, changes: Changes) -> Site {
+        let meta = Meta { directory: "dir1".into(), seq: first_seq + facts.len() as u64 - 1, time: NOW, ..Meta::default() };
+        let batch = ViewBatch { first_seq, time: NOW, facts: Arc::new(facts), changes: Arc::new(changes), meta };
+        view::View::open(&self.fake.view_path()).unwrap().write(&[batch]).unwrap();
+        self
+    }
+
+    async fn send(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().call(request).await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let response = self.send(Request::get(path).body(Body::empty()).unwrap()).await;
+        (response.status(), body_json(response).await)
+    }
+
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> (StatusCode, HeaderMap, Value) {
+        let mut request = Request::post(path);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", "localhost:9093");
+        }
+        if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let response = self.send(request.body(Body::from(body.to_owned())).unwrap()).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        (status, headers, body_json(response).await)
+    }
+}
+
+async fn body_json(response: axum::response::Response) -> Value {
+    let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&bytes)))
+}
+
+/// What applies with no file at all.
+fn config() -> Config {
+    let nothing = BTreeMap::new();
+    crate::config::load_text("", "", &nothing, &nothing).unwrap().0
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    Labels::from_pairs(pairs.iter().copied()).unwrap()
+}
+
+fn incident(id: u64, status: IncidentStatus) -> Incident {
+    Incident {
+        id: IncidentId(id),
+        title: format!("trouble {id}").as_str().into(),
+        status,
+        priority: if id.is_multiple_of(2) { 2 } else { 3 },
+        impact: 2,
+        urgency: 1,
+        priority_reason: Reason::Text("derived".into()),
+        severity: Severity::Critical,
+        category: "database".into(),
+        subcategory: None,
+        team: Some(if id.is_multiple_of(2) { "dba" } else { "web" }.into()),
+        classified_by: [None, None, None],
+        assignee: None,
+        services: vec![format!("service-{}", id % 3).as_str().into()],
+        labels: labels(&[("cluster", if id.is_multiple_of(2) { "eu1" } else { "us1" })]),
+        rule: RuleRef::built_in("default"),
+        key: Labels::default(),
+        alerts_total: 1,
+        alerts_firing: 1,
+        alerts_suppressed: 0,
+        parent: None,
+        opened_at: NOW,
+        updated_at: NOW,
+        acknowledged_at: None,
+        acknowledged_by: None,
+        resolved_at: None,
+        closed_at: None,
+        last_news_at: NOW,
+        version: id,
+        window: Millis::minutes(5),
+        max_age: Millis::hours(1),
+        resolve_after: Millis::ZERO,
+        resolve_due: None,
+        fall_due: None,
+        close_due: None,
+        retitle_due: None,
+        policies: Vec::new(),
+        opened_at_receivers: Vec::new(),
+    }
+}
+
+fn alert(seq: u64, status: AlertStatus, incident: u64) -> AlertRecord {
+    let labels = labels(&[("alertname", "Down"), ("host", &format!("host-{seq}"))]);
+    AlertRecord {
+        alert: Arc::new(Alert {
+            fingerprint: labels.fingerprint(),
+            labels,
+            annotations: Labels::default(),
+            generator_url: "".into(),
+            source: "prometheus".into(),
+            starts_at: NOW,
+        }),
+        enriched: None,
+        status,
+        fired_seq: seq,
+        fired_at: NOW,
+        ends_at: (status == AlertStatus::Resolved).then_some(NOW),
+        suppressed_by: Vec::new(),
+        incidents: vec![IncidentId(incident)],
+        waiting: None,
+    }
+}
+
+fn notification(id: u64, state: NotificationState) -> Notification {
+    Notification {
+        id: NotificationId(id),
+        incident: IncidentId(1 + id % 2),
+        receiver: "pager".into(),
+        kind: NotificationKind::Trigger,
+        reason: Reason::Text("policy".into()),
+        again: false,
+        state,
+        attempts: 1,
+        created_at: NOW,
+        delivered_at: None,
+        retry_at: None,
+        error: None,
+    }
+}
+
+fn incidents(range: impl Iterator<Item = u64>, status: IncidentStatus) -> Changes {
+    Changes { incidents: range.map(|id| Arc::new(incident(id, status))).collect(), ..Changes::default() }
+}
+
+fn ids(list: &Value, name: &str, field: &str) -> Vec<String> {
+    list[name].as_array().unwrap().iter().map(|entry| entry[field].as_str().unwrap().to_owned()).collect()
+}
