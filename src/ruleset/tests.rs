@@ -25,7 +25,9 @@ fn receivers() -> Vec<Arc<str>> {
 fn sources(case: &Path) -> Vec<SourceFile> {
     let way = format!("{}/", folder().display());
     let mut files = read_files(&[case.to_owned()]).unwrap();
-    files.iter_mut().for_each(|file| file.name = file.name.replace(&way, ""));
+    for file in &mut files {
+        file.name = file.name.replace(&way, "");
+    }
     files
 }
 
@@ -35,7 +37,7 @@ fn shown(files: &[SourceFile]) -> String {
         Err(found) => found,
     };
     let text = |d: &Diagnostic| files.iter().find(|file| file.name == *d.file).map_or("", |file| &file.text);
-    found.iter().map(|diagnostic| format!("{}\n\n", diagnostic.render(text(diagnostic)))).collect()
+    found.iter().flat_map(|diagnostic| [diagnostic.render(text(diagnostic)), "\n\n".to_owned()]).collect()
 }
 
 #[test]
@@ -95,7 +97,10 @@ fn the_good_file_says_what_it_says() {
     assert_eq!(found(&rules.inhibit_source_index, &[("alertname", "NodeDown")]), [0]);
 
     let [database, disks, default] = &rules.correlate[..] else { panic!("two correlate rules and the built-in one") };
-    assert_eq!((database.window, database.max_age, database.resolve_after), (Millis::minutes(10), Millis::hours(4), Millis::minutes(5)));
+    assert_eq!(
+        (database.window, database.max_age, database.resolve_after),
+        (Millis::minutes(10), Millis::hours(4), Millis::minutes(5))
+    );
     assert!(database.threshold.is_none() && !database.go_on && disks.go_on);
     let threshold = disks.threshold.as_ref().unwrap();
     assert_eq!((threshold.count, threshold.distinct.as_deref()), (5, Some("host")));
