@@ -2,7 +2,7 @@
 //!
 //! Never decides whether something is wrong.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -191,20 +191,16 @@ impl Diagnostic {
         let title = title.primary_title(&self.message).id(self.code.as_str());
         let lines = shown_lines(text, &self.span);
         if text.is_empty() || lines.is_empty() {
-            let mut plain = format!("{}[{}]: {}\n --> {}", self.severity.as_str(), self.code.as_str(), self.message, self.file);
-            if !self.hint.is_empty() {
-                // Writing to a string cannot fail.
-                let _: fmt::Result = write!(plain, "\n  = help: {}", self.hint);
-            }
-            return plain;
+            let head = format!("{}[{}]: {}", self.severity.as_str(), self.code.as_str(), self.message);
+            let hint = if self.hint.is_empty() { String::new() } else { format!("\n  = help: {}", self.hint) };
+            return format!("{head}\n --> {}{hint}", self.file);
         }
-        let start = self.span.start.saturating_sub(lines.start);
-        let end = self.span.end.clamp(self.span.start, lines.end.max(self.span.start)) - lines.start;
-        let annotation = AnnotationKind::Primary.span(start..end);
-        let annotation = if self.label.is_empty() { annotation } else { annotation.label(self.label.as_str()) };
         let first_line = text[..lines.start].matches('\n').count() + 1;
-        let snippet =
-            Snippet::source(text[lines].trim_end_matches('\r')).line_start(first_line).path(&*self.file).annotation(annotation);
+        let source = text[lines.clone()].trim_end_matches('\r');
+        let inside = |at: usize| at.saturating_sub(lines.start).min(source.len());
+        let annotation = AnnotationKind::Primary.span(inside(self.span.start)..inside(self.span.end.max(self.span.start)));
+        let annotation = if self.label.is_empty() { annotation } else { annotation.label(self.label.as_str()) };
+        let snippet = Snippet::source(source).line_start(first_line).path(&*self.file).annotation(annotation);
         let mut group = title.element(snippet);
         if !self.hint.is_empty() {
             group = group.element(Title::HELP.message(&self.hint));
@@ -220,14 +216,15 @@ const SHOWN_LINES_MAX: usize = 6;
 fn shown_lines(text: &str, span: &Range<usize>) -> Range<usize> {
     let at = span.start.min(text.len());
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let ends = text[at..].match_indices('\n').map(|(newline, _)| at + newline);
-    let touched = ends.take(SHOWN_LINES_MAX).take_while(|end| *end < span.end.max(at + 1)).last();
-    let from = touched.map_or(at, |end| end + 1).min(text.len());
-    let end = match touched {
-        Some(end) if end + 1 >= span.end => end,
-        _ => text[from..].find('\n').map_or(text.len(), |newline| from + newline),
-    };
-    start..end.max(start)
+    let line_end = |from: usize| text[from..].find('\n').map_or(text.len(), |newline| from + newline);
+    let mut end = line_end(at);
+    for _ in 1..SHOWN_LINES_MAX {
+        if end >= span.end.min(text.len()) {
+            break;
+        }
+        end = line_end(end + 1);
+    }
+    start..end
 }
 
 /// Lines and columns of one file.

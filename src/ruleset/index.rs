@@ -205,20 +205,17 @@ impl MatcherIndex {
                 fixed.push(values.iter().map(|value| key(&matcher.name, value)).collect());
             }
         }
-        let mut best: Option<(usize, usize, Box<[(u64, u64)]>)> = None;
-        for (i, first) in fixed.iter().enumerate() {
-            for second in &fixed[i + 1..] {
-                if first.len() * second.len() > COMBINATIONS_MAX {
-                    continue;
-                }
-                let keys: Box<[(u64, u64)]> = first.iter().flat_map(|a| second.iter().map(|b| (*a, *b))).collect();
-                let shared = keys.iter().map(|(a, b)| self.pairs.get(&mix(*a, *b)).map_or(0, Vec::len)).max().unwrap_or(0);
-                if best.as_ref().is_none_or(|(s, len, _)| (shared, keys.len()) < (*s, *len)) {
-                    best = Some((shared, keys.len(), keys));
-                }
-            }
-        }
-        if let Some((.., keys)) = best {
+        let shared = |keys: &[(u64, u64)]| keys.iter().map(|(a, b)| self.pairs.get(&mix(*a, *b)).map_or(0, Vec::len)).max();
+        let combine = |first: &[u64], second: &[u64]| -> Box<[(u64, u64)]> {
+            first.iter().flat_map(|a| second.iter().map(|b| (*a, *b))).collect()
+        };
+        let combinations = fixed
+            .iter()
+            .enumerate()
+            .flat_map(|(i, first)| fixed[i + 1..].iter().map(move |second| (first, second)))
+            .filter(|(first, second)| first.len() * second.len() <= COMBINATIONS_MAX)
+            .map(|(first, second)| combine(first, second));
+        if let Some(keys) = combinations.min_by_key(|keys| (shared(keys), keys.len())) {
             return Place::Pairs(keys);
         }
         let load = |keys: &[u64]| keys.iter().map(|key| self.ones.get(key).map_or(0, Vec::len)).max().unwrap_or(0);
@@ -323,146 +320,4 @@ fn take_from(postings: &mut FxHashMap<u64, Vec<u32>>, key: u64, number: u32) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ruleset::matchers::parse_matchers;
-    use proptest::prelude::*;
-
-    fn labels(pairs: &[(&str, &str)]) -> Labels {
-        Labels::from_pairs(pairs.iter().copied()).unwrap()
-    }
-
-    fn index(lists: &[&str]) -> MatcherIndex {
-        let mut index = MatcherIndex::default();
-        for (number, text) in (0..).zip(lists) {
-            index.insert(number, &parse_matchers(text).unwrap());
-        }
-        index
-    }
-
-    fn found(index: &MatcherIndex, pairs: &[(&str, &str)]) -> Vec<u32> {
-        let mut found = vec![99];
-        index.matching(&labels(pairs), &mut found);
-        found
-    }
-
-    #[test]
-    fn each_kind_of_list_is_found() {
-        let index = index(&[
-            "",
-            r#"a="1""#,
-            r#"a="1",b="2""#,
-            r#"a=~"1|2",b=~"(2|3)""#,
-            r#"a=~"1.*""#,
-            r#"a=~".*""#,
-            r#"a="""#,
-            r#"a!="1""#,
-            r#"a!~"1|2""#,
-            r#"a="1",b="""#,
-            r#"a=~"1|""#,
-            r#"a=~"x\.y",b="2""#,
-            r#"a="1",a="2""#,
-        ]);
-        assert_eq!(found(&index, &[]), [0, 5, 6, 7, 8, 10]);
-        assert_eq!(found(&index, &[("a", "1")]), [0, 1, 4, 5, 9, 10]);
-        assert_eq!(found(&index, &[("a", "1"), ("b", "2")]), [0, 1, 2, 3, 4, 5, 10]);
-        assert_eq!(found(&index, &[("a", "2"), ("b", "3")]), [0, 3, 5, 7]);
-        assert_eq!(found(&index, &[("a", "x.y"), ("b", "2")]), [0, 5, 7, 8, 11]);
-    }
-
-    #[test]
-    fn where_lists_stand() {
-        let index = index(&["", r#"a="1""#, r#"a="1",b!="2",c="3""#, r#"a=~"1|2|3""#, r#"a=~"1+",b!="""#, r#"a!="1",b="""#]);
-        let places: Vec<String> = (0..6).map(|n| format!("{:?}", index.lists[&n].place)).collect();
-        let kinds: Vec<&str> = places.iter().map(|p| p.split('(').next().unwrap()).collect();
-        assert_eq!(kinds, ["All", "Ones", "Pairs", "Ones", "Expression", "Rest"]);
-    }
-
-    #[test]
-    fn a_common_label_does_not_drag_all_rules_in() {
-        let lists: Vec<String> = (0..500).map(|n| format!(r#"env="prod",team="t",service="s{}",check="c{n}""#, n % 5)).collect();
-        let index = index(&lists.iter().map(String::as_str).collect::<Vec<_>>());
-        let mut candidates = Vec::new();
-        index.candidates(&labels(&[("env", "prod"), ("team", "t"), ("service", "s1"), ("check", "none")]), &mut candidates);
-        assert!(candidates.len() <= 10, "{} candidates", candidates.len());
-    }
-
-    #[test]
-    fn literal_alternations_are_told_from_expressions() {
-        let cases: [(&str, Option<&[&str]>); 12] = [
-            ("a", Some(&["a"])),
-            ("b|a|b", Some(&["a", "b"])),
-            ("(a|b)", Some(&["a", "b"])),
-            ("(?:a|b)", Some(&["a", "b"])),
-            (r"a\.b|c-d", Some(&["a.b", "c-d"])),
-            ("a|", Some(&["", "a"])),
-            ("(?i)a", None),
-            ("(?P<x>a)", None),
-            ("(a)(b)", None),
-            (r"\d", None),
-            (r"\<a", None),
-            ("a.b", None),
-        ];
-        for (pattern, expected) in cases {
-            let expected = expected.map(|values| values.iter().map(|v| (*v).to_owned()).collect());
-            assert_eq!(literals(pattern), expected, "{pattern}");
-        }
-    }
-
-    #[test]
-    fn nothing_is_left_behind() {
-        let mut index = index(&["", r#"a="1""#, r#"a="1",b="2""#, r#"a=~"x.*""#, r#"a=~"y.*""#, r#"a!="1""#, r#"a="1""#]);
-        (0..7).for_each(|number| index.remove(number));
-        index.remove(7);
-        assert_eq!(format!("{index:?}"), format!("{:?}", MatcherIndex::default()));
-    }
-
-    #[test]
-    fn many_expressions_over_one_label_and_many_labels() {
-        let lists: Vec<String> = (0..1_500).map(|n| format!(r#"a=~"v{n}(x|y)+""#)).collect();
-        let index = index(&lists.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(found(&index, &[("a", "v1400xy")]), [1_400]);
-        let mut pairs: Vec<(String, String)> = (0..100).map(|n| (format!("n{n}"), "v".to_owned())).collect();
-        pairs.push(("a".to_owned(), "v3x".to_owned()));
-        let wide: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        assert_eq!(found(&index, &wide), [3]);
-    }
-
-    fn matcher() -> impl Strategy<Value = Matcher> {
-        let values = ["", "1", "2", "1|2", "1|", "(2|3)", "1.*", ".*", ".+", "[12]", "3?", r"\.", "(?i)X"];
-        let ops = [MatchOp::Equal, MatchOp::Equal, MatchOp::NotEqual, MatchOp::Matches, MatchOp::NotMatches];
-        (prop::sample::select(&["a", "b", "c"][..]), prop::sample::select(ops.to_vec()), prop::sample::select(values.to_vec()))
-            .prop_map(|(name, op, value)| Matcher::new(name, op, value).unwrap())
-    }
-
-    proptest! {
-        #[test]
-        fn finds_what_a_plain_scan_finds(
-            acts in prop::collection::vec((0u32..12, prop::option::weighted(0.8, prop::collection::vec(matcher(), 0..4))), 0..40),
-            alerts in prop::collection::vec([("[a-c]", "[123x.]{0,2}"), ("[a-c]", "[123x.]{0,2}"), ("[a-d]", "[12]")], 1..6),
-        ) {
-            let mut index = MatcherIndex::default();
-            let mut naive = std::collections::BTreeMap::new();
-            let mut found = Vec::new();
-            for (number, act) in acts {
-                match act {
-                    Some(list) => {
-                        index.insert(number, &list);
-                        naive.insert(number, list);
-                    }
-                    None => {
-                        index.remove(number);
-                        naive.remove(&number);
-                    }
-                }
-                for alert in &alerts {
-                    let labels = Labels::from_pairs(alert.iter().map(|(n, v)| (n.as_str(), v.as_str()))).unwrap();
-                    let holds = |list: &Vec<Matcher>| list.iter().all(|m| m.matches(&labels));
-                    let expected: Vec<u32> = naive.iter().filter(|(_, list)| holds(list)).map(|(n, _)| *n).collect();
-                    index.matching(&labels, &mut found);
-                    prop_assert_eq!(&found, &expected, "{:?}", labels);
-                }
-            }
-        }
-    }
-}
+mod tests;

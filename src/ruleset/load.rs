@@ -10,9 +10,10 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::builtin;
 use super::diagnostics::{Code, Diagnostic};
-use super::fields::{Fields, Report};
+use super::fields::Fields;
 use super::index::MatcherIndex;
 use super::lint;
+use super::report::Report;
 use super::rules::{Ruleset, SuppressHow};
 use super::schema::{classify, correlate, enrich, escalate, prioritize, suppress};
 use super::yaml::{self, Value};
@@ -53,7 +54,7 @@ pub struct Loaded {
 /// Compiles rule files, which are in order. With `known_receivers`, every receiver that a rule names must be among them.
 ///
 /// # Errors
-/// Every fault and every warning of every file, in the order of files and places.
+/// Every fault of every file, and what was to be warned of so far, in the order of files and places.
 pub fn load(files: &[SourceFile], known_receivers: Option<&[Arc<str>]>, limits: Limits) -> Result<Loaded, Vec<Diagnostic>> {
     let mut loader = Loader { receivers: known_receivers, limits, names: BTreeMap::new(), rules: 0, ruleset: Ruleset::default() };
     let mut found = Vec::new();

@@ -14,9 +14,11 @@ pub mod index;
 mod lint;
 pub mod load;
 pub mod matchers;
+mod report;
 pub mod rules;
 pub mod schedule;
 mod schema;
+mod suggest;
 pub mod template;
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,9 @@ fn receivers() -> Vec<Arc<str>> {
 fn sources(case: &Path) -> Vec<SourceFile> {
     let way = format!("{}/", folder().display());
     let mut files = read_files(&[case.to_owned()]).unwrap();
-    files.iter_mut().for_each(|file| file.name = file.name.replace(&way, ""));
+    for file in &mut files {
+        file.name = file.name.replace(&way, "");
+    }
     files
 }
 
@@ -35,7 +37,7 @@ fn shown(files: &[SourceFile]) -> String {
         Err(found) => found,
     };
     let text = |d: &Diagnostic| files.iter().find(|file| file.name == *d.file).map_or("", |file| &file.text);
-    found.iter().map(|diagnostic| format!("{}\n\n", diagnostic.render(text(diagnostic)))).collect()
+    found.iter().flat_map(|diagnostic| [diagnostic.render(text(diagnostic)), "\n\n".to_owned()]).collect()
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(super) struct YamlFault {
 }
 
 /// What is read of one text at most: nodes, and levels of nesting. Aliases count as what they stand for.
-const NODES_MAX: usize = 2_000_000;
+const NODES_MAX: usize = 500_000;
 const DEPTH_MAX: usize = 24;
 
 impl Value {

@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use crate::model::RuleRef;
 use crate::ruleset::diagnostics::Code;
-use crate::ruleset::fields::{Fields, listed};
+use crate::ruleset::fields::Fields;
 use crate::ruleset::matchers::capture_names;
 use crate::ruleset::rules::EnrichRule;
+use crate::ruleset::suggest::listed;
 use crate::ruleset::template::Template;
 
 /// Labels that one rule may set.

@@ -18,8 +18,9 @@ use std::sync::Arc;
 
 use crate::model::{Millis, RuleRef};
 use crate::ruleset::diagnostics::Code;
-use crate::ruleset::fields::{Fields, Text, listed, nearest};
+use crate::ruleset::fields::{Fields, Text};
 use crate::ruleset::rules::{EscalateRule, EscalateStep};
+use crate::ruleset::suggest::{listed, nearest};
 use crate::ruleset::yaml::Value;
 
 /// The shortest time between two updates, where a rule does not say.
