@@ -222,6 +222,8 @@ mod tests {
     use super::*;
     use crate::deliver::sample;
 
+    type Change<'a> = &'a dyn Fn(&mut Message);
+
     #[test]
     fn reads_well_on_a_phone() {
         let lines = |change: &dyn Fn(&mut Message)| {
@@ -229,7 +231,7 @@ mod tests {
             change(&mut message);
             words(&message).summary
         };
-        let cases: [(&str, &dyn Fn(&mut Message)); 7] = [
+        let cases: [(&str, Change); 7] = [
             ("P1 checkout: 14 alerts, critical — Database trouble in eu1", &|_| {}),
             ("Still open: P1 checkout: 14 alerts, critical — Database trouble in eu1", &|m| m.again = true),
             ("Update: P1 checkout: 14 alerts, critical — Database trouble in eu1", &|m| m.kind = NotificationKind::Update),
