@@ -79,7 +79,7 @@ impl Email {
         let mut connection = self.connect().await?;
         let result = self.hand_over(&mut connection, &missing, &mail, message).await;
         // The mail is taken or not by now; how the parting goes changes nothing.
-        drop(tokio::time::timeout(self.step, connection.quit()).await);
+        drop(tokio::time::timeout(self.connect, connection.quit()).await);
         result
     }
 
