@@ -154,9 +154,10 @@ fn not_public_v4(v4: Ipv4Addr) -> Option<&'static str> {
         (10, _, _) | (172, 16..=31, _) | (192, 168, _) => Some("private"),
         (100, 64..=127, _) => Some("shared (carrier NAT)"),
         (169, 254, _) => Some("link-local"),
-        (192, 0, 0 | 2) | (192, 88, 99) | (198, 18..=19, _) | (198, 51, 100) | (203, 0, 113) => Some("reserved"),
+        (192, 0, 0 | 2) | (192, 88, 99) | (198, 18..=19, _) | (198, 51, 100) | (203, 0, 113) | (240..=255, _, _) => {
+            Some("reserved")
+        }
         (224..=239, _, _) => Some("multicast"),
-        (240..=255, _, _) => Some("reserved"),
         _ => None,
     }
 }
@@ -180,10 +181,7 @@ fn not_public_v6(v6: Ipv6Addr) -> Option<&'static str> {
 /// The IPv4 address inside an IPv6 one that leads there: mapped, compatible, 6to4, and both NAT64 prefixes.
 fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = v6.segments();
-    let v4 = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        Some(Ipv4Addr::new(a, b, c, d))
-    };
+    let v4 = |high: u16, low: u16| Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
     match s {
         // ::0 and ::1 are addresses of their own.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,

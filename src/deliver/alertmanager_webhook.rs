@@ -1,8 +1,8 @@
 //! Alertmanager's webhook, payload version 4, for programs that already speak it.
 //!
-//! An incident is sent as a group. Its key holds the incident's, so that two incidents never share one. The protocol knows no
-//! acknowledgement: such messages are taken without a call. When a person resolves an incident whose alerts still fire, they are
-//! sent as resolved at that moment, because the payload's status is nothing but theirs.
+//! An incident is sent as a group. Its key holds the incident's, so that two incidents never share one. The protocol knows
+//! no acknowledgement: such messages are taken without a call. When a person resolves an incident whose alerts still fire,
+//! they are sent as resolved at that moment, because the payload's status is nothing but theirs.
 
 use std::cmp::Ordering;
 use std::future::Future;
@@ -42,8 +42,7 @@ impl AlertmanagerWebhook {
         bearer: Option<Secret>,
     ) -> Result<AlertmanagerWebhook, String> {
         let url = parse_url(url)?;
-        let secrets = [Some(Secret::new(url.path())), url.query().map(Secret::new), bearer.clone()];
-        let client = Client::new(context, context.timeouts.other, Secrets::new(secrets.into_iter().flatten()))?;
+        let client = Client::new(context, context.timeouts.other, Secrets::of_url(&url, bearer.clone()))?;
         Ok(AlertmanagerWebhook { client, name: quote(name), url, max_alerts: max_alerts as usize, send_resolved, bearer })
     }
 
@@ -193,14 +192,18 @@ mod tests {
             "notification_reason": "first notification",
             "alerts": [
                 {
-                    "status": "resolved", "labels": { "alertname": "A", "env": "prod", "job": "a" }, "annotations": { "summary": "s" },
+                    "status": "resolved", "labels": { "alertname": "A", "env": "prod", "job": "a" },
+                    "annotations": { "summary": "s" },
                     "startsAt": "2026-01-05T00:00:00.000Z", "endsAt": "2026-01-05T00:05:00.000Z",
-                    "generatorURL": "http://prometheus.example/graph", "fingerprint": message.alerts[1].alert.fingerprint.to_string(),
+                    "generatorURL": "http://prometheus.example/graph",
+                    "fingerprint": message.alerts[1].alert.fingerprint.to_string(),
                 },
                 {
-                    "status": "firing", "labels": { "alertname": "A", "env": "prod", "job": "b" }, "annotations": { "summary": "s" },
+                    "status": "firing", "labels": { "alertname": "A", "env": "prod", "job": "b" },
+                    "annotations": { "summary": "s" },
                     "startsAt": "2026-01-05T00:00:00.000Z", "endsAt": "0001-01-01T00:00:00Z",
-                    "generatorURL": "http://prometheus.example/graph", "fingerprint": message.alerts[0].alert.fingerprint.to_string(),
+                    "generatorURL": "http://prometheus.example/graph",
+                    "fingerprint": message.alerts[0].alert.fingerprint.to_string(),
                 },
             ],
         });

@@ -1,8 +1,8 @@
 //! The HTTP client of all receivers: one place for time limits, TLS, redirects (never followed), proxies (never taken
 //! from the environment), the size of answers, the check of addresses, and for what an error may say.
 //!
-//! An error names the scheme and host at most: paths and headers hold credentials. Text from an answer is shown short, on one line
-//! and with every configured secret struck out, since some servers repeat what they were sent.
+//! An error names the scheme and host at most: paths and headers hold credentials. Text from an answer is shown short, on
+//! one line and with every configured secret struck out, since some servers repeat what they were sent.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -136,7 +136,8 @@ impl Client {
         Ok(Answer { target, status, headers, body, now })
     }
 
-    /// What an answer's status means where the vendor gives it no other meaning: 2xx is taken, and the body is the caller's to judge.
+    /// What an answer's status means where the vendor gives it no other meaning: 2xx is taken, and the body is the caller's
+    /// to judge.
     ///
     /// # Errors
     /// What becomes of the attempt otherwise.
@@ -237,6 +238,12 @@ impl Secrets {
         // The longest first: one may be part of another.
         kept.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Secrets(kept)
+    }
+
+    /// As [`Secrets::new`], with the parts of a URL that often are credentials themselves.
+    pub(crate) fn of_url(url: &Url, secrets: impl IntoIterator<Item = Secret>) -> Secrets {
+        let parts = [Some(url.path()), url.query(), url.password()];
+        Secrets::new(parts.into_iter().flatten().map(Secret::new).chain(secrets))
     }
 
     /// `text` with every secret replaced.

@@ -1,9 +1,9 @@
 //! Mail by SMTP: one mail for each message, all mails on one incident in one thread.
 //!
-//! Every recipient is judged by itself. One that the server cannot take now is tried again without writing to the others a second
-//! time: the receiver remembers, for a while and in memory only, whom it has served. A recipient that is refused for good
-//! makes the notification a visible failure, even though the others have the mail. After a lost answer the mail is sent again under the
-//! same Message-ID, by which mail programs show it once.
+//! Every recipient is judged by itself. One that the server cannot take now is tried again without writing to the others
+//! a second time: the receiver remembers, for a while and in memory only, whom it has served. A recipient that is refused
+//! for good makes the notification a visible failure, even though the others have the mail. After a lost answer the mail
+//! is sent again under the same Message-ID, by which mail programs show it once.
 
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
@@ -32,6 +32,8 @@ use crate::model::Millis;
 const SERVED_MAX: usize = 1_000;
 /// The last answer, to the whole mail, may take four times as long as the others.
 const FINAL_ANSWER_FACTOR: u32 = 4;
+/// However many recipients answer slowly, a whole attempt takes no longer than ten answers may.
+const ATTEMPT_FACTOR: u32 = 10;
 
 /// A mail server and the people behind it.
 pub(crate) struct Email {
@@ -77,7 +79,7 @@ impl Email {
         let mut connection = self.connect().await?;
         let result = self.hand_over(&mut connection, &missing, &mail, message).await;
         // The mail is taken or not by now; how the parting goes changes nothing.
-        drop(tokio::time::timeout(self.step, connection.quit()).await);
+        drop(tokio::time::timeout(self.connect, connection.quit()).await);
         result
     }
 
@@ -212,7 +214,8 @@ impl Receiver for Email {
 
     fn deliver<'a>(&'a self, message: &'a Message) -> Pin<Box<dyn Future<Output = Delivery> + Send + 'a>> {
         Box::pin(async {
-            self.send(message).await.unwrap_or_else(|failure| {
+            let attempt = within(self.step * ATTEMPT_FACTOR, Box::pin(self.send(message))).await;
+            attempt.and_then(|result| result).unwrap_or_else(|failure| {
                 let error = format!("{}:{}: {}", self.config.host, self.config.port, failure.error);
                 let error = self.secrets.strike(&error);
                 if failure.again {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
-use super::{Message, text};
+use super::{ALERTS_SHOWN_MAX, Message, text};
 use crate::model::{AlertRecord, Labels, Millis, NotificationKind, Time};
 
 /// Characters of the summary line.
@@ -70,7 +70,6 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut templates = Environment::new();
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
     templates.set_auto_escape_callback(|name| if name == "html" { AutoEscape::Html } else { AutoEscape::None });
-    templates.set_fuel(Some(20_000));
     for (name, source) in [("summary", SUMMARY), ("head", HEAD), ("body", BODY), ("html", HTML)] {
         templates.add_template(name, source).expect("a template that the tests compile");
     }
@@ -146,6 +145,7 @@ fn values(message: &Message, summary: &str) -> Value {
     };
     let services: Vec<String> = incident.services.iter().take(5).map(|name| text::line(name, NAME_CHARS_MAX)).collect();
     let total = incident.alerts_total as usize;
+    let shown = &message.alerts[..message.alerts.len().min(ALERTS_SHOWN_MAX)];
     context! {
         summary => summary,
         id => incident.id.to_string(),
@@ -161,8 +161,8 @@ fn values(message: &Message, summary: &str) -> Value {
         reason => text::line(&message.reason, SENTENCE_CHARS_MAX),
         url => link(message),
         shared => pairs(&incident.labels, &Labels::default()),
-        alerts => message.alerts.iter().map(|record| alert_values(record, &incident.labels)).collect::<Vec<Value>>(),
-        more => total.saturating_sub(message.alerts.len()),
+        alerts => shown.iter().map(|record| alert_values(record, &incident.labels)).collect::<Vec<Value>>(),
+        more => total.saturating_sub(shown.len()),
     }
 }
 
@@ -213,14 +213,18 @@ fn minute(time: Time) -> String {
 
 fn render(name: &str, values: &Value) -> String {
     let template = TEMPLATES.get_template(name).expect("one of the four templates");
-    // Strict names and fuel are the only ways to fail; the values are complete and their number is bounded.
-    template.render(values).expect("a template over complete and bounded values")
+    // A name that is not there is the only way to fail, and every value is.
+    template.render(values).expect("a template over all the values that it names")
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::deliver::sample;
+
+    type Change<'a> = &'a dyn Fn(&mut Message);
 
     #[test]
     fn reads_well_on_a_phone() {
@@ -229,7 +233,7 @@ mod tests {
             change(&mut message);
             words(&message).summary
         };
-        let cases: [(&str, &dyn Fn(&mut Message)); 7] = [
+        let cases: [(&str, Change); 7] = [
             ("P1 checkout: 14 alerts, critical — Database trouble in eu1", &|_| {}),
             ("Still open: P1 checkout: 14 alerts, critical — Database trouble in eu1", &|m| m.again = true),
             ("Update: P1 checkout: 14 alerts, critical — Database trouble in eu1", &|m| m.kind = NotificationKind::Update),
@@ -318,5 +322,25 @@ mod tests {
         let characters = words.body.chars().count();
         assert!(characters <= 75_000, "{characters}");
         assert!(html(&message).len() < 400_000, "{}", html(&message).len());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_renders(title in ".{0,300}", name in ".{0,80}", value in ".{0,300}", reason in ".{0,600}", kind in 0usize..4) {
+            let kinds =
+                [NotificationKind::Trigger, NotificationKind::Update, NotificationKind::Acknowledge, NotificationKind::Resolve];
+            let mut message = sample::message(kinds[kind], 0);
+            message.alerts = vec![sample::alert(&[(&name, &value), ("alertname", &value)], &[("summary", &value)], true)];
+            message.actor = Some(name.clone());
+            message.reason = reason;
+            sample::change(&mut message, |incident| {
+                incident.title = title.as_str().into();
+                incident.services = vec![name.as_str().into(), value.as_str().into()];
+            });
+            let words = words(&message);
+            prop_assert!(words.summary.lines().count() == 1 && words.summary.chars().count() <= SUMMARY_CHARS_MAX);
+            prop_assert!(!words.body.chars().any(|c| c.is_control() && c != '\n'));
+            prop_assert!(html(&message).ends_with("</body></html>"));
+        }
     }
 }

@@ -111,11 +111,6 @@ pub struct BuildError {
     pub message: String,
 }
 
-impl BuildError {
-    /// A stable name of the error, for tools.
-    pub const CODE: &'static str = "receiver-settings";
-}
-
 /// Builds a receiver. [`install_crypto`] must have been called.
 ///
 /// # Errors

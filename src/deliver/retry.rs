@@ -31,19 +31,18 @@ pub enum Next {
 /// Decides on a notification whose attempt number `attempts` (from 1) failed at `now`.
 ///
 /// Waits double from 1 s to the cap; of each wait the second half is left to chance, drawn from `seed`, so that
-/// notifications that failed together do not come back together. A receiver's own `retry_after` is obeyed instead, within 1 s to 1 h,
-/// plus at most 1 s of chance. There is no limit on attempts, so being throttled uses up nothing.
+/// notifications that failed together do not come back together. A receiver's own `retry_after` is obeyed instead, within
+/// 1 s to 1 h, plus at most 1 s of chance. There is no limit on attempts, so being throttled uses up nothing.
 #[must_use]
 pub fn next(attempts: u32, is_pager: bool, seed: u64, now: Time, retry_after: Option<Millis>, created_at: Time) -> Next {
     let chance = mix(seed, attempts);
-    let wait = match retry_after {
-        Some(asked) => Millis(asked.0.clamp(FIRST_WAIT.0, RETRY_AFTER_MAX.0) + below(chance, FIRST_WAIT.0)),
-        None => {
-            let cap = if is_pager { PAGER_WAIT_MAX } else { OTHER_WAIT_MAX };
-            // 2^16 s is past every cap.
-            let doubled = (FIRST_WAIT.0 << attempts.saturating_sub(1).min(16)).min(cap.0);
-            Millis(doubled / 2 + below(chance, doubled / 2))
-        }
+    let wait = if let Some(asked) = retry_after {
+        Millis(asked.0.clamp(FIRST_WAIT.0, RETRY_AFTER_MAX.0) + below(chance, FIRST_WAIT.0))
+    } else {
+        let cap = if is_pager { PAGER_WAIT_MAX } else { OTHER_WAIT_MAX };
+        // 2^16 s is past every cap.
+        let doubled = (FIRST_WAIT.0 << attempts.saturating_sub(1).min(16)).min(cap.0);
+        Millis(doubled / 2 + below(chance, doubled / 2))
     };
     let at = now + wait;
     if at > created_at + AGE_MAX { Next::Dead } else { Next::At(at) }

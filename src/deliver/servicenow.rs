@@ -1,8 +1,9 @@
 //! ServiceNow, by its Table API: one record of the incident table for each incident here, found by `correlation_id`.
 //!
 //! The API has no idempotent create. So every attempt looks first, by the `sys_id` that an earlier one learned or by the
-//! correlation id, and creates only what is not there: an attempt whose answer was lost is found by the next. What the look-up shows
-//! also decides whether there is anything to do: a ticket that people closed stays closed until the incident is told anew.
+//! correlation id, and creates only what is not there: an attempt whose answer was lost is found by the next. What the
+//! look-up shows also decides whether there is anything to do: a ticket that people closed stays closed until the incident
+//! is told anew.
 //!
 //! Priority is never sent; the instance computes it from impact and urgency.
 

@@ -35,9 +35,7 @@ impl Webhook {
     /// What is wrong with the settings, in words.
     pub(crate) fn new(context: &Context, url: &str, secret: Option<&Secret>) -> Result<Webhook, String> {
         let url = parse_url(url)?;
-        // Such a URL often is the credential itself.
-        let secrets = [Some(Secret::new(url.path())), url.query().map(Secret::new), secret.cloned()];
-        let client = Client::new(context, context.timeouts.other, Secrets::new(secrets.into_iter().flatten()))?;
+        let client = Client::new(context, context.timeouts.other, Secrets::of_url(&url, secret.cloned()))?;
         Ok(Webhook { client, url, key: secret.map(Key::parse).transpose()? })
     }
 

@@ -95,6 +95,20 @@ async fn an_answer_that_stalls_ends_with_the_calls_time() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_hangs_holds_up_no_other() {
+    let (slow, quick) = (Vendor::Pagerduty(PagerDuty::start()), Vendor::Webhook(Webhook::start(Some(WEBHOOK_SECRET))));
+    slow.server().script([Script::Hold]);
+    let hanging = receiver(slow.kind(), &context(LONG));
+    let hanging = tokio::spawn(async move { hanging.deliver(&message(NotificationKind::Trigger, 1)).await });
+    slow.server().wait_for(|requests| requests.len() == 1);
+    taken(&*receiver(quick.kind(), &context(LONG)), &message(NotificationKind::Trigger, 1)).await;
+    assert!(!hanging.is_finished());
+    // The server goes away, and with it the connection: no answer, worth another attempt.
+    drop(slow);
+    assert_eq!(fault_of(&hanging.await.unwrap()), Some((true, Fault::Network)));
+}
+
 #[tokio::test]
 async fn throttling_names_its_time() {
     for (header, expected) in [

@@ -1,14 +1,14 @@
 //! A small HTTP/1.1 server with a handler, a record of all requests and a script of faults. One request per connection.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::Value;
+
+use super::listener::{Listener, Stop};
 
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -88,9 +88,8 @@ type Handler = dyn Fn(&Request) -> Answer + Send + Sync;
 
 /// The server.
 pub(crate) struct Server {
-    address: SocketAddr,
+    listener: Listener,
     shared: Arc<Shared>,
-    accepting: Option<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -98,45 +97,28 @@ struct Shared {
     requests: Mutex<Vec<Request>>,
     arrived: Condvar,
     script: Mutex<VecDeque<Fault>>,
-    stopping: AtomicBool,
-    stop: Mutex<bool>,
-    stopped: Condvar,
 }
 
 impl Server {
     /// Starts one.
     pub(crate) fn start(handler: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
             requests: Mutex::default(),
             arrived: Condvar::new(),
             script: Mutex::default(),
-            stopping: AtomicBool::new(false),
-            stop: Mutex::new(false),
-            stopped: Condvar::new(),
         });
         let served = shared.clone();
-        let accepting = thread::spawn(move || {
-            for stream in listener.incoming() {
-                if served.stopping.load(Ordering::SeqCst) {
-                    break;
-                }
-                let served = served.clone();
-                thread::spawn(move || stream.map(|stream| served.serve(stream)));
-            }
-        });
-        Server { address, shared, accepting: Some(accepting) }
+        Server { listener: Listener::start(move |stream, stop| served.serve(stream, stop)), shared }
     }
 
     /// `http://127.0.0.1:<port>`.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
     /// Adds faults to the end of the script.
@@ -151,29 +133,16 @@ impl Server {
 
     /// Waits until the requests so far are as wanted, and gives them.
     pub(crate) fn wait_for(&self, wanted: impl Fn(&[Request]) -> bool) -> Vec<Request> {
-        let requests = self.shared.requests.lock().unwrap();
-        let (requests, waited) = self.shared.arrived.wait_timeout_while(requests, PATIENCE, |so_far| !wanted(so_far)).unwrap();
-        assert!(!waited.timed_out(), "not within {PATIENCE:?}; so far: {requests:#?}");
-        requests.clone()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
-        *self.shared.stop.lock().unwrap() = true;
-        self.shared.stopped.notify_all();
-        // Wakes the accepting thread, which then sees that it is over.
-        drop(TcpStream::connect(self.address));
-        if let Some(accepting) = self.accepting.take() {
-            accepting.join().unwrap();
-        }
+        let so_far = self.shared.requests.lock().unwrap();
+        let (found, timeout) = self.shared.arrived.wait_timeout_while(so_far, PATIENCE, |so_far| !wanted(so_far)).unwrap();
+        assert!(!timeout.timed_out(), "not within {PATIENCE:?}; so far: {found:#?}");
+        found.clone()
     }
 }
 
 impl Shared {
     /// Serves one connection. Errors are the client's going away.
-    fn serve(&self, stream: TcpStream) {
+    fn serve(&self, stream: TcpStream, stop: &Stop) {
         let fault = self.script.lock().unwrap().pop_front().unwrap_or(Fault::Pass);
         let mut out = stream.try_clone().unwrap();
         let Some(request) = read(stream, matches!(fault, Fault::DropBefore)) else { return };
@@ -194,11 +163,9 @@ impl Shared {
             _ => {}
         }
         match fault {
-            Fault::Hold | Fault::Stall => {
-                let stop = self.stop.lock().unwrap();
-                drop(self.stopped.wait_while(stop, |stop| !*stop).unwrap());
-            }
-            Fault::Endless => while !self.stopping.load(Ordering::SeqCst) && out.write_all(&[b' '; 4096]).is_ok() {},
+            Fault::Hold | Fault::Stall => stop.wait(),
+            // Ends when the client has had enough.
+            Fault::Endless => drop(io::copy(&mut io::repeat(b' '), &mut out)),
             _ => {}
         }
         drop(out.shutdown(Shutdown::Both));
@@ -232,7 +199,7 @@ fn read(stream: TcpStream, head_only: bool) -> Option<Request> {
 fn send(out: &mut TcpStream, answer: &Answer) {
     let mut head = format!("HTTP/1.1 {} x\r\ncontent-length: {}\r\nconnection: close\r\n", answer.status, answer.body.len());
     for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
     drop(out.write_all(&[head.as_bytes(), &answer.body].concat()));

@@ -3,8 +3,10 @@
 //!
 //! Each runs on threads of its own until it is dropped, so that plain and async tests can use it. Nothing here sleeps:
 //! a slow answer is held until the test lets it go.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, and so does what it stands on")]
 
 pub(crate) mod http;
+pub(crate) mod listener;
 pub(crate) mod pagerduty;
 pub(crate) mod servicenow;
 pub(crate) mod smtp;

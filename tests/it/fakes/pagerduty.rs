@@ -153,7 +153,7 @@ fn faults(event: &Value) -> Vec<String> {
 }
 
 fn is_too_often(calls: &mut VecDeque<Instant>) -> bool {
-    calls.retain(|at| at.elapsed() < Duration::from_secs(60));
+    calls.retain(|at| at.elapsed() < Duration::from_mins(1));
     calls.push_back(Instant::now());
     calls.len() > CALLS_PER_MINUTE
 }

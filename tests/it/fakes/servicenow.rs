@@ -179,7 +179,7 @@ impl Instance {
                 continue;
             }
             match (name.as_str(), ticket.get_mut(&name)) {
-                ("work_notes", Some(notes)) => notes.push_str(&format!("\n{value}")),
+                ("work_notes", Some(notes)) => notes.extend(["\n", value]),
                 _ => drop(ticket.insert(name, value.to_owned())),
             }
         }

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread::{self, JoinHandle};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::listener::{Listener, Stop};
 
 /// A mail that was taken.
 #[derive(Clone, Debug)]
@@ -32,8 +32,8 @@ impl Mail {
 /// What goes wrong, once each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SmtpFault {
-    /// The command that begins thus is answered thus: `("RCPT TO:<a@", "451 later")`, `("", …)` for the greeting, `(".", …)` for
-    /// the end of the mail.
+    /// The command that begins thus is answered thus: `("RCPT TO:<a@", "451 later")`, `("", …)` for the greeting,
+    /// `(".", …)` for the end of the mail.
     Answer(&'static str, &'static str),
     /// The mail is taken, and the connection closed without an answer.
     TakeThenDrop,
@@ -45,9 +45,8 @@ pub(crate) enum SmtpFault {
 
 /// The server.
 pub(crate) struct Smtp {
-    address: SocketAddr,
+    listener: Listener,
     shared: Arc<Shared>,
-    accepting: Option<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -56,40 +55,27 @@ struct Shared {
     mails: Mutex<Vec<Mail>>,
     commands: Mutex<Vec<String>>,
     script: Mutex<VecDeque<SmtpFault>>,
-    stopping: AtomicBool,
-    stop: Mutex<bool>,
-    stopped: Condvar,
 }
 
 impl Smtp {
     /// Starts one that wants a log-in if `login` is given.
     pub(crate) fn start(login: Option<(&str, &str)>) -> Smtp {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             login: login.map(|(user, password)| BASE64.encode(format!("\0{user}\0{password}"))),
             mails: Mutex::default(),
             commands: Mutex::default(),
             script: Mutex::default(),
-            stopping: AtomicBool::new(false),
-            stop: Mutex::new(false),
-            stopped: Condvar::new(),
         });
         let served = shared.clone();
-        let accepting = thread::spawn(move || {
-            for stream in listener.incoming() {
-                if served.stopping.load(Ordering::SeqCst) {
-                    break;
-                }
-                let served = served.clone();
-                thread::spawn(move || stream.map(|stream| served.serve(stream)));
-            }
-        });
-        Smtp { address, shared, accepting: Some(accepting) }
+        // However a conversation ends, it is over.
+        let serve = move |stream, stop: &Stop| {
+            served.serve(stream, stop);
+        };
+        Smtp { listener: Listener::start(serve), shared }
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.address.port()
+        self.listener.address().port()
     }
 
     /// Adds faults. Each happens once, when its command comes.
@@ -107,27 +93,14 @@ impl Smtp {
     }
 }
 
-impl Drop for Smtp {
-    fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
-        *self.shared.stop.lock().unwrap() = true;
-        self.shared.stopped.notify_all();
-        drop(TcpStream::connect(self.address));
-        if let Some(accepting) = self.accepting.take() {
-            accepting.join().unwrap();
-        }
-    }
-}
-
 impl Shared {
     /// Serves one connection; `None` when the client is gone or a fault says so.
-    fn serve(&self, stream: TcpStream) -> Option<()> {
+    fn serve(&self, stream: TcpStream, stop: &Stop) -> Option<()> {
         if self.take(&SmtpFault::Drop) {
             return None;
         }
         if self.take(&SmtpFault::Hold) {
-            let stop = self.stop.lock().unwrap();
-            drop(self.stopped.wait_while(stop, |stop| !*stop).unwrap());
+            stop.wait();
             return None;
         }
         let mut out = stream.try_clone().ok()?;
@@ -139,7 +112,7 @@ impl Shared {
         loop {
             let line = read_line(&mut lines)?;
             self.commands.lock().unwrap().push(line.clone());
-            let verb = line.split(|c: char| c == ' ' || c == ':').next().unwrap_or_default().to_ascii_uppercase();
+            let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
             let scripted = self.answer(&line);
             let refused = scripted.as_deref().is_some_and(|answer| !answer.starts_with('2'));
             let usual = match verb.as_str() {
