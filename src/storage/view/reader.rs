@@ -54,10 +54,10 @@ impl ViewReader {
         })
     }
 
-    /// Occurrences that began before log position `before`, newest first, that `keep` accepts; all alerts or one.
+    /// Past occurrences that began before log position `before`, newest first, that `keep` accepts; of all alerts or one.
     ///
-    /// Of one alert only past occurrences are given: the present one is in the runtime's table, and an index that
-    /// finds it here would cost each new alert as much as all its other rows.
+    /// Past means forgotten by the running program, or followed by another occurrence of the same alert. What is not past
+    /// is in the runtime's table, and an index that finds it here would cost each new alert as much as all its other rows.
     ///
     /// # Errors
     /// What SQLite says.
@@ -75,7 +75,8 @@ impl ViewReader {
         };
         match of {
             None => {
-                let sql = "SELECT fired_seq, record_version, record FROM alert WHERE fired_seq < ?1 ORDER BY fired_seq DESC";
+                let sql = "SELECT fired_seq, record_version, record FROM alert
+                     WHERE live = 0 AND fired_seq < ?1 ORDER BY fired_seq DESC";
                 self.collect("alert", sql, [before], limit, &mut kept)
             }
             Some(fingerprint) => {

@@ -415,9 +415,11 @@ fn lists_are_paged_newest_first() {
     let changes = Changes {
         incidents: (1..=5).map(|id| Arc::new(incident(id))).collect(),
         notifications: (1..=5).map(|id| Arc::new(notification(id))).collect(),
-        ..alerts(hosts.iter().zip(1..).map(|(host, seq)| alert(host, seq)))
+        forgotten_alerts: hosts.iter().map(|host| fingerprint(host)).collect(),
+        ..alerts(hosts.iter().zip(1..).map(|(host, seq)| resolved(host, seq)))
     };
     fixture.view.write(&[batch(1, hosts.iter().map(|host| joined(host)).collect(), changes)]).unwrap();
+    fixture.view.write(&[batch(6, vec![joined("live")], alerts([alert("live", 6)]))]).unwrap();
     let reader = fixture.reader();
     // (before, limit, the ids that are found; ids that divide by three are not kept)
     let cases: [(Option<u64>, usize, &[u64]); 5] =
@@ -512,22 +514,28 @@ fn priorities_are_told_against_what_was_before() {
 #[test]
 fn a_reader_sees_whole_writes_while_the_writer_writes() {
     let mut fixture = Fixture::new();
-    fixture.view.write(&two_commits()).unwrap();
+    let two = Changes { incidents: (1..=2).map(|id| Arc::new(incident(id))).collect(), ..Changes::default() };
+    fixture.view.write(&[batch(1, vec![commented("x")], two)]).unwrap();
     let reader = fixture.reader();
-    let mut seen = Vec::new();
+    let titles = |reader: &ViewReader| -> Vec<String> {
+        reader.incidents(None, 10, &mut |_| true).unwrap().iter().map(|incident| incident.title.to_string()).collect()
+    };
+    let retitled = |id| Arc::new(Incident { title: "later".into(), ..incident(id) });
+    let later = Changes { incidents: (1..=3).map(retitled).collect(), ..Changes::default() };
+    let mut later = Some(batch(2, vec![commented("y")], later));
+    let mut walked = Vec::new();
     let view = &mut fixture.view;
-    // In the middle of the reader's walk two more alerts are written; the walk is of the moment when it began.
-    let walk = reader.alerts(None, None, 10, &mut |record| {
-        if seen.is_empty() {
-            view.write(&[batch(4, vec![joined("c"), joined("d")], alerts([alert("c", 4), alert("d", 5), alert("b", 2)]))])
-                .unwrap();
+    // In the middle of the reader's walk the incident is changed that it comes to next, and one is added.
+    let walk = reader.incidents(None, 10, &mut |incident| {
+        if let Some(later) = later.take() {
+            view.write(&[later]).unwrap();
         }
-        seen.push(record.fired_seq);
+        walked.push(incident.title.to_string());
         true
     });
     assert_eq!(walk.unwrap().len(), 2);
-    assert_eq!(seen, [2, 1]);
-    assert_eq!(reader.alerts(None, None, 10, &mut |_| true).unwrap().len(), 4);
+    assert_eq!(walked, ["Replication is late"; 2]);
+    assert_eq!(titles(&reader), ["later"; 3]);
 }
 
 #[test]

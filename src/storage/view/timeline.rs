@@ -240,9 +240,11 @@ fn alert_name(fingerprint: Fingerprint, context: &Context<'_>) -> String {
         "" => fingerprint.to_string(),
         name => name.to_owned(),
     };
-    let thing = THING_LABELS.iter().map(|label| (label, labels.get(label))).find(|(_, value)| !value.is_empty());
+    // One walk over the labels, because this is done for every alert of a storm.
+    let rank = |name: &str| THING_LABELS.iter().position(|thing| *thing == name);
+    let thing = labels.iter().filter_map(|(name, value)| Some((rank(name)?, name, value))).min();
     match thing {
-        Some((label, value)) => format!("{name} on {label} {value}"),
+        Some((_, label, value)) => format!("{name} on {label} {value}"),
         None => name,
     }
 }
