@@ -37,8 +37,10 @@ pub(super) struct ListArgs {
     /// 1 to 5, several by comma
     #[arg(long)]
     priority: Option<String>,
+    /// The team that they belong to
     #[arg(long)]
     team: Option<String>,
+    /// A service that they touch
     #[arg(long)]
     service: Option<String>,
     /// A label that all alerts of the incident share; may be repeated

@@ -71,7 +71,10 @@ enum Command {
     #[command(subcommand)]
     Log(site::LogCommand),
     /// Print a completion script for a shell
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Runs one command line on the process' own output. Gives the exit code.

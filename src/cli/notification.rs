@@ -21,6 +21,7 @@ pub(super) struct ListArgs {
     /// queued, delivered, failed, dead (several by comma), or all
     #[arg(long, default_value = "all")]
     state: String,
+    /// Only those to one receiver
     #[arg(long)]
     receiver: Option<String>,
     /// Only those about one incident, such as INC-1042
