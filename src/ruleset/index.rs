@@ -73,6 +73,9 @@ struct Expressions {
 const VALUES_MAX: usize = 1_000;
 /// Keys that one list may take up in `pairs`.
 const COMBINATIONS_MAX: usize = 16;
+/// Lists under one key from which the next one stands under its expression, if it has any: a set of expressions tells
+/// a thousand lists apart in the time that three single ones take.
+const CROWDED: usize = 8;
 /// Labels with fixed values that are compared to find a list's rarest pair.
 const LABELS_COMPARED_MAX: usize = 6;
 /// Expressions over one label from which a set of them is worth building.
@@ -215,15 +218,19 @@ impl MatcherIndex {
             .flat_map(|(i, first)| fixed[i + 1..].iter().map(move |second| (first, second)))
             .filter(|(first, second)| first.len() * second.len() <= COMBINATIONS_MAX)
             .map(|(first, second)| combine(first, second));
-        if let Some(keys) = combinations.min_by_key(|keys| (shared(keys), keys.len())) {
-            return Place::Pairs(keys);
-        }
-        let load = |keys: &[u64]| keys.iter().map(|key| self.ones.get(key).map_or(0, Vec::len)).max().unwrap_or(0);
-        if let Some(keys) = fixed.into_iter().min_by_key(|keys| (load(keys), keys.len())) {
-            return Place::Ones(keys);
-        }
         // A longer pattern is likely to hit less.
         let expression = matchers.iter().filter(|m| wants_label(m)).min_by_key(|m| Reverse(m.value.len()));
+        let too_common = |load: usize| load >= CROWDED && expression.is_some();
+        let load = |keys: &[u64]| keys.iter().map(|key| self.ones.get(key).map_or(0, Vec::len)).max().unwrap_or(0);
+        if let Some(keys) = combinations.min_by_key(|keys| (shared(keys), keys.len())) {
+            if !too_common(shared(&keys).unwrap_or(0)) {
+                return Place::Pairs(keys);
+            }
+        } else if let Some(keys) = fixed.iter().min_by_key(|keys| (load(keys), keys.len()))
+            && !too_common(load(keys))
+        {
+            return Place::Ones(keys.clone());
+        }
         expression.map_or(Place::Rest, |matcher| Place::Expression((&*matcher.name).into()))
     }
 }

@@ -62,6 +62,20 @@ fn a_common_label_does_not_drag_all_rules_in() {
 }
 
 #[test]
+fn common_values_beside_an_expression_do_not_drag_all_rules_in() {
+    for common in [r#"severity="critical""#, r#"severity="critical",env="prod""#] {
+        let lists: Vec<String> = (0..200).map(|n| format!(r#"{common},alertname=~"Rule{n}x.*""#)).collect();
+        let index = index(&lists.iter().map(String::as_str).collect::<Vec<_>>());
+        let alert = labels(&[("severity", "critical"), ("env", "prod"), ("alertname", "Rule150xy")]);
+        let mut candidates = Vec::new();
+        index.candidates(&alert, &mut candidates);
+        assert!(candidates.len() <= CROWDED + 1, "{} candidates", candidates.len());
+        index.matching(&alert, &mut candidates);
+        assert_eq!(candidates, [150]);
+    }
+}
+
+#[test]
 fn literal_alternations_are_told_from_expressions() {
     let cases: [(&str, Option<&[&str]>); 12] = [
         ("a", Some(&["a"])),
