@@ -274,13 +274,13 @@ pub fn sum_of_metric(exposition: &str, name: &str, labels: &[&str]) -> f64 {
 }
 
 /// What a child writes, read by a thread of its own so that a full pipe never stops the child.
-struct Collected {
+pub struct Collected {
     text: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Collected {
-    fn from(pipe: impl Read + Send + 'static) -> Collected {
+    pub fn from(pipe: impl Read + Send + 'static) -> Collected {
         let text = Arc::new(Mutex::new(String::new()));
         let sink = text.clone();
         let reader = thread::spawn(move || {
@@ -294,7 +294,7 @@ impl Collected {
         Collected { text, reader: Some(reader) }
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.text.lock().unwrap().clone()
     }
 

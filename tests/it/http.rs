@@ -58,15 +58,14 @@ impl Connection {
 
     /// Sends one request and reads its answer.
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: quell\r\n");
+        let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: quell\r\n").into_bytes();
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            write!(bytes, "{name}: {value}\r\n")?;
         }
         if !body.is_empty() || method != "GET" {
-            request.push_str(&format!("content-length: {}\r\n", body.len()));
+            write!(bytes, "content-length: {}\r\n", body.len())?;
         }
-        request.push_str("\r\n");
-        let mut bytes = request.into_bytes();
+        bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(body);
         self.write(&bytes)?;
         self.read_response()
