@@ -19,10 +19,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["model", "ruleset"]),
     ("metrics", &["model"]),
     ("telemetry", &["config"]),
-    ("deliver", &["model", "config", "metrics"]),
+    ("wire", &["model"]),
+    ("deliver", &["model", "config", "metrics", "wire"]),
     ("runtime", &["model", "ruleset", "engine", "storage", "config", "metrics", "deliver"]),
     ("ingest", &["model", "ruleset", "engine", "runtime", "config", "metrics"]),
-    ("api", &["model", "ruleset", "engine", "storage", "runtime", "config", "metrics"]),
+    ("api", &["model", "ruleset", "engine", "storage", "runtime", "config", "metrics", "wire"]),
     ("app", &["model", "ruleset", "engine", "storage", "runtime", "ingest", "api", "deliver", "config", "metrics", "telemetry"]),
     (
         "cli",
