@@ -36,8 +36,8 @@ struct Case {
 }
 
 fn post(headers: &str, body: &[u8]) -> Vec<u8> {
-    let mut bytes =
-        format!("POST /api/v2/alerts HTTP/1.1\r\nhost: quell\r\ncontent-type: application/json\r\n{headers}\r\n").into_bytes();
+    let mut bytes = format!("POST /api/v2/alerts HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n{headers}\r\n")
+        .into_bytes();
     bytes.extend_from_slice(body);
     bytes
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, PATIENCE, Site, wait_until};
-use crate::fakes::pagerduty::Pagerduty;
+use crate::fakes::{PagerDuty, Request};
 use crate::http::Connection;
 
 /// Rounds of kill -9, unless `QUELL_KILL_ROUNDS` says otherwise.
@@ -34,7 +34,7 @@ escalate:
     update: 1h
 "#;
 
-fn site(pager: &Pagerduty) -> Site {
+fn site(pager: &PagerDuty) -> Site {
     let config = format!(
         "receivers:\n  - name: pager\n    pagerduty: {{ routing_key: 0123456789abcdef0123456789abcdef, url: \"{}\" }}\n",
         pager.url()
@@ -46,7 +46,7 @@ fn site(pager: &Pagerduty) -> Site {
 fn nothing_acknowledged_is_lost_by_kill_9_under_load() {
     let rounds = std::env::var("QUELL_KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number of rounds"));
     let begun = Instant::now();
-    let pager = Pagerduty::start();
+    let pager = PagerDuty::start();
     let site = site(&pager);
     let mut all = Ledger::default();
     let mut delays = Delays(0x5eed);
@@ -68,14 +68,14 @@ fn nothing_acknowledged_is_lost_by_kill_9_under_load() {
 }
 
 /// Each incident was paged, under its own key and no other, however often the way there was cut.
-fn check_pages(daemon: &Daemon, pager: &Pagerduty, rounds: u64) {
+fn check_pages(daemon: &Daemon, pager: &PagerDuty, rounds: u64) {
     wait_until("every page to be taken", PATIENCE + Duration::from_secs(rounds), || {
         daemon.notifications().iter().all(|n| n["state"] == "delivered")
     });
     let incidents = daemon.incidents();
     assert_eq!(incidents.len() as u64, rounds.div_ceil(ROUNDS_PER_INCIDENT), "incidents were torn apart or lost");
     let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for event in pager.events() {
+    for event in pager.requests().iter().map(Request::json) {
         assert_eq!(event["event_action"], "trigger", "nothing has resolved: {event}");
         let incident = event["payload"]["custom_details"]["incident"].as_str().unwrap().to_owned();
         keys.entry(incident).or_default().insert(event["dedup_key"].as_str().unwrap().to_owned());
@@ -90,7 +90,7 @@ fn check_pages(daemon: &Daemon, pager: &Pagerduty, rounds: u64) {
 
 #[test]
 fn sigterm_under_load_ends_in_time_and_loses_nothing() {
-    let pager = Pagerduty::start();
+    let pager = PagerDuty::start();
     let site = site(&pager);
     let mut daemon = site.start();
     let load = Load::start(daemon.addr, 1);

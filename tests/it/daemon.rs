@@ -18,10 +18,10 @@ use tempfile::TempDir;
 use crate::http::{self, Response};
 
 /// How long anything may take that has no limit of its own.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Polls until `look` finds something, and returns it. Fails with `what` once `limit` has passed.
-pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = look() {
@@ -33,18 +33,18 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option
 }
 
 /// As [`wait_for`], for a condition.
-pub fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
     wait_for(what, limit, || holds().then_some(()));
 }
 
 /// A folder with everything one installation has: `quell.yaml`, `rules/`, `data/`.
-pub struct Site {
+pub(crate) struct Site {
     folder: TempDir,
 }
 
 impl Site {
     /// Makes the folder. `rules` are names and texts of rule files.
-    pub fn new(config: &str, rules: &[(&str, &str)]) -> Site {
+    pub(crate) fn new(config: &str, rules: &[(&str, &str)]) -> Site {
         let site = Site { folder: TempDir::new().unwrap() };
         fs::write(site.config(), config).unwrap();
         fs::create_dir(site.rules()).unwrap();
@@ -55,53 +55,66 @@ impl Site {
     }
 
     /// Where the folder is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// The configuration file.
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.path().join("quell.yaml")
     }
 
     /// The folder of rule files.
-    pub fn rules(&self) -> PathBuf {
+    pub(crate) fn rules(&self) -> PathBuf {
         self.path().join("rules")
     }
 
     /// The data directory.
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.path().join("data")
     }
 
     /// Writes one rule file, as an editor does: to another name first, so that no reader meets half of it.
-    pub fn write_rules(&self, name: &str, text: &str) {
+    pub(crate) fn write_rules(&self, name: &str, text: &str) {
         let unfinished = self.path().join("rules.unfinished");
         fs::write(&unfinished, text).unwrap();
         fs::rename(unfinished, self.rules().join(name)).unwrap();
     }
 
     /// `quell` with this site's files and the given arguments, run to its end.
-    pub fn run(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_quell")).args(args).current_dir(self.path()).stdin(Stdio::null()).output().unwrap()
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.command().args(args).output().unwrap()
     }
 
     /// Starts the daemon on a port that the kernel chooses, and waits until it is ready.
-    pub fn start(&self) -> Daemon {
+    pub(crate) fn start(&self) -> Daemon {
         self.start_at("127.0.0.1:0")
     }
 
     /// Starts the daemon on a given address, and waits until it is ready.
-    pub fn start_at(&self, listen: &str) -> Daemon {
+    pub(crate) fn start_at(&self, listen: &str) -> Daemon {
         let daemon = self.spawn(listen);
         wait_until("the daemon to be ready", PATIENCE, || daemon.try_get("/-/ready").is_some_and(|r| r.status == 200));
         daemon
     }
 
     /// Starts a daemon that must refuse to serve; its exit status and what it wrote to stderr.
-    pub fn start_refused(&self) -> (ExitStatus, String) {
+    pub(crate) fn start_refused(&self) -> (ExitStatus, String) {
         let output = self.run(&self.serve_args("127.0.0.1:0").iter().map(String::as_str).collect::<Vec<_>>());
         (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// The binary in this site's folder, without what the tester's own environment would tell it.
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quell"));
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("QUELL_") || name == "NOTIFY_SOCKET" {
+                command.env_remove(name);
+            }
+        }
+        command.current_dir(self.path()).stdin(Stdio::null());
+        command
     }
 
     fn serve_args(&self, listen: &str) -> Vec<String> {
@@ -116,15 +129,8 @@ impl Site {
     }
 
     fn spawn(&self, listen: &str) -> Daemon {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_quell"))
-            .args(self.serve_args(listen))
-            .current_dir(self.path())
-            .env_remove("NOTIFY_SOCKET")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            self.command().args(self.serve_args(listen)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = Collected::from(child.stdout.take().unwrap());
         let stderr = Collected::from(child.stderr.take().unwrap());
         let mut daemon = Daemon { child, addr: SocketAddr::from(([127, 0, 0, 1], 0)), stdout, stderr };
@@ -145,43 +151,43 @@ fn listening_address(log: &str) -> Option<SocketAddr> {
 }
 
 /// A running daemon. Dropped, it is killed.
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
-    pub addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     stdout: Collected,
     stderr: Collected,
 }
 
 impl Daemon {
     /// The process id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Everything that it has written to stderr so far.
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         self.stderr.text()
     }
 
     /// Everything that it has written to stdout so far.
-    pub fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         self.stdout.text()
     }
 
     /// Kills it as a power cut would: SIGKILL, no chance to finish anything.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Sends a signal by name: `TERM`, `HUP`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status().unwrap();
         assert!(sent.success(), "kill -{name}: {sent}");
     }
 
     /// Waits for it to end by itself. What it wrote is complete then.
-    pub fn wait_for_exit(&mut self, limit: Duration) -> ExitStatus {
+    pub(crate) fn wait_for_exit(&mut self, limit: Duration) -> ExitStatus {
         let child = &mut self.child;
         let status = wait_for("the daemon to end", limit, || child.try_wait().unwrap());
         self.stdout.finish();
@@ -190,47 +196,47 @@ impl Daemon {
     }
 
     /// GET; fails unless the answer is 2xx.
-    pub fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let response = self.request("GET", path, &[], b"");
         assert!(response.is_success(), "GET {path}: {} {}", response.status, response.text());
         response.json()
     }
 
     /// GET; `None` when there is no answer at all.
-    pub fn try_get(&self, path: &str) -> Option<Response> {
+    pub(crate) fn try_get(&self, path: &str) -> Option<Response> {
         http::request(self.addr, "GET", path, &[], b"").ok()
     }
 
     /// POST of JSON, whatever the answer.
-    pub fn post(&self, path: &str, body: &Value) -> Response {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Response {
         self.request("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes())
     }
 
     /// Any request; fails when there is no answer.
-    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         http::request(self.addr, method, path, headers, body).unwrap_or_else(|e| panic!("{method} {path}: {e}"))
     }
 
     /// Posts alerts as Prometheus does; fails unless they are acknowledged.
-    pub fn post_alerts(&self, alerts: &Value) {
+    pub(crate) fn post_alerts(&self, alerts: &Value) {
         let response = self.post("/api/v2/alerts", alerts);
         assert!(response.is_success(), "POST /api/v2/alerts: {} {}", response.status, response.text());
     }
 
     /// All incidents, whatever their status, in order of opening.
-    pub fn incidents(&self) -> Vec<Value> {
+    pub(crate) fn incidents(&self) -> Vec<Value> {
         let mut incidents = self.list("/v1/incidents?status=all", "incidents");
         incidents.sort_by_key(|incident| incident["id"].as_str().and_then(|id| id[4..].parse::<u64>().ok()));
         incidents
     }
 
     /// All notifications, whatever their state.
-    pub fn notifications(&self) -> Vec<Value> {
+    pub(crate) fn notifications(&self) -> Vec<Value> {
         self.list("/v1/notifications", "notifications")
     }
 
     /// Every page of a list, from a path that has a query.
-    pub fn list(&self, path: &str, field: &str) -> Vec<Value> {
+    pub(crate) fn list(&self, path: &str, field: &str) -> Vec<Value> {
         let separator = if path.contains('?') { '&' } else { '?' };
         let mut all = Vec::new();
         let mut cursor = String::new();
@@ -246,7 +252,7 @@ impl Daemon {
     }
 
     /// The sum of a metric's samples whose labels contain all of `labels` (`reason="depth"`).
-    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         sum_of_metric(&self.request("GET", "/metrics", &[], b"").text(), name, labels)
     }
 }
@@ -264,7 +270,7 @@ impl Drop for Daemon {
 }
 
 /// Adds up the samples of one metric in an exposition text.
-pub fn sum_of_metric(exposition: &str, name: &str, labels: &[&str]) -> f64 {
+pub(crate) fn sum_of_metric(exposition: &str, name: &str, labels: &[&str]) -> f64 {
     exposition
         .lines()
         .filter_map(|line| line.strip_prefix(name))
@@ -274,13 +280,13 @@ pub fn sum_of_metric(exposition: &str, name: &str, labels: &[&str]) -> f64 {
 }
 
 /// What a child writes, read by a thread of its own so that a full pipe never stops the child.
-pub struct Collected {
+pub(crate) struct Collected {
     text: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Collected {
-    pub fn from(pipe: impl Read + Send + 'static) -> Collected {
+    pub(crate) fn from(pipe: impl Read + Send + 'static) -> Collected {
         let text = Arc::new(Mutex::new(String::new()));
         let sink = text.clone();
         let reader = thread::spawn(move || {
@@ -294,7 +300,7 @@ impl Collected {
         Collected { text, reader: Some(reader) }
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.text.lock().unwrap().clone()
     }
 

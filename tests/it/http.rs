@@ -12,43 +12,43 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A whole answer.
 #[derive(Clone, Debug)]
-pub struct Response {
-    pub status: u16,
+pub(crate) struct Response {
+    pub(crate) status: u16,
     /// Names in lower case.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Response {
     /// The first header of a name given in lower case.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as text, with anything that is not UTF-8 replaced.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// The body as JSON; what it is instead is the failure's message.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("no JSON ({e}) in answer {}: {}", self.status, self.text()))
     }
 
     /// Whether the server took it.
-    pub fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
 /// One connection that stays open from request to request.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
 }
 
 impl Connection {
     /// Connects.
-    pub fn open(addr: SocketAddr) -> io::Result<Connection> {
+    pub(crate) fn open(addr: SocketAddr) -> io::Result<Connection> {
         let stream = TcpStream::connect(addr)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
@@ -57,8 +57,9 @@ impl Connection {
     }
 
     /// Sends one request and reads its answer.
-    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
-        let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: quell\r\n").into_bytes();
+    pub(crate) fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
+        let host = self.stream.get_ref().peer_addr()?;
+        let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n").into_bytes();
         for (name, value) in headers {
             write!(bytes, "{name}: {value}\r\n")?;
         }
@@ -72,17 +73,17 @@ impl Connection {
     }
 
     /// Sends bytes as they are.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
 
     /// Tells the server that nothing more will come.
-    pub fn finish_writing(&self) -> io::Result<()> {
+    pub(crate) fn finish_writing(&self) -> io::Result<()> {
         self.stream.get_ref().shutdown(std::net::Shutdown::Write)
     }
 
     /// Reads one answer: by its length, in chunks, or to the end of the connection.
-    pub fn read_response(&mut self) -> io::Result<Response> {
+    pub(crate) fn read_response(&mut self) -> io::Result<Response> {
         let status_line = self.read_line()?;
         let status = status_line
             .strip_prefix("HTTP/1.")
@@ -112,7 +113,7 @@ impl Connection {
     }
 
     /// Whether the server has closed its side: nothing more can be read, or the connection is reset.
-    pub fn is_closed_by_peer(&mut self) -> bool {
+    pub(crate) fn is_closed_by_peer(&mut self) -> bool {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
             Ok(_) => true,
@@ -146,7 +147,7 @@ impl Connection {
 }
 
 /// One request on a connection of its own.
-pub fn request(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
+pub(crate) fn request(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
     let mut headers = headers.to_vec();
     headers.push(("connection", "close"));
     Connection::open(addr)?.send(method, path, &headers, body)

@@ -11,7 +11,6 @@
 //! - [`daemon`], [`http`], [`fakes`]: what the tests stand on: the daemon as a child process, a small client, the receivers.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 #![allow(clippy::print_stderr, reason = "what the processes said, where a test has failed")]
-#![allow(unreachable_pub, reason = "everything in a test binary is private to it")]
 
 mod bad_input;
 mod crash;

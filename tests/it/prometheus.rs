@@ -14,7 +14,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::daemon::{Collected, Daemon, PATIENCE, Site, sum_of_metric, wait_for, wait_until};
-use crate::fakes::pagerduty::Pagerduty;
+use crate::fakes::pagerduty::PagerStatus;
+use crate::fakes::{PagerDuty, Request};
 use crate::http;
 
 const ROUTING_KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -45,7 +46,7 @@ escalate:
 
 #[test]
 fn an_alert_of_prometheus_becomes_one_page_and_one_resolve_across_a_kill() {
-    let pager = Pagerduty::start();
+    let pager = PagerDuty::start();
     let config =
         format!("receivers:\n  - name: dba-pager\n    pagerduty: {{ routing_key: {ROUTING_KEY}, url: \"{}\" }}\n", pager.url());
     let site = Site::new(&config, &[("database.yaml", RULES)]);
@@ -60,8 +61,8 @@ fn an_alert_of_prometheus_becomes_one_page_and_one_resolve_across_a_kill() {
     lag.set_seconds(9);
     let opened = wait_for("the incident", PATIENCE, || quell.incidents().into_iter().next());
     check_incident(&opened);
-    wait_until("the page", PATIENCE, || pager.events().len() == 1);
-    let page = pager.events().remove(0);
+    wait_until("the page", PATIENCE, || events(&pager).len() == 1);
+    let page = events(&pager).remove(0);
     assert_eq!(page["event_action"], "trigger");
     assert_eq!(page["routing_key"], ROUTING_KEY);
     assert_eq!(page["payload"]["severity"], "critical");
@@ -85,19 +86,26 @@ fn an_alert_of_prometheus_becomes_one_page_and_one_resolve_across_a_kill() {
     assert_eq!(quell.get("/v1/incidents/INC-1")["status"], "open");
     assert_eq!(quell.get("/v1/incidents/INC-1")["alerts"], serde_json::json!({ "total": 1, "firing": 1 }));
     assert!(quell.metric("quell_alerts_repeats_total", &[r#"source="prometheus""#]) >= 3.0);
-    assert_eq!(pager.events().len(), 1, "paged again: {:?}", pager.events());
+    assert_eq!(events(&pager).len(), 1, "paged again: {:?}", events(&pager));
 
     lag.set_seconds(0);
     wait_until("the incident to resolve", PATIENCE, || quell.get("/v1/incidents/INC-1")["status"] == "resolved");
-    wait_until("PagerDuty to hear of it", PATIENCE, || pager.events().len() == 2);
-    let resolve = pager.events().remove(1);
+    wait_until("PagerDuty to hear of it", PATIENCE, || events(&pager).len() == 2);
+    let resolve = events(&pager).remove(1);
     assert_eq!(resolve["event_action"], "resolve");
     assert_eq!(resolve["dedup_key"], key.as_str());
+    let alerts = pager.alerts();
+    assert!(alerts.len() == 1 && alerts[0].status == PagerStatus::Resolved && alerts[0].triggers == 1, "{alerts:?}");
     // Prometheus says "resolved" again and again for 15 minutes.
     prometheus.wait_for_sends(2);
-    assert_eq!(pager.events().len(), 2, "{:?}", pager.events());
+    assert_eq!(events(&pager).len(), 2, "{:?}", events(&pager));
     assert_eq!(quell.incidents().len(), 1);
     assert!(kinds(&quell).contains(&"incident_resolved".to_owned()));
+}
+
+/// Everything that PagerDuty was sent, in order.
+fn events(pager: &PagerDuty) -> Vec<Value> {
+    pager.requests().iter().map(Request::json).collect()
 }
 
 fn check_incident(incident: &Value) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::daemon::{PATIENCE, Site, wait_until};
-use crate::fakes::pagerduty::Pagerduty;
+use crate::fakes::PagerDuty;
 
 const SOURCE_TOKEN: &str = "canary-source-token-1f0c";
 const PATH_TOKEN: &str = "canary-path-token-2a7d";
@@ -69,7 +69,7 @@ escalate:
 
 #[test]
 fn no_output_contains_a_secret() {
-    let pager = Pagerduty::start();
+    let pager = PagerDuty::start();
     let site = Site::new(&config(&pager.url()), &[("rules.yaml", RULES)]);
     fs::write(site.path().join("routing.key"), format!("{ROUTING_KEY}\n")).unwrap();
     let mut daemon = site.start();
@@ -100,7 +100,7 @@ fn no_output_contains_a_secret() {
     }
 
     // Out: one delivery that is taken, and a failure of each other kind.
-    wait_until("the page", PATIENCE, || !pager.events().is_empty());
+    wait_until("the page", PATIENCE, || !pager.requests().is_empty());
     wait_until("the failures", PATIENCE, || {
         let failed = daemon.notifications().into_iter().filter(|n| !n["error"].is_null());
         failed.map(|n| n["receiver"].as_str().unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>().len() == 3
