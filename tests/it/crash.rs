@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, PATIENCE, Site, wait_until};
-use crate::fakes::{PagerDuty, Request};
+use crate::fakes::http::Request;
+use crate::fakes::pagerduty::PagerDuty;
 use crate::http::Connection;
 
 /// Rounds of kill -9, unless `QUELL_KILL_ROUNDS` says otherwise.

@@ -14,8 +14,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::daemon::{Collected, Daemon, PATIENCE, Site, sum_of_metric, wait_for, wait_until};
-use crate::fakes::pagerduty::PagerStatus;
-use crate::fakes::{PagerDuty, Request};
+use crate::fakes::http::Request;
+use crate::fakes::pagerduty::{PagerDuty, PagerStatus};
 use crate::http;
 
 const ROUTING_KEY: &str = "0123456789abcdef0123456789abcdef";

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::daemon::{PATIENCE, Site, wait_until};
-use crate::fakes::PagerDuty;
+use crate::fakes::pagerduty::PagerDuty;
 
 const SOURCE_TOKEN: &str = "canary-source-token-1f0c";
 const PATH_TOKEN: &str = "canary-path-token-2a7d";
