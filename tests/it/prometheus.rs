@@ -65,7 +65,7 @@ fn an_alert_of_prometheus_becomes_one_page_and_one_resolve_across_a_kill() {
     let page = events(&pager).remove(0);
     assert_eq!(page["event_action"], "trigger");
     assert_eq!(page["routing_key"], ROUTING_KEY);
-    assert_eq!(page["payload"]["severity"], "critical");
+    assert_eq!(page["payload"]["severity"], "error", "P2 on PagerDuty's scale");
     assert_eq!(page["payload"]["custom_details"]["incident"], "INC-1");
     let key = page["dedup_key"].as_str().unwrap().to_owned();
     assert!(key.ends_with("/INC-1"), "{key}");
