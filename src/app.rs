@@ -66,7 +66,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         );
     heed_signals(handle)?;
     tell_systemd(&[NotifyState::Ready]);
-    tracing::info!(%address, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "quell is ready");
+    // The words "listening on" are what scripts and tests wait for.
+    tracing::info!("listening on {address}");
+    tracing::info!(data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "quell is ready");
 
     tokio::select! {
         // In this order: a server that was told to stop may have done so already.

@@ -1,4 +1,29 @@
 //! Tests with the real binary, real processes and faithful fakes. One binary, because each more is a link to wait for.
+//!
+//! - [`tidy`]: the order of the house: who may use whom, what no file may contain.
+//! - [`documents`]: what the README and the shipped rules say works as they say.
+//! - [`systemd`]: the unit and its companions, judged by systemd's own tools.
+//! - [`prometheus`]: the whole way from a real Prometheus to a pager, with a kill -9 in between.
+//! - [`crash`]: kill -9 and SIGTERM under load, a second daemon on the same folder.
+//! - [`reload`]: broken rules at start and at reload.
+//! - [`bad_input`]: broken framing, broken JSON, bombs.
+//! - [`secrets`]: canaries, and a search through every output.
+//! - [`deliver`]: each kind of receiver against a faithful fake that misbehaves.
+//! - [`demo`]: the first command of the README.
+//! - [`daemon`], [`http`], [`fakes`]: what the tests stand on: the daemon as a child process, a small client, the receivers.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+#![allow(clippy::print_stderr, reason = "what the processes said, where a test has failed")]
 
+mod bad_input;
+mod crash;
+mod daemon;
 mod deliver;
+mod demo;
+mod documents;
 mod fakes;
+mod http;
+mod prometheus;
+mod reload;
+mod secrets;
+mod systemd;
+mod tidy;

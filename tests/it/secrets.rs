@@ -1,0 +1,173 @@
+//! Secrets stay where they are: canaries in every place that can hold one, then a search through everything that the
+//! daemon says, answers, measures and writes.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::daemon::{PATIENCE, Site, wait_until};
+use crate::fakes::pagerduty::PagerDuty;
+
+const SOURCE_TOKEN: &str = "canary-source-token-1f0c";
+const PATH_TOKEN: &str = "canary-path-token-2a7d";
+const API_TOKEN: &str = "canary-api-token-3b9e";
+const ROUTING_KEY: &str = "canaryroutingkey4c0f4c0f4c0f4c0f";
+const URL_PASSWORD: &str = "canary-url-password-5d1a";
+const URL_QUERY: &str = "canary-url-query-6e2b";
+const HOOK_SECRET: &str = "whsec_Y2FuYXJ5LWhvb2stc2VjcmV0LTdmM2MtN2YzYy03ZjNj";
+const TICKET_PASSWORD: &str = "canary-ticket-password-8a4d";
+const MAIL_PASSWORD: &str = "canary-mail-password-9b5e";
+/// What a stranger tries: his guesses are somebody's secrets, too.
+const WRONG_TOKEN: &str = "canary-wrong-token-0c6f";
+
+const CANARIES: [&str; 10] = [
+    SOURCE_TOKEN,
+    PATH_TOKEN,
+    API_TOKEN,
+    ROUTING_KEY,
+    URL_PASSWORD,
+    URL_QUERY,
+    HOOK_SECRET,
+    TICKET_PASSWORD,
+    MAIL_PASSWORD,
+    WRONG_TOKEN,
+];
+
+/// Port 9 (discard) of this machine: nobody listens, so every delivery there fails and says why.
+const NOBODY: &str = "127.0.0.1:9";
+
+fn config(pager: &str) -> String {
+    format!(
+        r#"
+sources:
+  - {{ name: prometheus, format: prometheus, token: {SOURCE_TOKEN} }}
+  - {{ name: shop, format: alertmanager, token: {PATH_TOKEN} }}
+tokens:
+  - {{ name: operators, token: {API_TOKEN} }}
+receivers:
+  - name: pager
+    pagerduty: {{ routing_key: {{ file: routing.key }}, url: "{pager}" }}
+  - name: hook
+    webhook: {{ url: "http://quell:{URL_PASSWORD}@{NOBODY}/hook?token={URL_QUERY}", secret: {HOOK_SECRET} }}
+  - name: tickets
+    servicenow: {{ url: "http://{NOBODY}", user: quell, password: {TICKET_PASSWORD} }}
+  - name: mail
+    email: {{ host: 127.0.0.1, port: 9, tls: off, user: quell, password: {MAIL_PASSWORD}, from: quell@example.org, to: [ops@example.org] }}
+  - name: console
+    log: {{}}
+"#
+    )
+}
+
+const RULES: &str = "
+escalate:
+  - name: everybody
+    steps:
+      - notify: [pager, hook, tickets, mail, console]
+";
+
+#[test]
+fn no_output_contains_a_secret() {
+    let pager = PagerDuty::start();
+    let site = Site::new(&config(&pager.url()), &[("rules.yaml", RULES)]);
+    fs::write(site.path().join("routing.key"), format!("{ROUTING_KEY}\n")).unwrap();
+    let mut daemon = site.start();
+    let mut outputs: Vec<(String, String)> = Vec::new();
+
+    // In: the right tokens, wrong ones, and secrets in paths.
+    let alert = json!([{ "labels": { "alertname": "DiskFull", "host": "db1" } }]).to_string();
+    let webhook =
+        json!({ "version": "4", "status": "firing", "alerts": [{ "status": "firing", "labels": { "alertname": "Hooked" } }] })
+            .to_string();
+    let posts = [
+        ("/api/v2/alerts".to_owned(), SOURCE_TOKEN, &alert, true),
+        ("/api/v2/alerts".to_owned(), WRONG_TOKEN, &alert, false),
+        (format!("/v1/ingest/shop/{PATH_TOKEN}"), "", &webhook, true),
+        (format!("/v1/ingest/shop/{WRONG_TOKEN}"), "", &webhook, false),
+        (format!("/v1/ingest/nobody/{WRONG_TOKEN}"), "", &webhook, false),
+        ("/v1/incidents/INC-1/acknowledge".to_owned(), WRONG_TOKEN, &alert, false),
+    ];
+    for (path, token, body, taken) in posts {
+        let authorization = format!("Bearer {token}");
+        let mut headers = vec![("content-type", "application/json")];
+        if !token.is_empty() {
+            headers.push(("authorization", &authorization));
+        }
+        let response = daemon.request("POST", &path, &headers, body.as_bytes());
+        assert_eq!(response.is_success(), taken, "{path}: {} {}", response.status, response.text());
+        outputs.push((format!("the answer to POST {path}"), response.text()));
+    }
+
+    // Out: one delivery that is taken, and a failure of each other kind.
+    wait_until("the page", PATIENCE, || !pager.requests().is_empty());
+    wait_until("the failures", PATIENCE, || {
+        let failed = daemon.notifications().into_iter().filter(|n| !n["error"].is_null());
+        failed.map(|n| n["receiver"].as_str().unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>().len() == 3
+    });
+    for path in [
+        "/v1/incidents?status=all",
+        "/v1/incidents/INC-1",
+        "/v1/incidents/INC-1/timeline",
+        "/v1/incidents/INC-1/alerts",
+        "/v1/alerts?status=all",
+        "/v1/notifications",
+        "/metrics",
+        "/-/ready",
+        "/-/healthy",
+        "/api/v2/status",
+    ] {
+        outputs.push((format!("GET {path}"), daemon.request("GET", path, &[], b"").text()));
+    }
+
+    daemon.signal("TERM");
+    daemon.wait_for_exit(PATIENCE);
+    outputs.push(("stdout".to_owned(), daemon.stdout()));
+    outputs.push(("stderr".to_owned(), daemon.stderr()));
+    let data = site.data();
+    let dump = site.run(&["log", "dump", "--data", data.to_str().unwrap()]);
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    outputs.push(("log dump".to_owned(), String::from_utf8_lossy(&dump.stdout).into_owned()));
+    assert!(outputs.iter().any(|(_, text)| text.contains("DiskFull")), "the search would not find what is there");
+    add_files(&data, &mut outputs);
+    search(&outputs);
+}
+
+#[test]
+fn a_faulty_configuration_is_shown_without_its_secrets() {
+    let faults = [
+        // The line at fault is shown, and a secret stands on it.
+        format!("receivers:\n  - {{ name: pager, pagerduty: {{ routing_key: {ROUTING_KEY}, urll: x }} }}\n"),
+        format!("tokens:\n  - {{ name: operators, token: [{API_TOKEN}] }}\n"),
+        format!("tokens:\n  - {{ name: operators, token: {API_TOKEN}, nmae: x }}\n"),
+        format!("receivers:\n  - name: hook\n    webhook: {{ url: \"htp://quell:{URL_PASSWORD}@{NOBODY}/\" }}\n"),
+    ];
+    for config in faults {
+        let (status, stderr) = Site::new(&config, &[]).start_refused();
+        assert!(!status.success() && !stderr.is_empty(), "taken: {config}");
+        search(&[(format!("the error for {config}"), stderr)]);
+    }
+}
+
+/// Every file of the data directory, whatever it holds.
+fn add_files(folder: &Path, outputs: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            add_files(&path, outputs);
+        } else {
+            outputs.push((path.display().to_string(), String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned()));
+        }
+    }
+}
+
+fn search(outputs: &[(String, String)]) {
+    for (place, text) in outputs {
+        for canary in CANARIES {
+            if let Some(at) = text.find(canary) {
+                let around: String = text[..at].chars().rev().take(80).collect::<Vec<_>>().into_iter().rev().collect();
+                panic!("{place} contains {canary}, behind: {around}");
+            }
+        }
+    }
+}
