@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, RuleRef};
-use crate::ruleset::{CorrelateRule, Scope};
+use crate::ruleset::{self, CorrelateRule, Scope};
 
 /// How soon after a change a title that tells of its incident's alerts is rendered anew. Small incidents are retitled at
 /// once; for large ones a rendering for each alert would cost more than all else.
@@ -217,11 +217,9 @@ impl Scope for TitleScope<'_> {
     }
 
     fn value(&self) -> minijinja::Value {
-        let map =
-            |labels: &Labels| labels.iter().map(|(n, v)| (n.to_owned(), minijinja::Value::from(v))).collect::<minijinja::Value>();
         minijinja::context! {
-            by => map(self.key),
-            labels => map(self.labels),
+            by => ruleset::pairs_value(self.key.iter()),
+            labels => ruleset::pairs_value(self.labels.iter()),
             incident => minijinja::context! { count => self.count },
         }
     }

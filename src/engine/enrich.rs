@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::engine::{Engine, Fact};
-use crate::model::{AlertRecord, Fingerprint, Labels, Matcher, RuleRef};
-use crate::ruleset::{EnrichRule, Scope};
+use crate::model::{AlertRecord, Fingerprint, Labels, RuleRef};
+use crate::ruleset::{self, EnrichRule, Scope};
 
 impl Engine {
     pub(super) fn enrich(&mut self, fingerprint: Fingerprint) {
@@ -42,32 +42,18 @@ impl Engine {
 /// What a rule makes of the labels; `None` if that is no change. A template that fails leaves its label as it was: rules
 /// are checked at load, so what is left are values too long for any label.
 fn apply(rule: &EnrichRule, record: &AlertRecord, labels: &Labels) -> Option<Labels> {
-    let scope = EnrichScope { record, labels, captures: captures(&rule.matchers, labels) };
+    let scope = EnrichScope { record, labels, captures: ruleset::captures(&rule.matchers, labels) };
     let set: Vec<(&str, String)> =
         rule.set.iter().filter_map(|(name, template)| Some((&**name, template.render(&scope).ok()?))).collect();
     let changed = labels.with(set.iter().map(|(name, value)| (*name, value.as_str())))?;
     (changed != *labels).then_some(changed)
 }
 
-/// The named groups of the rule's expressions, with what they caught.
-fn captures(matchers: &[Matcher], labels: &Labels) -> Vec<(String, String)> {
-    let mut caught = Vec::new();
-    for matcher in matchers {
-        let Some(regex) = matcher.regex().filter(|regex| regex.captures_len() > 1) else { continue };
-        let Some(groups) = regex.captures(labels.get(&matcher.name)) else { continue };
-        for name in regex.capture_names().flatten() {
-            let text = groups.name(name).map_or("", |found| found.as_str());
-            caught.push((name.to_owned(), text.to_owned()));
-        }
-    }
-    caught
-}
-
 /// What the templates of `set` may name: `labels`, `annotations`, `capture`, `alert.source`.
 struct EnrichScope<'a> {
     record: &'a AlertRecord,
     labels: &'a Labels,
-    captures: Vec<(String, String)>,
+    captures: Vec<(&'a str, &'a str)>,
 }
 
 impl Scope for EnrichScope<'_> {
@@ -75,20 +61,17 @@ impl Scope for EnrichScope<'_> {
         match (root, name) {
             ("labels", name) => Some(self.labels.get(name).to_owned().into()),
             ("annotations", name) => Some(self.record.alert.annotations.get(name).to_owned().into()),
-            ("capture", name) => self.captures.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str().into()),
+            ("capture", name) => self.captures.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).into()),
             ("alert", "source") => Some((&*self.record.alert.source).into()),
             _ => None,
         }
     }
 
     fn value(&self) -> minijinja::Value {
-        let map =
-            |labels: &Labels| labels.iter().map(|(n, v)| (n.to_owned(), minijinja::Value::from(v))).collect::<minijinja::Value>();
-        let captures = self.captures.iter().map(|(n, v)| (n.clone(), minijinja::Value::from(v.as_str())));
         minijinja::context! {
-            labels => map(self.labels),
-            annotations => map(&self.record.alert.annotations),
-            capture => captures.collect::<minijinja::Value>(),
+            labels => ruleset::pairs_value(self.labels.iter()),
+            annotations => ruleset::pairs_value(self.record.alert.annotations.iter()),
+            capture => ruleset::pairs_value(self.captures.iter().copied()),
             alert => minijinja::context! { source => &*self.record.alert.source },
         }
     }

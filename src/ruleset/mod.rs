@@ -34,4 +34,4 @@ pub use rules::{
     SuppressRule, Threshold,
 };
 pub use schedule::Schedule;
-pub use template::{Scope, Template};
+pub use template::{Scope, Template, pairs_value};

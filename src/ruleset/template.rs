@@ -24,6 +24,11 @@ pub trait Scope {
     fn value(&self) -> Value;
 }
 
+/// Names and their values as templates see them.
+pub fn pairs_value<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
+    Value::from(pairs.map(|(name, value)| (name.to_owned(), Value::from(value))).collect::<BTreeMap<String, Value>>())
+}
+
 /// A compiled template.
 #[derive(Clone, Debug)]
 pub struct Template {
