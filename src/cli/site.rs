@@ -68,7 +68,7 @@ impl CheckArgs {
 pub(super) enum LogCommand {
     /// Read the whole log and say whether all of it is sound
     Verify(VerifyArgs),
-    /// Print what is in the log, one JSON object a line
+    /// Print what is in the log, one fact a line
     Dump(DumpArgs),
 }
 
@@ -99,6 +99,9 @@ pub(super) struct DumpArgs {
     /// Begin at this log position
     #[arg(long, default_value_t = 0, value_name = "SEQ")]
     from: u64,
+    /// Print each fact as one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 impl LogCommand {
@@ -106,7 +109,7 @@ impl LogCommand {
     pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         match self {
             LogCommand::Verify(args) => Ok(log::verify(&args.place.find(screen)?, args.json, screen.out, screen.err)?),
-            LogCommand::Dump(args) => Ok(log::dump(&args.place.find(screen)?, args.from, screen.out, screen.err)?),
+            LogCommand::Dump(args) => Ok(log::dump(&args.place.find(screen)?, args.from, args.json, screen.out, screen.err)?),
         }
     }
 }
