@@ -68,7 +68,7 @@ impl CheckArgs {
 pub(super) enum LogCommand {
     /// Read the whole log and say whether all of it is sound
     Verify(VerifyArgs),
-    /// Print what is in the log, one JSON object a line
+    /// Print what is in the log, one fact a line
     Dump(DumpArgs),
 }
 
