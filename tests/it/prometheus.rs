@@ -143,7 +143,7 @@ fn check_timeline(quell: &Daemon) {
         // In each section of RULES the first rule's name stands on the line below the section's.
         let line = RULES.lines().position(|line| line == stage).unwrap() + 2;
         let reason = entry(kind)["reason"].to_string();
-        for part in [format!("\"{rule}\""), "\"database.yaml\"".to_owned(), format!("\"line\":{line}")] {
+        for part in [format!("\"{rule}\""), "database.yaml\"".to_owned(), format!("\"line\":{line}")] {
             assert!(reason.contains(&part), "{kind} without {part}: {reason}");
         }
     }

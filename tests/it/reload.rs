@@ -11,7 +11,7 @@ const BY_HOST: &str = "correlate:\n  - name: by-host\n    by: [host]\n";
 
 /// Rule files that must not load, each with the line at fault and a word of the message.
 const BROKEN: &[(&str, &str, u32, &str)] = &[
-    ("not YAML", "correlate:\n  - name: [\n", 3, ""),
+    ("not YAML", "correlate:\n  - name: [\n", 2, "["),
     ("unknown section", "corelate:\n  - name: x\n", 1, "corelate"),
     ("unknown key", "correlate:\n  - name: x\n    windw: 5m\n", 3, "windw"),
     ("bad regular expression", "correlate:\n  - name: x\n    match: ['a=~\"(\"']\n", 3, "("),

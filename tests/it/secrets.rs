@@ -53,7 +53,7 @@ receivers:
   - name: tickets
     servicenow: {{ url: "http://{NOBODY}", user: quell, password: {TICKET_PASSWORD} }}
   - name: mail
-    email: {{ host: 127.0.0.1, port: 9, tls: off, user: quell, password: {MAIL_PASSWORD}, from: quell@example.org, to: [ops@example.org] }}
+    email: {{ host: 127.0.0.1, port: 9, tls: "off", user: quell, password: {MAIL_PASSWORD}, from: quell@example.org, to: [ops@example.org] }}
   - name: console
     log: {{}}
 "#
