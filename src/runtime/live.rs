@@ -166,7 +166,12 @@ impl Live {
         // Raised first and lowered to what the sweep finds, so that an alert that comes during the sweep still counts.
         self.next_expiry.store(i64::MAX, Ordering::Release);
         let (mut expired, mut next) = (Vec::new(), i64::MAX);
-        for entry in self.alerts.iter().filter(|entry| entry.record.is_firing()) {
+        for entry in &self.alerts {
+            // The record lies elsewhere in memory: looked at only where the time could matter, which is seldom.
+            let matters = entry.expires_at <= now || entry.expires_at.0 < next;
+            if !matters || !entry.record.is_firing() {
+                continue;
+            }
             next = next.min(entry.expires_at.0);
             if entry.expires_at <= now {
                 expired.push((*entry.key(), entry.expires_at));
