@@ -43,13 +43,12 @@ fn alert(id: u64) -> Arc<Alert> {
 
 /// Rules that none of the alerts matches, two equalities each as in the peer's configuration, and one that groups.
 fn rules(not_matching: usize) -> Arc<Ruleset> {
-    use std::fmt::Write as _;
-    let mut text = String::from("correlate:\n");
-    for n in 0..not_matching {
+    let rule = |n: usize| {
         let (service, severity) = (format!("payments-svc-{:03}", 200 + n), ["critical", "warning", "info"][n % 3]);
-        let _ =
-            writeln!(text, "  - name: r{n}\n    match: ['service=\"{service}\"', 'severity=\"{severity}\"']\n    by: [cluster]");
-    }
+        format!("  - name: r{n}\n    match: ['service=\"{service}\"', 'severity=\"{severity}\"']\n    by: [cluster]\n")
+    };
+    let mut text = String::from("correlate:\n");
+    text.extend((0..not_matching).map(rule));
     text.push_str("  - name: groups\n    by: [alertname, cluster]\n    title: \"{{ by.alertname }} in {{ by.cluster }}\"\n");
     let files = [SourceFile { name: "rules.yaml".to_owned(), text }];
     let limits = ruleset::Limits::default();

@@ -173,13 +173,15 @@ proptest! {
             }
             if let Some(engine) = &mut restarted {
                 let mut other: Vec<Fact> = Vec::new();
-                let _ = engine.step(at, input(at, step), &mut other);
+                drop(engine.step(at, input(at, step), &mut other));
                 prop_assert_eq!(&other, &facts, "after a restart, at {}", index);
             }
             check_counts(story.engine.state());
             if index == cut {
                 let mut state = State::new();
-                entities(story.engine.state()).into_iter().for_each(|entity| state.add(entity));
+                for entity in entities(story.engine.state()) {
+ state.add(entity);
+}
                 state.finish();
                 restarted = Some(Engine::new(state, rules.clone(), EngineOptions::default()));
             }

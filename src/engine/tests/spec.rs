@@ -40,7 +40,7 @@ fn replay(text: &str) -> (String, usize) {
             continue;
         }
         let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-        let block = block.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let block = block.join("\n") + if block.is_empty() { "" } else { "\n" };
         match line {
             "```yaml rules" => {
                 rules.clone_from(&block);

@@ -16,7 +16,6 @@
 //! | `show` | the incidents that are open, and the alerts that are suppressed |
 //! | `wait` | nothing |
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Fact, Input, News, State};
@@ -71,7 +70,7 @@ impl Story {
     pub(super) fn step(&mut self, at: Time, input: Input) -> Vec<Fact> {
         let mut facts = Vec::new();
         if let Err(refusal) = self.engine.step(at, input, &mut facts) {
-            let _ = writeln!(self.told, "        => refused: {refusal:?}");
+            self.line(&format!("        => refused: {refusal:?}"));
         }
         self.facts.extend(facts.iter().cloned());
         facts
@@ -84,7 +83,7 @@ impl Story {
             let facts = self.step(due, Input::Tick);
             self.tell(&format!("{} ", due.since(START)), &facts);
         }
-        let _ = writeln!(self.told, "{line}");
+        self.line(line);
         let command = command.trim_start();
         if command == "show" {
             let facts = self.step(at, Input::Tick);
@@ -92,12 +91,12 @@ impl Story {
             self.show();
             return;
         }
-        let input = self.input(command, at);
+        let input = Story::input(command, at);
         let facts = self.step(at, input);
         self.tell("", &facts);
     }
 
-    fn input(&self, command: &str, at: Time) -> Input {
+    fn input(command: &str, at: Time) -> Input {
         let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
         let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
         let incident = || IncidentId::parse(first).unwrap_or_else(|| panic!("no incident: {command}"));
@@ -136,16 +135,15 @@ impl Story {
         let pad = if prefix.is_empty() { "        " } else { prefix };
         for fact in facts {
             if let Some(text) = self.sentence(fact) {
-                let _ = writeln!(self.told, "{pad:<8}=> {text}");
+                self.line(&format!("{pad:<8}=> {text}"));
             }
         }
     }
 
     fn show(&mut self) {
         let state = self.engine.state();
-        for incident in state.incidents().filter(|incident| incident.status.is_active()) {
-            let _ = writeln!(self.told, "        => {}", summary(incident));
-        }
+        let open = state.incidents().filter(|incident| incident.status.is_active());
+        let mut lines: Vec<String> = open.map(|incident| summary(incident)).collect();
         let mut suppressed: Vec<String> = state
             .alerts()
             .filter(|record| record.is_suppressed())
@@ -156,9 +154,15 @@ impl Story {
             })
             .collect();
         suppressed.sort();
-        for line in suppressed {
-            let _ = writeln!(self.told, "        => {line}");
+        lines.append(&mut suppressed);
+        for line in lines {
+            self.line(&format!("        => {line}"));
         }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.told.push_str(line);
+        self.told.push('\n');
     }
 
     /// What a fact says; nothing for mere planning.
