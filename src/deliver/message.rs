@@ -244,12 +244,12 @@ mod tests {
             ("Resolved: P1 checkout — Database trouble in eu1", &|m| m.kind = NotificationKind::Resolve),
             ("P1 checkout +2: 1 alert, critical — Database trouble in eu1", &|m| {
                 sample::change(m, |incident| {
-                    incident.services = ["checkout", "cart", "auth"].map(Into::into).to_vec();
+                    incident.services = ["checkout", "cart", "auth"].map(Into::into).to_vec().into();
                     incident.alerts_firing = 1;
                 });
             }),
             ("P1 database: 14 alerts, critical — Database trouble in eu1", &|m| {
-                sample::change(m, |incident| incident.services.clear());
+                sample::change(m, |incident| incident.services = Vec::new().into());
             }),
         ];
         for (expected, change) in cases {
@@ -284,7 +284,7 @@ mod tests {
         let mut message = sample::message(NotificationKind::Trigger, 1);
         sample::change(&mut message, |incident| {
             incident.title = hostile.into();
-            incident.labels = Labels::from_pairs([("evil", hostile)]).unwrap();
+            incident.labels = Labels::from_pairs([("evil", hostile)]).unwrap().into();
             incident.team = Some(hostile.into());
         });
         message.reason = hostile.into();
@@ -313,8 +313,8 @@ mod tests {
             .collect();
         sample::change(&mut message, |incident| {
             incident.title = long.as_str().into();
-            incident.services = vec![long.as_str().into(); 100];
-            incident.labels = Labels::from_pairs(labels.iter().copied()).unwrap();
+            incident.services = vec![long.as_str().into(); 100].into();
+            incident.labels = Labels::from_pairs(labels.iter().copied()).unwrap().into();
         });
         message.reason.clone_from(&long);
         let words = words(&message);
@@ -335,7 +335,7 @@ mod tests {
             message.reason = reason;
             sample::change(&mut message, |incident| {
                 incident.title = title.as_str().into();
-                incident.services = vec![name.as_str().into(), value.as_str().into()];
+                incident.services = vec![name.as_str().into(), value.as_str().into()].into();
             });
             let words = words(&message);
             prop_assert!(words.summary.lines().count() == 1 && words.summary.chars().count() <= SUMMARY_CHARS_MAX);

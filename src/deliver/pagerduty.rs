@@ -175,7 +175,7 @@ fn severity(priority: u8) -> &'static str {
 /// What is broken: the thing that all alerts share, else the first alert's, else the first service.
 fn source(message: &Message) -> String {
     let names = ["instance", "host", "node"];
-    let sets = std::iter::once(&message.incident.labels).chain(message.alerts.first().map(|record| record.labels()));
+    let sets = std::iter::once(&*message.incident.labels).chain(message.alerts.first().map(|record| record.labels()));
     let found = sets.flat_map(|set| names.map(|name| set.get(name))).find(|value| !value.is_empty());
     text::line(found.or(message.incident.services.first().map(|name| &**name)).unwrap_or("quell"), 255)
 }

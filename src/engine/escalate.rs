@@ -259,7 +259,7 @@ impl Engine {
     pub(super) fn review_incident_pauses(&mut self, id: IncidentId) {
         let Some(incident) = self.state.incident(id).filter(|incident| incident.status.is_active()).cloned() else { return };
         let silent = incident.alerts_firing > 0 && incident.alerts_suppressed == incident.alerts_firing;
-        for run in &incident.policies {
+        for run in incident.policies.iter() {
             let rule = run.rule.name.clone();
             match run.paused_at {
                 None if silent => self.record(Fact::EscalationPaused { incident: id, rule }),

@@ -85,7 +85,7 @@ impl State {
         for (id, incident) in &self.incidents {
             self.timers.insert_all(*id, &timers::of_incident(incident));
             if incident.status != IncidentStatus::Closed {
-                self.groups.insert((incident.rule.name.clone(), incident.key.clone()), *id);
+                self.groups.insert((incident.rule.name.clone(), Labels::clone(&incident.key)), *id);
             }
         }
         for silence in self.silences.values() {

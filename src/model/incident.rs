@@ -36,8 +36,13 @@ impl IncidentStatus {
     }
 }
 
+/// Services that an incident names. Past that it is about a site and not about services, and the fifty-thousandth alert
+/// must not copy a list of a thousand names.
+pub const SERVICES_MAX: usize = 64;
+
 /// An incident as it stands: an immutable record, replaced as a whole when something changes. Its member list lies
-/// apart (an alert knows its incidents), so that the fifty-thousandth member costs what the second did.
+/// apart (an alert knows its incidents), and what seldom changes is shared between one record and the next, so that the
+/// fifty-thousandth member costs what the second did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incident {
     pub id: IncidentId,
@@ -59,14 +64,14 @@ pub struct Incident {
     /// What decided category, subcategory and team, in this order; `None` where nothing has.
     pub classified_by: [Option<Reason>; 3],
     pub assignee: Option<Arc<str>>,
-    /// The services of all its alerts, sorted.
-    pub services: Vec<Arc<str>>,
+    /// The services of its alerts, sorted; the first [`SERVICES_MAX`] that came up.
+    pub services: Arc<Vec<Arc<str>>>,
     /// The labels that all its alerts share.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     /// The rule that opened it.
     pub rule: RuleRef,
     /// The values of the rule's `by` labels.
-    pub key: Labels,
+    pub key: Arc<Labels>,
     /// Every alert that it ever had.
     pub alerts_total: u32,
     /// Those that fire now, suppressed ones too.
@@ -99,9 +104,9 @@ pub struct Incident {
     /// When a title that depends on the members is rendered anew.
     pub retitle_due: Option<Time>,
     /// Its escalation policies under way.
-    pub policies: Vec<PolicyRun>,
+    pub policies: Arc<Vec<PolicyRun>>,
     /// Receivers that were told of it and are owed a resolve, with what each calls it there.
-    pub opened_at_receivers: Vec<OpenedAt>,
+    pub opened_at_receivers: Arc<Vec<OpenedAt>>,
 }
 
 /// That a receiver has been told of an incident.

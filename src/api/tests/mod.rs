@@ -196,10 +196,10 @@ fn incident(id: u64, status: IncidentStatus) -> Incident {
         team: Some(if id.is_multiple_of(2) { "dba" } else { "web" }.into()),
         classified_by: [None, None, None],
         assignee: None,
-        services: vec![format!("service-{}", id % 3).as_str().into()],
-        labels: labels(&[("cluster", if id.is_multiple_of(2) { "eu1" } else { "us1" })]),
+        services: vec![format!("service-{}", id % 3).as_str().into()].into(),
+        labels: labels(&[("cluster", if id.is_multiple_of(2) { "eu1" } else { "us1" })]).into(),
         rule: RuleRef::built_in("default"),
-        key: Labels::default(),
+        key: Labels::default().into(),
         alerts_total: 1,
         alerts_firing: 1,
         alerts_suppressed: 0,
@@ -219,8 +219,8 @@ fn incident(id: u64, status: IncidentStatus) -> Incident {
         fall_due: None,
         close_due: None,
         retitle_due: None,
-        policies: Vec::new(),
-        opened_at_receivers: Vec::new(),
+        policies: Vec::new().into(),
+        opened_at_receivers: Vec::new().into(),
     }
 }
 

@@ -6,7 +6,7 @@ use super::State;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
 use crate::model::alert::Waiting;
-use crate::model::incident::{OpenedAt, StepState, priority};
+use crate::model::incident::{OpenedAt, SERVICES_MAX, StepState, priority};
 use crate::model::{
     Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
     NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Time,
@@ -81,7 +81,7 @@ impl State {
                 i.status = IncidentStatus::Acknowledged;
                 i.acknowledged_at = Some(now);
                 i.acknowledged_by = Some(by.to_string().into());
-                for run in &mut i.policies {
+                for run in Arc::make_mut(&mut i.policies) {
                     run.repeat_due = None;
                 }
             }),
@@ -101,7 +101,7 @@ impl State {
                 i.resolve_due = None;
                 i.fall_due = None;
                 i.retitle_due = None;
-                i.policies.clear();
+                i.policies = Arc::default();
             }),
             Fact::IncidentReopened { incident, .. } => self.change_incident(seq, now, *incident, |i| {
                 i.status = IncidentStatus::Open;
@@ -114,8 +114,9 @@ impl State {
             Fact::IncidentClosed { incident, .. } => self.close(seq, now, *incident),
 
             Fact::EscalationStarted { incident, run } => self.change_incident(seq, now, *incident, |i| {
-                i.policies.retain(|present| present.rule.name != run.rule.name);
-                i.policies.push(run.clone());
+                let policies = Arc::make_mut(&mut i.policies);
+                policies.retain(|present| present.rule.name != run.rule.name);
+                policies.push(run.clone());
             }),
             Fact::EscalationStepped { incident, rule, step, skipped } => self.change_policy(seq, now, *incident, rule, |run| {
                 if let Some(step) = run.steps.get_mut(*step as usize) {
@@ -241,10 +242,10 @@ impl State {
             team: None,
             classified_by: [None, None, None],
             assignee: None,
-            services: Vec::new(),
-            labels: Labels::default(),
+            services: Arc::default(),
+            labels: Arc::default(),
             rule: rule.clone(),
-            key: key.clone(),
+            key: Arc::new(key.clone()),
             alerts_total: 0,
             alerts_firing: 0,
             alerts_suppressed: 0,
@@ -264,8 +265,8 @@ impl State {
             fall_due: None,
             close_due: None,
             retitle_due: None,
-            policies: Vec::new(),
-            opened_at_receivers: Vec::new(),
+            policies: Arc::default(),
+            opened_at_receivers: Arc::default(),
         };
         self.meta.last_incident = id.0;
         self.groups.insert((rule.name.clone(), key.clone()), *id);
@@ -275,19 +276,23 @@ impl State {
     }
 
     fn join(&mut self, seq: u64, now: Time, id: IncidentId, fingerprint: Fingerprint) {
-        let Some(labels) = self.alerts.get(&fingerprint).map(|record| record.labels().clone()) else { return };
         self.stop_waiting(seq, now, fingerprint);
         self.members.entry(id).or_default().alerts.push(fingerprint);
         self.change_alert(seq, now, fingerprint, |record| record.incidents.push(id));
+        let Some(record) = self.alerts.get(&fingerprint).cloned() else { return };
+        let labels = record.labels();
         self.change_incident(seq, now, id, |incident| {
             if incident.alerts_total == 0 {
-                incident.labels = labels.clone();
+                incident.labels = Arc::new(labels.clone());
             } else if !incident.labels.is_empty() && !labels.contains(&incident.labels) {
-                incident.labels = incident.labels.common(&labels);
+                incident.labels = Arc::new(incident.labels.common(labels));
             }
             let service = labels.get("service");
-            if let (false, Err(place)) = (service.is_empty(), incident.services.binary_search_by(|s| (**s).cmp(service))) {
-                incident.services.insert(place, service.into());
+            if !service.is_empty()
+                && incident.services.len() < SERVICES_MAX
+                && let Err(place) = incident.services.binary_search_by(|s| (**s).cmp(service))
+            {
+                Arc::make_mut(&mut incident.services).insert(place, service.into());
             }
             incident.alerts_total += 1;
             incident.last_news_at = now;
@@ -305,7 +310,7 @@ impl State {
         for fingerprint in self.members.remove(&id).unwrap_or_default().alerts {
             self.change_alert(seq, now, fingerprint, |record| record.incidents.retain(|other| *other != id));
         }
-        let group = (incident.rule.name.clone(), incident.key.clone());
+        let group = (incident.rule.name.clone(), Labels::clone(&incident.key));
         if self.groups.get(&group) == Some(&id) {
             self.groups.remove(&group);
         }
@@ -314,7 +319,7 @@ impl State {
 
     fn change_policy(&mut self, seq: u64, now: Time, id: IncidentId, rule: &str, change: impl FnOnce(&mut PolicyRun)) {
         self.change_incident(seq, now, id, |incident| {
-            if let Some(run) = incident.policies.iter_mut().find(|run| &*run.rule.name == rule) {
+            if let Some(run) = Arc::make_mut(&mut incident.policies).iter_mut().find(|run| &*run.rule.name == rule) {
                 change(run);
             }
         });
@@ -335,7 +340,8 @@ impl State {
     fn name_remote(&mut self, seq: u64, now: Time, id: NotificationId, remote: Option<&Arc<str>>) {
         let Some((incident, receiver)) = self.notifications.get(&id).map(|n| (n.incident, n.receiver.clone())) else { return };
         self.change_incident(seq, now, incident, |incident| {
-            for opened in incident.opened_at_receivers.iter_mut().filter(|opened| opened.receiver == receiver) {
+            for opened in Arc::make_mut(&mut incident.opened_at_receivers).iter_mut().filter(|opened| opened.receiver == receiver)
+            {
                 opened.remote = remote.cloned();
             }
         });
@@ -374,11 +380,12 @@ impl State {
 /// Notes that a receiver was told of the incident's opening or end.
 fn note_receiver(incident: &mut Incident, notification: &Notification, kind: NotificationKind) {
     let resolved = kind == NotificationKind::Resolve;
-    let present = incident.opened_at_receivers.iter_mut().find(|opened| opened.receiver == notification.receiver);
+    let receivers = Arc::make_mut(&mut incident.opened_at_receivers);
+    let present = receivers.iter_mut().find(|opened| opened.receiver == notification.receiver);
     match present {
         Some(opened) => opened.resolved = resolved,
         None if resolved => {}
-        None => incident.opened_at_receivers.push(OpenedAt {
+        None => receivers.push(OpenedAt {
             receiver: notification.receiver.clone(),
             policy: match &notification.reason {
                 Reason::Rule(rule) => rule.name.clone(),

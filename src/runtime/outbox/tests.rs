@@ -45,10 +45,10 @@ fn incident(id: u64) -> Arc<Incident> {
         team: None,
         classified_by: [None, None, None],
         assignee: None,
-        services: Vec::new(),
-        labels: Labels::default(),
+        services: Vec::new().into(),
+        labels: Labels::default().into(),
         rule: RuleRef::built_in("default"),
-        key: Labels::default(),
+        key: Labels::default().into(),
         alerts_total: 0,
         alerts_firing: 0,
         alerts_suppressed: 0,
@@ -68,8 +68,8 @@ fn incident(id: u64) -> Arc<Incident> {
         fall_due: None,
         close_due: None,
         retitle_due: None,
-        policies: Vec::new(),
-        opened_at_receivers: Vec::new(),
+        policies: Vec::new().into(),
+        opened_at_receivers: Vec::new().into(),
     })
 }
 

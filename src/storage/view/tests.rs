@@ -105,10 +105,10 @@ pub(super) fn incident(id: u64) -> Incident {
         team: Some("dba".into()),
         classified_by: [Some(Reason::Rule(rule())), None, None],
         assignee: None,
-        services: vec!["checkout".into()],
-        labels: Labels::from_pairs([("cluster", "eu1")]).unwrap(),
+        services: vec!["checkout".into()].into(),
+        labels: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
         rule: rule(),
-        key: Labels::from_pairs([("cluster", "eu1")]).unwrap(),
+        key: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
         alerts_total: 2,
         alerts_firing: 1,
         alerts_suppressed: 0,
@@ -128,8 +128,8 @@ pub(super) fn incident(id: u64) -> Incident {
         fall_due: None,
         close_due: None,
         retitle_due: None,
-        policies: Vec::new(),
-        opened_at_receivers: Vec::new(),
+        policies: Vec::new().into(),
+        opened_at_receivers: Vec::new().into(),
     }
 }
 

@@ -192,10 +192,10 @@ fn incident(number: u64) -> Incident {
         team: Some("dba".into()),
         classified_by: [None, None, None],
         assignee: None,
-        services: vec!["checkout".into()],
-        labels: Labels::from_pairs([("cluster", "eu1")]).unwrap(),
+        services: vec!["checkout".into()].into(),
+        labels: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
         rule: RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
-        key: Labels::from_pairs([("cluster", "eu1")]).unwrap(),
+        key: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
         alerts_total: 2,
         alerts_firing: 2,
         alerts_suppressed: 0,
@@ -215,8 +215,8 @@ fn incident(number: u64) -> Incident {
         fall_due: None,
         close_due: None,
         retitle_due: None,
-        policies: vec![],
-        opened_at_receivers: vec![],
+        policies: vec![].into(),
+        opened_at_receivers: vec![].into(),
     }
 }
 
