@@ -20,7 +20,7 @@ use crate::storage::view::{View, ViewBatch, ViewError};
 /// Facts that wait at most, in the queue and for the present transaction; about 400 MB at the worst.
 const FACTS_WAITING_MAX: usize = 1_000_000;
 /// A transaction begins when so many facts wait...
-const FACTS_WORTH_WRITING: usize = 5_000;
+const FACTS_WORTH_WRITING: usize = 25_000;
 /// ...or the first has waited so long.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// Pause after a failed write.
