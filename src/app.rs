@@ -129,10 +129,11 @@ fn load_rules(folder: &Path, receivers: &[Arc<str>], limits: ruleset::Limits) ->
         Vec::new()
     };
     match ruleset::load(&files, Some(receivers), limits) {
-        Ok(loaded) => {
+        Ok(mut loaded) => {
             for warning in &loaded.warnings {
                 tracing::warn!("{}", render(warning, &files));
             }
+            loaded.ruleset.name_files_below(folder);
             Ok(loaded.ruleset)
         }
         Err(faults) => Err(faults.iter().map(|fault| render(fault, &files)).collect::<Vec<_>>().join("\n")),
