@@ -218,8 +218,11 @@ fn show(args: &ShowArgs, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         )
     });
     screen.table(&["STATUS", "ALERT", "LABELS", "BEGAN"], rows.collect())?;
-    for (page, what) in [(&timeline, "timeline entries"), (&alerts, "alerts")] {
-        say_if_more(screen, page, what)?;
+    for (page, what, path) in [(&timeline, "timeline entries", "timeline"), (&alerts, "alerts", "alerts")] {
+        if let Some(cursor) = page["next"].as_str() {
+            let url = format!("{}v1/incidents/{id}/{path}?cursor={cursor}", client.base());
+            writeln!(screen.err, "there are more {what} than these; the rest is at {url}")?;
+        }
     }
     Ok(0)
 }

@@ -236,7 +236,8 @@ fn shows_an_incident() {
     for part in ["INC-1  trouble", "P1 (impact 1, urgency 1)", "2 firing of 3", "ann: looking", "PostgresDown", "host=db-1"] {
         assert!(out.contains(part), "{part} is not in\n{out}");
     }
-    assert_eq!(err, "there are more alerts; go on with --cursor 3\n");
+    let url = format!("{}/v1/incidents/INC-1/alerts?cursor=3", server.url);
+    assert_eq!(err, format!("there are more alerts than these; the rest is at {url}\n"));
 }
 
 #[test]
