@@ -2,6 +2,7 @@
 //!
 //! Owns the order of these things and the process' signals; everything else belongs to the parts.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,11 +65,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::spawn(
             async move { ingest::serve(listener, Arc::new(ingest), router, async move { stopping.wait().await }).await },
         );
-    heed_signals(handle)?;
+    heed_signals(handle.clone())?;
     tell_systemd(&[NotifyState::Ready]);
     // The words "listening on" are what scripts and tests wait for.
     tracing::info!("listening on {address}");
-    tracing::info!(data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "quell is ready");
+    let data = tracing::field::display(config.data.display());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data, receivers = config.receivers.len(), "quell is ready");
+    advise(&config, &handle, address);
 
     tokio::select! {
         // In this order: a server that was told to stop may have done so already.
@@ -93,6 +96,20 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What a newcomer may want to know next, and everybody should: whether anybody will be told.
+fn advise(config: &Config, handle: &Handle, address: SocketAddr) {
+    if config.receivers.is_empty() {
+        tracing::warn!("no receiver is configured: incidents are kept and shown, and nobody is told of them");
+    }
+    let live = handle.live();
+    if live.firing() == 0 && live.incidents().is_empty() {
+        let test = "quell send alertname=Test severity=critical";
+        tracing::info!(
+            "nothing has come in yet; point Prometheus at this address as at an Alertmanager, or try: {test} --url http://{address}"
+        );
+    }
 }
 
 /// Builds every configured receiver. All faults are named at once.
@@ -129,10 +146,12 @@ fn load_rules(folder: &Path, receivers: &[Arc<str>], limits: ruleset::Limits) ->
         Vec::new()
     };
     match ruleset::load(&files, Some(receivers), limits) {
-        Ok(loaded) => {
+        Ok(mut loaded) => {
             for warning in &loaded.warnings {
                 tracing::warn!("{}", render(warning, &files));
             }
+            loaded.ruleset.name_files_below(folder);
+            tracing::info!(rules = loaded.ruleset.len_in_files(), files = files.len(), "rules loaded");
             Ok(loaded.ruleset)
         }
         Err(faults) => Err(faults.iter().map(|fault| render(fault, &files)).collect::<Vec<_>>().join("\n")),

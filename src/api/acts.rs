@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::query::Query;
 use super::state::ApiState;
 use crate::engine::{Act, Input};
-use crate::model::Actor;
+use crate::model::{Actor, IncidentId};
 use crate::wire;
 
 /// The acts that are built, as they stand in the path.
@@ -63,8 +63,18 @@ pub(super) async fn act(
         }
         other => return Err(Problem::not_found(format!("there is no act {other:?}; there are {}", ACTS.join(", ")))),
     };
-    submit(&state, act, by).await?;
+    if let Err(problem) = submit(&state, act, by).await {
+        return Err(if problem.status == StatusCode::NOT_FOUND { gone(&state, incident, problem).await } else { problem });
+    }
     Ok(Json(wire::incident_json(&*find(&state, incident).await?)))
+}
+
+/// The engine forgets what is closed for good. Whoever acts on that is told so, rather than that it never was.
+async fn gone(state: &ApiState, id: IncidentId, problem: Problem) -> Problem {
+    match find(state, id).await {
+        Ok(incident) => Problem::conflict(format!("{id} is {}", incident.status.as_str())),
+        Err(_) => problem,
+    }
 }
 
 /// Hands one act to the engine and waits until it is on disk.

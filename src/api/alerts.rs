@@ -48,7 +48,7 @@ pub(super) async fn list(State(state): State<Arc<ApiState>>, uri: Uri) -> Result
         };
         let cursor = filter.cursor;
         let mut keep = move |record: &AlertRecord| filter.keeps(record) && !is_live(record);
-        let found = state.history.ask(move |view| view.alerts(None, cursor, limit + 1, &mut keep)).await?;
+        let found = state.past(move |view| view.alerts(None, cursor, limit + 1, &mut keep)).await?;
         found.into_iter().map(|record| (record.fired_seq, Found::Past(record))).collect()
     };
     let (alerts, next) = page(live, history, limit);
@@ -63,7 +63,7 @@ pub(super) async fn show(State(state): State<Arc<ApiState>>, Path(text): Path<St
     if let Some(entry) = state.engine.live().alert(fingerprint) {
         return Ok(Json(live_json(&entry)));
     }
-    let found = state.history.ask(move |view| view.alerts(Some(fingerprint), None, 1, &mut |_| true)).await?;
+    let found = state.past(move |view| view.alerts(Some(fingerprint), None, 1, &mut |_| true)).await?;
     let last = found.first().ok_or_else(|| Problem::not_found(format!("there is no alert {fingerprint}")))?;
     Ok(Json(past_json(last)))
 }

@@ -1,7 +1,6 @@
 //! Incidents: the list, one, its timeline, its alerts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -40,7 +39,7 @@ pub(super) async fn list(State(state): State<Arc<ApiState>>, uri: Uri) -> Result
     } else {
         let engine = state.engine.clone();
         let mut keep = move |incident: &Incident| filter.keeps(incident) && engine.live().incident(incident.id).is_none();
-        let found = state.history.ask(move |view| view.incidents(cursor.map(IncidentId), limit + 1, &mut keep)).await?;
+        let found = state.past(move |view| view.incidents(cursor.map(IncidentId), limit + 1, &mut keep)).await?;
         found.into_iter().map(|incident| (incident.id.0, Arc::new(incident))).collect()
     };
     let (incidents, next) = page(live, history, limit);
@@ -64,8 +63,7 @@ pub(super) async fn timeline(
     let (limit, after) = (query.limit()?, query.cursor()?.unwrap_or(0));
     let id = parse_id(&id)?;
     find(&state, id).await?;
-    wait_for_view(&state).await;
-    let mut entries = state.history.ask(move |view| view.timeline(id, after, limit + 1)).await?;
+    let mut entries = state.past(move |view| view.timeline(id, after, limit + 1)).await?;
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next = entries.last().map(|entry| entry.seq).filter(|_| more);
@@ -78,9 +76,8 @@ pub(super) async fn alerts(State(state): State<Arc<ApiState>>, Path(id): Path<St
     let (limit, cursor) = (query.limit()?, query.cursor()?);
     let id = parse_id(&id)?;
     find(&state, id).await?;
-    wait_for_view(&state).await;
     let members_max = usize::try_from(state.config.limits.alerts_per_incident).unwrap_or(usize::MAX);
-    let mut members = state.history.ask(move |view| view.incident_alerts(id, members_max)).await?;
+    let mut members = state.past(move |view| view.incident_alerts(id, members_max)).await?;
     members.retain(|record| is_behind(record.fired_seq, cursor));
     let members = members.into_iter().map(|record| (record.fired_seq, record)).collect();
     let (members, next) = page(members, Vec::new(), limit);
@@ -92,24 +89,13 @@ pub(super) async fn find(state: &ApiState, id: IncidentId) -> Result<Arc<Inciden
     if let Some(incident) = state.engine.live().incident(id) {
         return Ok(incident);
     }
-    let found = state.history.ask(move |view| view.incident(id)).await?;
+    let found = state.past(move |view| view.incident(id)).await?;
     found.map(Arc::new).ok_or_else(|| Problem::not_found(format!("there is no incident {id}")))
 }
 
 /// Reads an incident's id out of a path.
 pub(super) fn parse_id(text: &str) -> Result<IncidentId, Problem> {
     IncidentId::parse(text).ok_or_else(|| Problem::bad_request(format!("{text:?} is no incident's id; they look like INC-1042")))
-}
-
-/// How long a reader waits for the view.
-const VIEW_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Waits until the view has everything that is committed, so that whoever has just written reads it back. The view is
-/// milliseconds behind as a rule; where it is stuck, what it has is shown after two seconds.
-async fn wait_for_view(state: &ApiState) {
-    if tokio::time::timeout(VIEW_PATIENCE, state.engine.flush_view()).await.is_err() {
-        tracing::warn!("the view is far behind the log; history is shown without the newest entries");
-    }
 }
 
 /// The record as it is live, if this very occurrence is; else as history has it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ pub(super) async fn list(State(state): State<Arc<ApiState>>, uri: Uri) -> Result
 
     let engine = state.engine.clone();
     let mut keep = move |n: &Notification| keeps(n) && engine.live().notification(n.id).is_none();
-    let history = state.history.ask(move |view| view.notifications(cursor, limit + 1, &mut keep)).await?;
+    let history = state.past(move |view| view.notifications(cursor, limit + 1, &mut keep)).await?;
     let history = history.into_iter().map(|notification| (notification.id.0, Arc::new(notification))).collect();
 
     let (notifications, next) = page(live, history, limit);
@@ -70,10 +70,29 @@ pub(super) async fn retry(
     let id = NotificationId::parse(&id).ok_or_else(|| Problem::bad_request(format!("{id:?} is no notification's id")))?;
     let timeout = Duration::from_millis(state.config.limits.body_timeout.0.unsigned_abs());
     let By { by } = read_json(&headers, body, timeout).await?;
-    submit(&state, Act::RetryNotification(id), actor(&caller, by.as_deref())?).await?;
-    let notification = state.engine.live().notification(id);
-    let notification = notification.ok_or_else(|| Problem::not_found(format!("there is no notification {}", id.0)))?;
-    Ok(Json(notification_json(&notification, state.engine.directory())))
+    let submitted = submit(&state, Act::RetryNotification(id), actor(&caller, by.as_deref())?).await;
+    let Some(notification) = find(&state, id).await? else {
+        submitted?;
+        return Err(Problem::not_found(format!("there is no notification {}", id.external(state.engine.directory()))));
+    };
+    match submitted {
+        // The engine forgets what is delivered and long past.
+        Err(problem) if problem.status == StatusCode::NOT_FOUND => {
+            let (id, is) = (id.external(state.engine.directory()), notification.state.as_str());
+            Err(Problem::conflict(format!("{id} is {is}, and too long ago to be sent again")))
+        }
+        Err(problem) => Err(problem),
+        Ok(()) => Ok(Json(notification_json(&notification, state.engine.directory()))),
+    }
+}
+
+/// The notification as it stands: live, or out of history.
+async fn find(state: &ApiState, id: NotificationId) -> Result<Option<Arc<Notification>>, Problem> {
+    if let Some(notification) = state.engine.live().notification(id) {
+        return Ok(Some(notification));
+    }
+    let found = state.past(move |view| view.notifications(Some(id.0.saturating_add(1)), 1, &mut |_| true)).await?;
+    Ok(found.into_iter().find(|notification| notification.id == id).map(Arc::new))
 }
 
 /// A notification as JSON. `directory` is the id of the data directory, which makes its id and key unique in the world.

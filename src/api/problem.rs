@@ -38,6 +38,11 @@ impl Problem {
         Problem::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
+    /// 409: the present state forbids it.
+    pub(super) fn conflict(message: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
     /// 422: well-formed, but not something that can be done.
     pub(super) fn unprocessable(message: impl Into<String>) -> Problem {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", message)
@@ -85,7 +90,7 @@ impl From<Refusal> for Problem {
             Refusal::NoSuchIncident(id) => Problem::not_found(format!("there is no incident {id}")),
             Refusal::NoSuchNotification(id) => Problem::not_found(format!("there is no notification {}", id.0)),
             Refusal::NoSuchSilence(id) => Problem::not_found(format!("there is no silence {id}")),
-            Refusal::Forbidden(why) => Problem::new(StatusCode::CONFLICT, "conflict", why),
+            Refusal::Forbidden(why) => Problem::conflict(why),
             Refusal::Limit(name) => Problem::unprocessable(format!("the limit {name} is reached")),
         }
     }

@@ -15,14 +15,18 @@ use crate::engine::{Answer, Input, Refusal};
 use crate::metrics::Metrics;
 use crate::model::Time;
 use crate::runtime::{Committed, Handle, Live, Shutdown, Status, SubmitError};
+use crate::storage::view::{ViewError, ViewReader};
 
 /// Event streams open at once; further ones are refused, because each holds a task and a queue until it ends.
 pub(super) const EVENT_STREAMS_MAX: usize = 64;
 
+/// How long a reader waits for the view.
+const VIEW_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What every handler shares.
 pub struct ApiState {
     pub(super) engine: Arc<dyn Running>,
-    pub(super) history: History,
+    history: History,
     pub(super) metrics: Arc<Metrics>,
     pub(super) config: Arc<Config>,
     pub(super) started_at: Time,
@@ -59,6 +63,23 @@ impl ApiState {
             tracing::error!(%error, "a look through the live tables ended early");
             Problem::unavailable("internal", "the list could not be made")
         })
+    }
+
+    /// Asks history, once it has everything that is committed now: what has just left the live tables (a closed incident, a
+    /// delivered notification) is nowhere else, and whoever has just written must read it back. Where the view is stuck,
+    /// what it has is shown after two seconds.
+    ///
+    /// # Errors
+    /// 503 when the view cannot be read.
+    pub(super) async fn past<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&ViewReader) -> Result<T, ViewError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let Status { seq, view_seq, .. } = self.engine.status();
+        if view_seq < seq && tokio::time::timeout(VIEW_PATIENCE, self.engine.flush_view()).await.is_err() {
+            tracing::warn!("the view is far behind the log; history is shown without the newest entries");
+        }
+        self.history.ask(query).await
     }
 }
 

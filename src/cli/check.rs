@@ -49,7 +49,7 @@ pub fn run(
         let object = json!({
             "ok": code == GOOD,
             "files": files.iter().map(|file| &file.name).collect::<Vec<_>>(),
-            "rules": rules.as_ref().map(rules_in_files),
+            "rules": rules.as_ref().map(Ruleset::len_in_files),
             "receivers_checked": receivers.is_some(),
             "errors": errors,
             "warnings": warnings,
@@ -64,9 +64,9 @@ pub fn run(
     }
     let files = counted(files.len(), "file");
     match &rules {
-        Some(rules) if warnings == 0 => writeln!(out, "good: {} in {files}", counted(rules_in_files(rules), "rule"))?,
+        Some(rules) if warnings == 0 => writeln!(out, "good: {} in {files}", counted(rules.len_in_files(), "rule"))?,
         Some(rules) => {
-            writeln!(out, "usable: {} in {files}, {}", counted(rules_in_files(rules), "rule"), counted(warnings, "warning"))?;
+            writeln!(out, "usable: {} in {files}, {}", counted(rules.len_in_files(), "rule"), counted(warnings, "warning"))?;
         }
         None => writeln!(out, "bad: {} and {} in {files}", counted(errors, "error"), counted(warnings, "warning"))?,
     }
@@ -80,17 +80,6 @@ fn write_found(found: &[Diagnostic], files: &[SourceFile], err: &mut dyn Write) 
         writeln!(err, "{}\n", diagnostic.render(text))?;
     }
     Ok(())
-}
-
-/// How many rules files have, without the built-in ones.
-fn rules_in_files(rules: &Ruleset) -> usize {
-    let in_files = |line: u32| usize::from(line > 0);
-    rules.enrich.len()
-        + rules.suppress.len()
-        + rules.correlate.iter().map(|rule| in_files(rule.rule.line)).sum::<usize>()
-        + rules.classify.iter().map(|rule| in_files(rule.rule.line)).sum::<usize>()
-        + rules.prioritize.len()
-        + rules.escalate.len()
 }
 
 fn counted(number: usize, thing: &str) -> String {

@@ -95,6 +95,8 @@ impl Client {
         let failure = Failure::new(format!("{message} ({})", status.as_u16()));
         Err(match status {
             StatusCode::UNAUTHORIZED => failure.hint("give a token with --token or in QUELL_TOKEN"),
+            // A parameter or an id that came from the command line.
+            StatusCode::BAD_REQUEST if answer["error"].is_object() => Failure { code: 2, ..failure },
             StatusCode::NOT_FOUND if said.is_none() => failure.hint(format!("is {} a quell daemon?", self.base)),
             _ => failure,
         })

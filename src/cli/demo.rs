@@ -101,9 +101,15 @@ async fn play(args: &Args, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         return Ok(0);
     }
     writeln!(screen.err, "\nStill serving at {}. Try, in another window:", daemon.url)?;
-    writeln!(screen.err, "  export QUELL_URL={}\n  quell incident show INC-1\n  quell incident ack INC-1", daemon.url)?;
+    let quell = own_name();
+    writeln!(screen.err, "  export QUELL_URL={}\n  {quell} incident show INC-1\n  {quell} incident ack INC-1", daemon.url)?;
     writeln!(screen.err, "Ctrl-C ends it; nothing is kept.")?;
     std::future::pending().await
+}
+
+/// How this program was called, for commands to copy: a newcomer has no `quell` in the path yet.
+fn own_name() -> String {
+    std::env::args().next().filter(|name| name.contains('/')).unwrap_or_else(|| "quell".to_owned())
 }
 
 /// What became of the storm.

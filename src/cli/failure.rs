@@ -7,7 +7,8 @@ use std::io::{self, Write};
 pub(super) struct Failure {
     pub(super) message: String,
     pub(super) hint: Option<String>,
-    /// 1: the thing asked for is bad or was refused. 2: the command line is wrong.
+    /// 0: nobody reads what is printed any more, which is no fault. 1: the thing asked for is bad or was refused. 2: the
+    /// command line is wrong.
     pub(super) code: u8,
 }
 
@@ -32,6 +33,9 @@ impl Failure {
     /// # Errors
     /// When nothing can be printed.
     pub(super) fn report(&self, err: &mut dyn Write) -> io::Result<u8> {
+        if self.code == 0 {
+            return Ok(0);
+        }
         writeln!(err, "error: {}", self.message)?;
         if let Some(hint) = &self.hint {
             writeln!(err, "hint: {hint}")?;
@@ -42,6 +46,8 @@ impl Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
-        Failure::new(error.to_string())
+        // `quell incident list | head -1`: who reads our output has seen enough.
+        let code = u8::from(error.kind() != io::ErrorKind::BrokenPipe);
+        Failure { code, ..Failure::new(error.to_string()) }
     }
 }

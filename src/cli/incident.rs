@@ -47,7 +47,7 @@ pub(super) struct ListArgs {
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = pair)]
     labels: Vec<(String, String)>,
     /// How many, 1 to 1,000
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     limit: u32,
     /// Go on behind an earlier list
     #[arg(long)]
@@ -173,6 +173,10 @@ fn list(args: &ListArgs, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         screen.json(&answer)?;
         return Ok(0);
     }
+    if entries(&answer, "incidents").is_empty() {
+        let asked = if query.len() > 1 { "no such incidents" } else { "no incidents want work; --status all lists the others" };
+        writeln!(screen.err, "{asked}")?;
+    }
     table(screen, entries(&answer, "incidents"), Clock::new(args.look.utc))?;
     say_if_more(screen, &answer, "incidents")?;
     Ok(0)
@@ -214,8 +218,11 @@ fn show(args: &ShowArgs, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         )
     });
     screen.table(&["STATUS", "ALERT", "LABELS", "BEGAN"], rows.collect())?;
-    for (page, what) in [(&timeline, "timeline entries"), (&alerts, "alerts")] {
-        say_if_more(screen, page, what)?;
+    for (page, what, path) in [(&timeline, "timeline entries", "timeline"), (&alerts, "alerts", "alerts")] {
+        if let Some(cursor) = page["next"].as_str() {
+            let url = format!("{}v1/incidents/{id}/{path}?cursor={cursor}", client.base());
+            writeln!(screen.err, "there are more {what} than these; the rest is at {url}")?;
+        }
     }
     Ok(0)
 }
@@ -305,14 +312,15 @@ fn facts(incident: &Value, clock: Clock) -> Vec<(&'static str, String)> {
         pairs.collect::<Vec<String>>().join(" ")
     };
     let services = entries(incident, "services").iter().map(text).collect::<Vec<String>>().join(", ");
+    let category = [&incident["category"], &incident["subcategory"]].into_iter().filter_map(Value::as_str);
     vec![
         ("status", text(&incident["status"])),
         ("priority", format!("P{} (impact {}, urgency {})", incident["priority"], incident["impact"], incident["urgency"])),
         ("severity", text(&incident["severity"])),
-        ("category", format!("{} / {}", text(&incident["category"]), text(&incident["subcategory"]))),
+        ("category", category.collect::<Vec<&str>>().join(" / ")),
         ("team", text(&incident["team"])),
         ("assignee", text(&incident["assignee"])),
-        ("services", services),
+        ("services", if services.is_empty() { "-".to_owned() } else { services }),
         ("labels", labels(&incident["labels"])),
         ("rule", format!("{} {}", text(&incident["rule"]), labels(&incident["key"]))),
         ("alerts", format!("{} firing of {}", incident["alerts"]["firing"], incident["alerts"]["total"])),

@@ -3,29 +3,44 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::storage::disk::FolderDisk;
-use crate::storage::log::{LogError, LogFiles, LogItem, Record, SegmentCheck, Verification, verify as verify_log};
+use crate::storage::log::{LogError, LogFiles, LogItem, Record, SegmentCheck, Verification, verify_telling};
 use crate::storage::record::to_json;
 
 /// Exit code when the log is sound.
 const GOOD: u8 = 0;
 /// Exit code when the log is damaged or cannot be read.
 const BAD: u8 = 1;
+/// Exit code when there is no log.
+const USAGE: u8 = 2;
+
+/// A bar for stderr, which shows itself on a terminal only, and only once there is something to wait for.
+#[must_use]
+pub fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos} of {len} segments, {eta} to go");
+    let bar = ProgressBar::no_length().with_message("reading");
+    // The template is a constant; were it faulty, the plain bar would do.
+    style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}
 
 /// Checks every byte of the log in the data folder `dir`: one line for each segment and a summary to `out`, each damage
-/// with its file and place to `err`. With `json`, one object to `out`. Answers the exit code.
+/// with its file and place to `err`. With `json`, one object to `out`. `bar` shows how far it is. Answers the exit code.
 ///
 /// # Errors
 /// When `out` or `err` cannot be written.
-pub fn verify(dir: &Path, json: bool, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
-    let checked = match open(dir).and_then(|disk| verify_log(&disk)) {
+pub fn verify(dir: &Path, json: bool, bar: &ProgressBar, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+    let mut tell = |done: usize, count: usize| {
+        bar.set_length(count as u64);
+        bar.set_position(done as u64);
+    };
+    let checked = open(dir).and_then(|disk| verify_telling(&disk, &mut tell));
+    bar.finish_and_clear();
+    let checked = match checked {
         Ok(checked) => checked,
-        Err(error) => {
-            writeln!(err, "error: {error}")?;
-            return Ok(BAD);
-        }
+        Err(error) => return unopened(dir, &error, err),
     };
     let faults: Vec<String> = checked.faults().map(ToString::to_string).collect();
     if json {
@@ -52,10 +67,7 @@ pub fn dump(dir: &Path, from: u64, json: bool, out: &mut dyn Write, err: &mut dy
     let mut out = io::BufWriter::new(out);
     let files = match open(dir).and_then(LogFiles::open) {
         Ok(files) => files,
-        Err(error) => {
-            writeln!(err, "error: {error}")?;
-            return Ok(BAD);
-        }
+        Err(error) => return unopened(dir, &error, err),
     };
     // A checkpoint is no fact, so the oldest record is the first that is of interest.
     let from = from.max(files.first_seq());
@@ -90,6 +102,20 @@ fn open(dir: &Path) -> Result<FolderDisk, LogError> {
         file: folder.display().to_string(),
         source,
     })
+}
+
+/// Says why a log cannot be looked at; mostly, because it is somewhere else.
+fn unopened(dir: &Path, error: &LogError, err: &mut dyn Write) -> io::Result<u8> {
+    match error {
+        LogError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound && !dir.join("log").exists() => {
+            writeln!(err, "error: there is no log in {}\nhint: --data names a daemon's data directory", dir.display())?;
+            Ok(USAGE)
+        }
+        _ => {
+            writeln!(err, "error: {error}")?;
+            Ok(BAD)
+        }
+    }
 }
 
 fn write_table(checked: &Verification, out: &mut dyn Write) -> io::Result<()> {
@@ -194,16 +220,18 @@ mod tests {
     #[test]
     fn verify_says_what_is_sound_and_names_what_is_not() {
         let home = data();
-        let (code, out, err) = run(|out, err| verify(home.path(), false, out, err));
+        let bar = ProgressBar::hidden();
+        let (code, out, err) = run(|out, err| verify(home.path(), false, &bar, out, err));
         assert_eq!((code, err.as_str()), (0, ""));
+        assert_eq!((bar.position(), bar.length()), (1, Some(1)));
         assert!(out.ends_with("1 segment, 3 facts: sound\n"), "{out}");
 
         std::fs::write(home.path().join("log/notes.txt"), "x").unwrap();
-        let (code, out, err) = run(|out, err| verify(home.path(), false, out, err));
+        let (code, out, err) = run(|out, err| verify(home.path(), false, &bar, out, err));
         assert_eq!((code, err.as_str()), (1, "error: notes.txt does not belong in the log folder\n"));
         assert!(out.ends_with("1 segment, 3 facts: 1 place damaged\n"), "{out}");
 
-        let (code, out, _) = run(|out, err| verify(home.path(), true, out, err));
+        let (code, out, _) = run(|out, err| verify(home.path(), true, &bar, out, err));
         let read: Value = serde_json::from_str(&out).unwrap();
         assert_eq!((code, &read["sound"], &read["segments"][0]["facts"]), (1, &json!(false), &json!(3)));
     }
@@ -211,10 +239,13 @@ mod tests {
     #[test]
     fn a_folder_without_log_is_an_error() {
         let home = tempfile::tempdir().unwrap();
-        for command in [verify, |dir: &Path, json, out: &mut dyn Write, err: &mut dyn Write| dump(dir, 0, json, out, err)] {
-            let (code, out, err) = run(|out, err| command(home.path(), false, out, err));
-            assert_eq!((code, out.as_str()), (1, ""));
-            assert!(err.starts_with("error: opening ") && err.contains("/log"), "{err}");
+        let told = [
+            run(|out, err| verify(home.path(), false, &ProgressBar::hidden(), out, err)),
+            run(|out, err| dump(home.path(), 0, false, out, err)),
+        ];
+        for (code, out, err) in told {
+            assert_eq!((code, out.as_str()), (2, ""));
+            assert!(err.starts_with("error: there is no log in ") && err.contains("--data"), "{err}");
         }
     }
 }

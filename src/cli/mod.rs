@@ -103,8 +103,8 @@ fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut 
         Err(error) if error.use_stderr() => write!(err, "{}", error.render()).map(|()| 2),
         Err(error) => write!(out, "{}", error.render()).map(|()| 0),
     };
-    // Whoever reads our output may stop reading; then there is nobody left to tell.
-    code.unwrap_or(1)
+    // Help that nobody reads to its end, or a stderr that cannot be written: there is nobody left to tell.
+    code.unwrap_or_else(|error| Failure::from(error).code)
 }
 
 fn dispatch(command: Command, screen: &mut Screen<'_>) -> Result<u8, Failure> {
@@ -117,7 +117,10 @@ fn dispatch(command: Command, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         Command::Notification(command) => notification::run(command, screen),
         Command::Log(command) => command.run(screen),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "quell", &mut screen.out);
+            // Into memory first: the generator panics when it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "quell", &mut script);
+            screen.out.write_all(&script)?;
             Ok(0)
         }
     }

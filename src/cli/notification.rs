@@ -28,7 +28,7 @@ pub(super) struct ListArgs {
     #[arg(long)]
     incident: Option<String>,
     /// How many, 1 to 1,000
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     limit: u32,
     /// Go on behind an earlier list
     #[arg(long)]
@@ -70,6 +70,9 @@ fn list(args: &ListArgs, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     if args.look.json {
         screen.json(&answer)?;
         return Ok(0);
+    }
+    if entries(&answer, "notifications").is_empty() {
+        writeln!(screen.err, "no such notifications")?;
     }
     let clock = Clock::new(args.look.utc);
     let rows = entries(&answer, "notifications").iter().map(|it| {

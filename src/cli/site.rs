@@ -22,8 +22,11 @@ pub(super) fn load(named: Option<&Path>, flags: &[(&str, Option<String>)], scree
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     let flags = flags.iter().filter_map(|(key, value)| Some(((*key).to_owned(), value.clone()?))).collect();
     let (config, warnings) = config::load(path.as_deref(), &env, &flags).map_err(|faults| {
+        // A file that is not there, or a flag that makes no sense, is the command line's fault.
+        let is_usage = faults.iter().all(|fault| fault.code == "unreadable" || fault.place.starts_with("--"));
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        Failure::new(format!("the configuration cannot be used\n{}", faults.join("\n")))
+        let failure = Failure::new(format!("the configuration cannot be used\n{}", faults.join("\n")));
+        if is_usage { Failure { code: 2, ..failure } } else { failure }
     })?;
     for warning in warnings {
         writeln!(screen.err, "warning: {warning}")?;
@@ -108,7 +111,9 @@ impl LogCommand {
     /// Looks into the log.
     pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         match self {
-            LogCommand::Verify(args) => Ok(log::verify(&args.place.find(screen)?, args.json, screen.out, screen.err)?),
+            LogCommand::Verify(args) => {
+                Ok(log::verify(&args.place.find(screen)?, args.json, &log::progress_bar(), screen.out, screen.err)?)
+            }
             LogCommand::Dump(args) => Ok(log::dump(&args.place.find(screen)?, args.from, args.json, screen.out, screen.err)?),
         }
     }

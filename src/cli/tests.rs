@@ -113,12 +113,17 @@ fn completions_for_every_shell() {
 
 #[test]
 fn exit_codes_and_where_text_goes() {
-    let cases: [(&[&str], u8, &str, &str); 12] = [
+    let cases: [(&[&str], u8, &str, &str); 17] = [
         (&["--version"], 0, "quell ", ""),
         (&["--help"], 0, "Run the daemon", ""),
         (&[], 2, "", "Usage: quell"),
         (&["nothing"], 2, "", "unrecognized subcommand"),
         (&["incident", "list", "--limit", "x"], 2, "", "--limit"),
+        (&["incident", "list", "--limit", "0"], 2, "", "--limit"),
+        (&["notification", "list", "--limit", "1001"], 2, "", "--limit"),
+        (&["serve", "--listen", "nowhere"], 2, "", "--listen: `listen` must be an address with a port"),
+        (&["check", "--config", "/nowhere/at/all.yaml"], 2, "", "/nowhere/at/all.yaml: cannot be read"),
+        (&["log", "verify", "--data", "/nowhere/at/all"], 2, "", "there is no log in /nowhere/at/all\nhint: --data"),
         (&["incident", "assign", "INC-1"], 2, "", "ASSIGNEE"),
         (&["send"], 2, "", "NAME=VALUE"),
         (&["send", "x"], 2, "", "expected NAME=VALUE"),
@@ -171,6 +176,44 @@ fn lists_incidents() {
 }
 
 #[test]
+fn an_empty_list_says_so_beside_the_data() {
+    let server = Server::answering(vec![
+        (200, json!({ "incidents": [], "next": null })),
+        (200, json!({ "incidents": [], "next": null })),
+        (200, json!({ "notifications": [], "next": null })),
+    ]);
+    let cases: [(&[&str], &str); 3] = [
+        (&["incident", "list"], "no incidents want work; --status all lists the others\n"),
+        (&["incident", "list", "--team", "dba"], "no such incidents\n"),
+        (&["notification", "list"], "no such notifications\n"),
+    ];
+    for (args, said) in cases {
+        assert_eq!(quell(&[args, &["--url", &server.url]].concat()), (0, String::new(), said.to_owned()));
+    }
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_fault() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let server = Server::answering(vec![(200, json!({ "incidents": [incident(1, "trouble")], "next": null }))]);
+    let list = ["incident", "list", "--url", &server.url];
+    for args in [&list[..], &["completions", "bash"], &["demo", "--rules"], &["--help"]] {
+        let mut err = Vec::new();
+        let args = std::iter::once("quell").chain(args.iter().copied()).map(Into::into);
+        assert_eq!(run(args, &mut Closed, &mut err, false), 0);
+        assert_eq!(String::from_utf8(err).unwrap(), "");
+    }
+}
+
+#[test]
 fn colour_only_when_wanted() {
     let page = json!({ "incidents": [incident(1, "trouble")], "next": null });
     let server = Server::answering(vec![(200, page.clone()), (200, page)]);
@@ -193,7 +236,8 @@ fn shows_an_incident() {
     for part in ["INC-1  trouble", "P1 (impact 1, urgency 1)", "2 firing of 3", "ann: looking", "PostgresDown", "host=db-1"] {
         assert!(out.contains(part), "{part} is not in\n{out}");
     }
-    assert_eq!(err, "there are more alerts; go on with --cursor 3\n");
+    let url = format!("{}/v1/incidents/INC-1/alerts?cursor=3", server.url);
+    assert_eq!(err, format!("there are more alerts than these; the rest is at {url}\n"));
 }
 
 #[test]
@@ -231,6 +275,9 @@ fn refusals_are_told_as_the_daemon_says_them() {
         let server = Server::answering(vec![answer]);
         assert_eq!(quell(&["incident", "ack", "INC-1", "--url", &server.url]), (1, String::new(), expected.to_owned()));
     }
+    let server = Server::answering(vec![refusal(400, "\"INC-x\" is no incident's id")]);
+    let said = quell(&["incident", "ack", "INC-x", "--url", &server.url]);
+    assert_eq!(said, (2, String::new(), "error: \"INC-x\" is no incident's id (400)\n".to_owned()));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use config::{Environment, Map, Source, Value};
+use config::{Environment, Map, Source, Value, ValueKind};
 
 use super::section::{Notes, Section};
 use super::{
@@ -52,16 +52,23 @@ pub fn load_text(
     let notes = Notes { errors: Vec::new().into(), warnings: Vec::new().into(), env };
     let defaults = yaml::parse("defaults.yaml", DEFAULTS).map_err(|error| vec![error])?;
     let given = yaml::parse(file, text).map_err(|error| vec![error])?;
+    let places: BTreeMap<String, String> =
+        given.iter().filter_map(|(key, value)| Some((key.clone(), value.origin()?.to_owned()))).collect();
     let variables = variables(&notes, &defaults, env);
     let mut layers = config::Config::builder()
         .add_source(Layer(defaults))
         .add_source(Layer(given))
         .add_source(Environment::with_prefix("QUELL").prefix_separator("_").separator("__").source(Some(variables)));
     for (key, value) in overrides {
-        layers = layers.set_override(key, value.as_str()).map_err(|error| wrong_layer(&error))?;
+        let value = Value::new(Some(&format!("--{key}")), ValueKind::String(value.clone()));
+        layers = layers.set_override(key, value).map_err(|error| wrong_layer(&error))?;
     }
     let merged = layers.build().map_err(|error| wrong_layer(&error))?;
-    let root = merged.collect().map_err(|error| wrong_layer(&error))?;
+    let mut root = merged.collect().map_err(|error| wrong_layer(&error))?;
+    for (key, value) in root.iter_mut().filter(|(_, value)| value.origin().is_none()) {
+        // Merging makes maps anew, without a place. Only the file has any.
+        *value = Value::new(places.get(key), value.kind.clone());
+    }
     let config = resolve(&notes, Section::root(&notes, root));
     let (errors, mut warnings) = (notes.errors.take(), notes.warnings.take());
     match config {
@@ -133,8 +140,8 @@ fn variables(notes: &Notes<'_>, defaults: &Map<String, Value>, env: &BTreeMap<St
 fn resolve(notes: &Notes<'_>, mut root: Section<'_>) -> Option<Config> {
     let listen: Option<SocketAddr> = root.address("listen");
     let insecure = root.flag("insecure");
-    let (data, rules) = (root.need_text("data"), root.need_text("rules"));
-    let external_url = root.text("external_url");
+    let (data, rules) = (root.name("data"), root.name("rules"));
+    let external_url = root.has("external_url").then(|| root.url("external_url"));
     let resolve_timeout = root.duration("resolve_timeout");
     let outbound = root.word("outbound", &[("open", Outbound::Open), ("public-only", Outbound::PublicOnly)]);
     let sources = sources(notes, root.sections("sources"));
@@ -170,7 +177,7 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
     let mut sources: Vec<SourceConfig> = Vec::new();
     for mut section in sections {
         let place = section.place_of("name");
-        let name = section.need_text("name");
+        let name = section.name("name");
         names.add(notes, "source", &name, &place);
         if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
             // It is part of a path, a metric label and every alert.
@@ -184,8 +191,19 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
         let (token, labels) = (section.secret("token"), section.labels("labels"));
         let map_place = section.place_of("map");
         let map = section.section("map").map(generic::read);
-        if format.is_some_and(|format| (format == SourceFormat::Generic) != map.is_some()) {
-            section.note("bad_value", "map", "belongs to format `generic`, and to it only", &map_place);
+        match format {
+            Some(SourceFormat::Generic) if map.is_none() => {
+                section.note(
+                    "missing_key",
+                    "map",
+                    "is missing: it says how the JSON of format `generic` becomes alerts",
+                    &map_place,
+                );
+            }
+            Some(SourceFormat::Prometheus | SourceFormat::Alertmanager) if map.is_some() => {
+                section.note("bad_value", "map", "belongs to format `generic` only", &map_place);
+            }
+            _ => {}
         }
         section.finish();
         let format = format.unwrap_or(SourceFormat::Prometheus);
@@ -205,7 +223,7 @@ fn tokens(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<TokenConfig> {
     let mut names = Names::default();
     let read = |mut section: Section<'_>| {
         let place = section.place_of("name");
-        let name = section.need_text("name");
+        let name = section.name("name");
         names.add(notes, "token", &name, &place);
         let token = section.need_secret("token");
         section.finish();

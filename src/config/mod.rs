@@ -1,6 +1,6 @@
 //! `quell.yaml`: what differs from site to site. Layers: built-in defaults, file, `QUELL_…` environment, flags.
 //!
-//! [`Config`] is the resolved form: validated, bounded, secrets read; [`load`] makes it, `section` reads one map of it.
+//! [`Config`] is the resolved form: validated, bounded, secrets read; [`load()`] makes it, `section` reads one map of it.
 //! Every key and default is described in docs/configuration.md. Nothing here listens, connects or logs.
 
 mod error;

@@ -16,7 +16,7 @@ pub(super) fn read(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<Receive
     let mut receivers = Vec::new();
     for mut section in sections {
         let place = section.place_of("name");
-        let name = section.need_text("name");
+        let name = section.name("name");
         names.add(notes, "receiver", &name, &place);
         let kinds: Vec<&'static str> = KINDS.into_iter().filter(|kind| section.has(kind)).collect();
         if let [kind] = kinds[..] {
@@ -26,6 +26,11 @@ pub(super) fn read(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<Receive
         } else {
             let message = format!("the receiver `{name}` must have exactly one of {}", KINDS.join(", "));
             notes.error(ConfigError::new("missing_key", message, &section.place));
+            if kinds.is_empty() {
+                // What stands there instead is named, too.
+                section.know(&KINDS);
+                section.finish();
+            }
         }
     }
     receivers
@@ -34,19 +39,19 @@ pub(super) fn read(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<Receive
 fn read_kind(notes: &Notes<'_>, kind: &str, mut s: Section<'_>) -> ReceiverKind {
     let read = match kind {
         "pagerduty" => {
-            let url = url(&mut s, Some(PAGERDUTY_URL));
+            let url = if s.has("url") { s.url("url") } else { PAGERDUTY_URL.to_owned() };
             ReceiverKind::Pagerduty { url, routing_key: s.need_secret("routing_key") }
         }
-        "webhook" => ReceiverKind::Webhook { url: url(&mut s, None), secret: s.secret("secret") },
+        "webhook" => ReceiverKind::Webhook { url: s.url("url"), secret: s.secret("secret") },
         "alertmanager_webhook" => ReceiverKind::AlertmanagerWebhook {
-            url: url(&mut s, None),
+            url: s.url("url"),
             max_alerts: s.count("max_alerts").unwrap_or(0),
             send_resolved: s.flag("send_resolved").unwrap_or(true),
             bearer: s.secret("bearer"),
         },
         "email" => ReceiverKind::Email(email(notes, &mut s)),
         "servicenow" => ReceiverKind::Servicenow(ServicenowConfig {
-            url: url(&mut s, None),
+            url: s.url("url"),
             user: s.need_text("user"),
             password: s.need_secret("password"),
             assignment_group: s.text("assignment_group"),
@@ -84,18 +89,4 @@ fn email(notes: &Notes<'_>, s: &mut Section<'_>) -> EmailConfig {
         notes.warn(ConfigError::new("insecure", message, &s.place));
     }
     config
-}
-
-fn url(s: &mut Section<'_>, default: Option<&str>) -> String {
-    let place = s.place_of("url");
-    let url = match (s.has("url"), default) {
-        (false, Some(default)) => return default.to_owned(),
-        _ => s.need_text("url"),
-    };
-    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    if !url.is_empty() && host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
-        // The URL itself may hold a password.
-        s.note("bad_value", "url", "must begin with https:// or http:// and a host", &place);
-    }
-    url
 }

@@ -73,6 +73,34 @@ impl<'a> Section<'a> {
         self.need(key, Section::text).unwrap_or_default()
     }
 
+    /// A text that must be there and say something.
+    pub(super) fn name(&mut self, key: &'static str) -> String {
+        let place = self.place_of(key);
+        let is_empty =
+            self.values.get(key).is_some_and(|value| matches!(&value.kind, ValueKind::String(text) if text.trim().is_empty()));
+        if is_empty {
+            self.note("bad_value", key, "is empty", &place);
+        }
+        self.need_text(key)
+    }
+
+    /// A URL that must be there.
+    pub(super) fn url(&mut self, key: &'static str) -> String {
+        let place = self.place_of(key);
+        let url = self.need_text(key);
+        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        if !url.is_empty() && host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
+            // The URL itself may hold a password.
+            self.note("bad_value", key, "must begin with https:// or http:// and a host", &place);
+        }
+        url
+    }
+
+    /// Keys that could be here, for the advice on those that cannot.
+    pub(super) fn know(&mut self, keys: &[&'static str]) {
+        self.asked.extend(keys);
+    }
+
     pub(super) fn need_secret(&mut self, key: &'static str) -> Secret {
         self.need(key, Section::secret).unwrap_or_else(|| Secret::new(""))
     }
@@ -109,7 +137,11 @@ impl<'a> Section<'a> {
     pub(super) fn duration(&mut self, key: &'static str) -> Option<Millis> {
         let value = self.take(key)?;
         let place = origin(&value).to_owned();
-        let text = self.as_text(key, value)?;
+        let text = match value.kind {
+            // A number without a unit is not taken, and needs no quotes to be told so.
+            ValueKind::I64(number) => number.to_string(),
+            _ => self.as_text(key, value)?,
+        };
         let length = Millis::parse(&text).filter(|length| *length > Millis::ZERO);
         if length.is_none() {
             self.note("bad_value", key, &format!("{text:?} is no length of time above 0, such as 90s, 5m or 1d12h"), &place);
@@ -179,7 +211,11 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn labels(&mut self, key: &'static str) -> Labels {
+        let place = self.place_of(key);
         let pairs = self.pairs(key);
+        if pairs.iter().any(|(name, _)| name.is_empty()) {
+            self.note("bad_value", key, "has a label without a name", &place);
+        }
         Labels::from_pairs(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))).unwrap_or_else(|| {
             self.note("bad_value", key, "is too long", &self.place);
             Labels::default()
@@ -286,9 +322,9 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Where a value was said. What has no origin came by a flag: the other layers all name theirs.
+/// Where a value was said. Empty for a map that several layers made, which no fault is about.
 fn origin(value: &Value) -> &str {
-    value.origin().unwrap_or("a flag")
+    value.origin().unwrap_or_default()
 }
 
 /// The known word that `word` was probably meant to be: at most a third of its letters off.

@@ -95,7 +95,7 @@ retention: { age: 7d }
 
 #[test]
 fn every_fault_has_its_place_and_a_hint() {
-    let cases: [(&str, &[&str]); 17] = [
+    let cases: &[(&str, &[&str])] = &[
         ("sources: [{ name: a }]", &["quell.yaml:1:11: `sources[0].format` is missing"]),
         (
             "sources: [{ name: a, format: nagios }]",
@@ -105,7 +105,10 @@ fn every_fault_has_its_place_and_a_hint() {
         ("limits:\n  body_byte: 5", &["quell.yaml:2:14: unknown key `limits.body_byte`\n  hint: did you mean `body_bytes`?"]),
         ("limits: { rules: 0 }", &["quell.yaml:1:18: `limits.rules` must be above 0"]),
         ("limits: { rules: many }", &["quell.yaml:1:18: `limits.rules` must be a whole number"]),
-        ("resolve_timeout: 5", &["quell.yaml:1:18: `resolve_timeout` must be a text; put it in quotes"]),
+        (
+            "resolve_timeout: 5",
+            &["quell.yaml:1:18: `resolve_timeout` \"5\" is no length of time above 0, such as 90s, 5m or 1d12h"],
+        ),
         (
             "resolve_timeout: 5x",
             &["quell.yaml:1:18: `resolve_timeout` \"5x\" is no length of time above 0, such as 90s, 5m or 1d12h"],
@@ -122,7 +125,15 @@ fn every_fault_has_its_place_and_a_hint() {
         ),
         (
             "sources: [{ name: a, format: generic }]",
-            &["quell.yaml:1:11: `sources[0].map` belongs to format `generic`, and to it only"],
+            &["quell.yaml:1:11: `sources[0].map` is missing: it says how the JSON of format `generic` becomes alerts"],
+        ),
+        (
+            "sources: [{ name: a, format: alertmanager, map: { labels: { a: b } } }]",
+            &["quell.yaml:1:49: `sources[0].map` belongs to format `generic` only"],
+        ),
+        (
+            "sources: [{ name: a, format: alertmanager, labels: { '': b } }]",
+            &["quell.yaml:1:52: `sources[0].labels` has a label without a name"],
         ),
         (
             "sources: [{ name: a, format: alertmanager }, { name: a, format: alertmanager }]",
@@ -141,15 +152,30 @@ fn every_fault_has_its_place_and_a_hint() {
                 "quell.yaml:1:59: `receivers[0].webhook.secret` wants the variable NONE, which is not set",
             ],
         ),
+        (
+            "receivers: [{ name: a, slack: {} }]",
+            &[
+                "quell.yaml:1:13: the receiver `a` must have exactly one of pagerduty, webhook, alertmanager_webhook, email, servicenow, log",
+                "quell.yaml:1:31: unknown key `receivers[0].slack`\n  hint: known here: name, pagerduty, webhook, \
+                 alertmanager_webhook, email, servicenow, log",
+            ],
+        ),
+        ("receivers: [{ name: ' ', log: {} }]", &["quell.yaml:1:21: `receivers[0].name` is empty"]),
+        ("data: ''", &["quell.yaml:1:7: `data` is empty"]),
+        ("rules: {}", &["quell.yaml:1:8: `rules` must be a text; put it in quotes"]),
+        ("sources: {}", &["quell.yaml:1:10: `sources` must be a list"]),
+        ("external_url: quell.example", &["quell.yaml:1:15: `external_url` must begin with https:// or http:// and a host"]),
+        ("listen: a\nlisten: b", &["quell.yaml:2:1: duplicate mapping key: listen"]),
+        ("a: [", &["quell.yaml:1:4: unclosed bracket '['"]),
         ("tokens: [{ name: a }]", &["quell.yaml:1:10: `tokens[0].token` is missing"]),
     ];
     for (text, expected) in cases {
-        assert_eq!(faults(load_with(text, &[], &[])), expected, "{text}");
+        assert_eq!(faults(load_with(text, &[], &[])), *expected, "{text}");
     }
     assert_eq!(
         faults(load_with("", &[("QUELL_LIMITS__RULES", "x")], &[("listen", "y")])),
         [
-            "a flag: `listen` must be an address with a port, such as 127.0.0.1:9093",
+            "--listen: `listen` must be an address with a port, such as 127.0.0.1:9093",
             "the environment: `limits.rules` must be a whole number",
         ]
     );

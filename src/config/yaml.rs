@@ -18,14 +18,23 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Map<String, Value>, Config
     }
     let root: Spanned<Node> = serde_saphyr::from_str(text).map_err(|error| {
         let place = error.location().map_or_else(|| file.to_owned(), |at| format!("{file}:{}:{}", at.line(), at.column()));
-        let message = error.to_string();
-        // The crate draws the place into its text; the first line says what is wrong.
-        ConfigError::new("yaml", message.lines().next().unwrap_or(&message).trim_start_matches("error: "), &place)
+        ConfigError::new("yaml", what_is_wrong(&error.to_string()), &place)
     })?;
     match value(file, root).kind {
         ValueKind::Table(map) => Ok(map),
         _ => Err(ConfigError::new("yaml", "the file is no map of keys", file)),
     }
+}
+
+/// The crate draws the place into its text and gives advice for programmers; what is left of the first line is for people.
+fn what_is_wrong(message: &str) -> &str {
+    let line = message.lines().next().unwrap_or(message);
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    let line = match line.split_once(": ") {
+        Some((place, rest)) if place.starts_with("line ") => rest,
+        _ => line,
+    };
+    line.split_once(", set DuplicateKeyPolicy").map_or(line, |(what, _)| what)
 }
 
 /// Any YAML value. Read by hand: serde's untagged enums lose the places.

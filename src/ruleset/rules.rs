@@ -1,5 +1,6 @@
 //! The compiled form of rule files: what the engine runs. Durations are resolved, expressions compiled, defaults filled in.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::index::MatcherIndex;
@@ -151,6 +152,34 @@ impl Ruleset {
             + self.classify.len()
             + self.prioritize.len()
             + self.escalate.len()
+    }
+
+    /// How many of them stand in files; the others are built in.
+    #[must_use]
+    pub fn len_in_files(&self) -> usize {
+        let built_in = |rule: &RuleRef| rule.line == 0;
+        let correlate = self.correlate.iter().filter(|it| built_in(&it.rule)).count();
+        self.len() - correlate - self.classify.iter().filter(|it| built_in(&it.rule)).count()
+    }
+
+    /// Shortens the files' names to what they are below `folder`, as decisions will name them: the folder is everybody's, and
+    /// a timeline is read on a phone.
+    pub fn name_files_below(&mut self, folder: &Path) {
+        let enrich = self.enrich.iter_mut().map(|it| &mut it.rule);
+        let suppress = self.suppress.iter_mut().map(|it| &mut it.rule);
+        let correlate = self.correlate.iter_mut().map(|it| &mut it.rule);
+        let classify = self.classify.iter_mut().map(|it| &mut it.rule);
+        let prioritize = self.prioritize.iter_mut().map(|it| &mut it.rule);
+        let escalate = self.escalate.iter_mut().map(|it| &mut it.rule);
+        for rule in enrich.chain(suppress).chain(correlate).chain(classify).chain(prioritize).chain(escalate) {
+            let path = Path::new(&*rule.file);
+            // The folder may be one file; then its name is all there is below it.
+            let below = path.strip_prefix(folder).ok().filter(|below| !below.as_os_str().is_empty());
+            let short = below.or_else(|| path.file_name().map(Path::new).filter(|_| path == folder));
+            if let Some(short) = short {
+                rule.file = short.to_string_lossy().into();
+            }
+        }
     }
 
     /// Whether there is no rule at all.

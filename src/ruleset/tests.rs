@@ -210,6 +210,27 @@ fn limits_are_faults_and_the_digest_tells_files_apart() {
 }
 
 #[test]
+fn decisions_name_files_as_they_are_below_the_folder() {
+    let text = "enrich:\n- { name: a, set: { t: x } }\nclassify:\n- { name: b, team: t }\nescalate:\n- { name: c, steps: [{ notify: [p] }] }\n";
+    let cases = [
+        ("/etc/quell/rules/teams/dba.yaml", "/etc/quell/rules", "teams/dba.yaml"),
+        ("rules/dba.yaml", "rules/", "dba.yaml"),
+        ("./dba.yaml", ".", "dba.yaml"),
+        ("/etc/quell/one.yaml", "/etc/quell/one.yaml", "one.yaml"),
+        ("/elsewhere/dba.yaml", "/etc/quell/rules", "/elsewhere/dba.yaml"),
+    ];
+    for (file, below, expected) in cases {
+        let files = [SourceFile { name: file.to_owned(), text: text.to_owned() }];
+        let mut rules = load(&files, None, Limits::default()).unwrap().ruleset;
+        rules.name_files_below(Path::new(below));
+        let named = [&rules.enrich[0].rule, &rules.classify[0].rule, &rules.escalate[0].rule].map(|rule| rule.file.to_string());
+        assert_eq!(named, [expected; 3], "{file} below {below}");
+        assert_eq!(&*rules.correlate.last().unwrap().rule.file, "", "a built-in rule has no file");
+        assert_eq!(rules.len_in_files(), 3);
+    }
+}
+
+#[test]
 fn a_thousand_faults_are_not_all_shown() {
     let text = format!("correlate:\n{}", "  - x: 1\n".repeat(1_000));
     let files = [SourceFile { name: "a".to_owned(), text }];

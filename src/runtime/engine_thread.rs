@@ -207,15 +207,12 @@ impl<D: Disk> EngineThread<D> {
         if matches!(error, LogError::Io { .. }) && !sealed { Ok(()) } else { Err(error) }
     }
 
-    /// Shows everybody what is on disk now: readers first, then the view and the listeners, and the outbox last, which looks
-    /// things up in the tables.
+    /// Shows everybody what is on disk now, and the outbox last, which looks things up in the tables. The view has its order before
+    /// the tables change: whoever misses there what has just left them waits for the view and finds it.
     fn publish(&mut self, commit: Commit) {
         let shared = &self.shared;
         let changes = Arc::new(self.engine.take_changes());
-        shared.live.publish(&changes, shared.clock.now());
         let committed = Arc::new(Committed { first_seq: commit.first_seq, time: commit.time, facts: Arc::new(commit.facts) });
-        self.health.set_seq(committed.last_seq());
-        self.observer.committed(&committed.facts);
         shared.view.write(ViewBatch {
             first_seq: committed.first_seq,
             time: committed.time,
@@ -223,6 +220,9 @@ impl<D: Disk> EngineThread<D> {
             changes: changes.clone(),
             meta: self.engine.meta(),
         });
+        self.health.set_seq(committed.last_seq());
+        shared.live.publish(&changes, shared.clock.now());
+        self.observer.committed(&committed.facts);
         shared.recent.push(committed.clone());
         for fact in committed.facts.iter() {
             let owed = match fact {

@@ -69,10 +69,10 @@ impl Reloader {
         let load = self.load.clone();
         let rules =
             tokio::task::spawn_blocking(move || load()).await.map_err(|error| format!("loading ended early: {error}"))??;
-        let count = rules.len();
+        let (count, in_files) = (rules.len(), rules.len_in_files());
         self.handle.submit(vec![Input::Rules(Arc::new(rules))]).await.map_err(|error| format!("not recorded: {error}"))?;
         set_rules(&self.metrics, count, self.handle.now());
-        Ok(format!("{count} rules are in force"))
+        Ok(format!("{in_files} rules of the files are in force, and {} built-in ones", count - in_files))
     }
 
     fn report(&self, result: &Result<String, String>) {

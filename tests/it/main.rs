@@ -9,12 +9,14 @@
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
 //! - [`secrets`]: canaries, and a search through every output.
 //! - [`deliver`]: each kind of receiver against a faithful fake that misbehaves.
+//! - [`commands`]: the commands, amtool and promtool against a running daemon.
 //! - [`demo`]: the first command of the README.
 //! - [`daemon`], [`http`], [`fakes`]: what the tests stand on: the daemon as a child process, a small client, the receivers.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 #![allow(clippy::print_stderr, reason = "what the processes said, where a test has failed")]
 
 mod bad_input;
+mod commands;
 mod crash;
 mod daemon;
 mod deliver;

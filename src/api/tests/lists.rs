@@ -53,6 +53,28 @@ async fn history_joins_what_is_live() {
 }
 
 #[tokio::test]
+async fn what_has_just_left_the_live_tables_is_read_back_as_it_is_now() {
+    let site = || {
+        let fact = || vec![Fact::IncidentWithoutPolicy { incident: IncidentId(1) }];
+        let delivered = |state| Changes { notifications: vec![Arc::new(notification(1, state))], ..Changes::default() };
+        Site::new(|_, fake| fake.answer = Ok(Err(Refusal::NoSuchIncident(IncidentId(1)))))
+            .past(1, fact(), incidents(1..=1, IncidentStatus::Resolved))
+            .past(2, fact(), delivered(NotificationState::Queued))
+            .committed(3, fact(), incidents(1..=1, IncidentStatus::Closed))
+            .committed(4, fact(), delivered(NotificationState::Delivered))
+    };
+    assert_eq!(site().get("/v1/incidents/INC-1").await.1["status"], "closed");
+    assert_eq!(ids(&site().get("/v1/incidents?status=closed").await.1, "incidents", "id"), ["INC-1"]);
+    assert_eq!(site().get("/v1/notifications").await.1["notifications"][0]["state"], "delivered");
+    // The engine does not know it any more; whoever acts on it is told what it is.
+    let (status, _, answer) = site().post("/v1/incidents/INC-1/reopen", &[], "").await;
+    assert_eq!((status.as_u16(), &answer["error"]["message"]), (409, &json!("INC-1 is closed")));
+    let (status, _, answer) = site().post("/v1/notifications/dir1-1/retry", &[], "").await;
+    assert_eq!(status, 409, "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().starts_with("dir1-1 is delivered"), "{answer}");
+}
+
+#[tokio::test]
 async fn timeline_and_members_of_an_incident() {
     let record = alert(1, AlertStatus::Firing, 1);
     let fingerprint = record.alert.fingerprint;

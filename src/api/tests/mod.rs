@@ -45,6 +45,8 @@ struct Fake {
     answer: Submitted,
     committed: broadcast::Sender<Arc<Committed>>,
     log: Mutex<Vec<Arc<Committed>>>,
+    /// What is committed, and the view does not have before it is flushed.
+    behind: Mutex<Vec<ViewBatch>>,
     reload: Result<String, String>,
     status: Status,
     directory: Arc<str>,
@@ -86,6 +88,8 @@ impl Running for Fake {
         self.folder.path().join("view.db")
     }
     fn flush_view(&self) -> Pending<'_, ()> {
+        let behind = std::mem::take(&mut *self.behind.lock().unwrap());
+        view::View::open(&self.view_path()).unwrap().write(&behind).unwrap();
         Box::pin(async {})
     }
     fn shutdown(&self) -> &Shutdown {
@@ -114,6 +118,7 @@ impl Site {
             answer: Ok(Ok(Answer::Done)),
             committed: broadcast::Sender::new(4),
             log: Mutex::default(),
+            behind: Mutex::default(),
             reload: Ok("3 rules are in force".to_owned()),
             status: Status { seq: 7, view_seq: 6, storage_fault: None },
             directory: "dir1".into(),
@@ -136,9 +141,13 @@ impl Site {
 
     /// Writes records into the view, with facts of one log record.
     fn past(self, first_seq: u64, facts: Vec<Fact>, changes: Changes) -> Site {
-        let meta = Meta { directory: "dir1".into(), seq: first_seq + facts.len() as u64 - 1, time: NOW, ..Meta::default() };
-        let batch = ViewBatch { first_seq, time: NOW, facts: Arc::new(facts), changes: Arc::new(changes), meta };
-        view::View::open(&self.fake.view_path()).unwrap().write(&[batch]).unwrap();
+        view::View::open(&self.fake.view_path()).unwrap().write(&[batch(first_seq, facts, changes)]).unwrap();
+        self
+    }
+
+    /// Commits records that the view gets only when it is flushed.
+    fn committed(self, first_seq: u64, facts: Vec<Fact>, changes: Changes) -> Site {
+        self.fake.behind.lock().unwrap().push(batch(first_seq, facts, changes));
         self
     }
 
@@ -164,6 +173,11 @@ impl Site {
         let (status, headers) = (response.status(), response.headers().clone());
         (status, headers, body_json(response).await)
     }
+}
+
+fn batch(first_seq: u64, facts: Vec<Fact>, changes: Changes) -> ViewBatch {
+    let meta = Meta { directory: "dir1".into(), seq: first_seq + facts.len() as u64 - 1, time: NOW, ..Meta::default() };
+    ViewBatch { first_seq, time: NOW, facts: Arc::new(facts), changes: Arc::new(changes), meta }
 }
 
 async fn body_json(response: axum::response::Response) -> Value {

@@ -30,7 +30,7 @@ use commit::Active;
 use folder::Closed;
 
 pub use read::{LogFiles, LogReader};
-pub use verify::{SegmentCheck, Verification, verify};
+pub use verify::{SegmentCheck, Verification, verify, verify_telling};
 
 /// Sizes of the log.
 #[derive(Clone, Copy, Debug)]

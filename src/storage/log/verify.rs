@@ -41,8 +41,23 @@ impl Verification {
 /// # Errors
 /// When the folder cannot be looked at. Damage is in the answer.
 pub fn verify<D: Disk>(disk: &D) -> Result<Verification, LogError> {
+    verify_telling(disk, &mut |_, _| {})
+}
+
+/// As [`verify`]; `tell` hears how many segments are read, out of how many, before each of them and at the end.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_telling<D: Disk>(disk: &D, tell: &mut dyn FnMut(usize, usize)) -> Result<Verification, LogError> {
     let found = patient_survey(disk)?;
-    let mut segments: Vec<_> = pieces(&found).into_iter().map(|piece| (piece.header, check(disk, piece))).collect();
+    let pieces = pieces(&found);
+    let count = pieces.len();
+    let mut segments = Vec::with_capacity(count);
+    for piece in pieces {
+        tell(segments.len(), count);
+        segments.push((piece.header, check(disk, piece)));
+    }
+    tell(count, count);
     if segments.iter().any(|(_, check)| check.fault.is_some()) {
         // A segment that a running daemon let go meanwhile, or is using again, is no damage.
         let still = patient_survey(disk)?.segments;

@@ -127,8 +127,15 @@ impl Json for Matcher {
 
 impl Json for RuleRef {
     fn json(&self) -> Value {
-        object([("rule", self.name.json()), ("file", self.file.json()), ("line", self.line.json())])
+        let [file, line] = place(self);
+        object([("rule", self.name.json()), file, line])
     }
+}
+
+/// Where a rule stands; `null` for what is built in.
+fn place(rule: &RuleRef) -> [(&'static str, Value); 2] {
+    let in_file = rule.line > 0;
+    [("file", in_file.then(|| rule.file.clone()).json()), ("line", in_file.then_some(rule.line).json())]
 }
 
 impl Json for Actor {
@@ -146,12 +153,10 @@ impl Json for Reason {
         match self {
             Reason::Rule(rule) => rule.json(),
             Reason::Silence(id) => object([("silence", id.json())]),
-            Reason::Alert(fingerprint, rule) => object([
-                ("alert", fingerprint.json()),
-                ("rule", rule.name.json()),
-                ("file", rule.file.json()),
-                ("line", rule.line.json()),
-            ]),
+            Reason::Alert(fingerprint, rule) => {
+                let [file, line] = place(rule);
+                object([("alert", fingerprint.json()), ("rule", rule.name.json()), file, line])
+            }
             Reason::Actor(actor) => object([("actor", actor.json())]),
             Reason::Text(text) => object([("text", text.json())]),
         }

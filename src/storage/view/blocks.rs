@@ -26,6 +26,7 @@ pub(super) struct NewEntry<'a> {
 }
 
 /// What decided, as the API shows it; only what applies is written.
+#[expect(clippy::option_option, reason = "a built-in rule has null where a silence has nothing")]
 #[derive(Serialize, Debug, PartialEq, Eq, Default)]
 pub(super) struct ReasonJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,9 +36,10 @@ pub(super) struct ReasonJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<&'a str>,
+    /// With `rule`; null for a built-in one.
+    file: Option<Option<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<u32>,
+    line: Option<Option<u32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
 }
@@ -58,7 +60,13 @@ impl<'a> ReasonJson<'a> {
 
     /// A rule as the reason.
     pub(super) fn rule(rule: &'a RuleRef) -> ReasonJson<'a> {
-        ReasonJson { rule: Some(&rule.name), file: Some(&rule.file), line: Some(rule.line), ..ReasonJson::default() }
+        let in_file = rule.line > 0;
+        ReasonJson {
+            rule: Some(&rule.name),
+            file: Some(in_file.then_some(&*rule.file)),
+            line: Some(in_file.then_some(rule.line)),
+            ..ReasonJson::default()
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! how far it has followed, and a view that cannot be read is deleted and written again.
 //!
 //! - [`schema`]: the tables, and the checks on opening.
-//! - [`write`]: what a batch of facts and records means for the rows.
+//! - [`mod@write`]: what a batch of facts and records means for the rows.
 //! - [`timeline`]: a fact as a sentence in the timelines that it belongs to.
 //! - [`blocks`]: timeline entries as they are stored.
 //! - [`reader`]: history, asked by others while the writer writes.

@@ -93,7 +93,7 @@ fn alerts() {
                 Some((
                     "alert 00000000000000ff joined (built-in rule default)",
                     None,
-                    Some(r#"{"rule":"default","file":"","line":0}"#),
+                    Some(r#"{"rule":"default","file":null,"line":null}"#),
                 )),
             ),
             (
