@@ -45,6 +45,7 @@ pub use handle::{Committed, Handle, SubmitError};
 pub use health::Status;
 pub use live::Live;
 pub use outbox::Receivers;
+pub use queue::is_critical;
 pub use recent::{ReadLog, read_log};
 pub use reload::LoadRules;
 pub use shutdown::Shutdown;
