@@ -49,7 +49,7 @@ impl Observer {
     }
 
     /// Says that the thread lives, and how much there is.
-    pub(super) fn beat<D: Disk>(&self, log: &Log<D>) {
+    pub(super) fn beat<D: Disk>(&self, log: &Log<D>, view_behind: u64) {
         if self.watchdog
             && let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog])
         {
@@ -57,6 +57,7 @@ impl Observer {
         }
         let bytes: u64 = log.segments().iter().map(|segment| segment.bytes).sum();
         self.metrics.log_bytes.set(as_i64(bytes));
+        self.metrics.view_behind_facts.set(as_i64(view_behind));
         self.metrics.alerts_firing.set(as_i64(self.live.firing() as u64));
         self.metrics.alerts_suppressed.set(as_i64(self.live.suppressed() as u64));
     }
