@@ -26,8 +26,6 @@ use crate::storage::disk::Disk;
 use crate::storage::log::{Log, LogError, SegmentInfo};
 use crate::storage::view::ViewBatch;
 
-/// At least this often the thread looks after itself: watchdog, expired alerts, a held batch.
-const BEAT: Duration = Duration::from_secs(1);
 /// How often old segments are looked for.
 const TRIM_EVERY: Millis = Millis::hours(1);
 /// A jump of the wall clock of this much, in either direction, is worth a warning.
@@ -82,7 +80,7 @@ impl<D: Disk> EngineThread<D> {
             }
             let beat = Instant::now() >= beat_at;
             if beat {
-                beat_at = Instant::now() + BEAT;
+                beat_at = Instant::now() + self.observer.beat_every();
                 self.observer.beat(&self.log, self.health.view_behind());
                 if let Some(commit) = held.take() {
                     held = self.commit_held(commit)?;

@@ -1,6 +1,7 @@
 //! What the engine's thread counts and says of itself: metrics of facts and log, and the watchdog's beats.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus::IntCounter;
 
@@ -10,6 +11,9 @@ use crate::metrics::Metrics;
 use crate::model::SuppressionKind;
 use crate::storage::disk::Disk;
 use crate::storage::log::Log;
+
+/// At least this often the engine's thread looks after itself.
+const BEAT_MAX: Duration = Duration::from_secs(1);
 
 const SUPPRESSIONS: [SuppressionKind; 5] = [
     SuppressionKind::Silence,
@@ -24,13 +28,19 @@ pub(super) struct Observer {
     pub(super) metrics: Arc<Metrics>,
     live: Arc<Live>,
     suppressions: [(SuppressionKind, IntCounter); 5],
-    watchdog: bool,
+    /// How often the service manager wants to hear of us, if it does.
+    watchdog: Option<Duration>,
 }
 
 impl Observer {
     pub(super) fn new(metrics: Arc<Metrics>, live: Arc<Live>) -> Observer {
         let suppressions = SUPPRESSIONS.map(|kind| (kind, metrics.suppressions_total.with_label_values(&[kind.as_str()])));
-        Observer { metrics, live, suppressions, watchdog: sd_notify::watchdog_enabled().is_some() }
+        Observer { metrics, live, suppressions, watchdog: sd_notify::watchdog_enabled() }
+    }
+
+    /// How often to beat: each second, and twice in the watchdog's interval.
+    pub(super) fn beat_every(&self) -> Duration {
+        self.watchdog.map_or(BEAT_MAX, |interval| (interval / 2).min(BEAT_MAX))
     }
 
     /// Counts what was committed.
@@ -50,7 +60,7 @@ impl Observer {
 
     /// Says that the thread lives, and how much there is.
     pub(super) fn beat<D: Disk>(&self, log: &Log<D>, view_behind: u64) {
-        if self.watchdog
+        if self.watchdog.is_some()
             && let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog])
         {
             tracing::warn!(%error, "the watchdog could not be told");

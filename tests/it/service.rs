@@ -8,7 +8,11 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::daemon::{PATIENCE, Site};
+use serde_json::json;
+
+use crate::daemon::{PATIENCE, Site, wait_until};
+use crate::fakes::pagerduty::PagerDuty;
+use crate::http::Connection;
 
 /// systemd's end of the line.
 struct Notified {
@@ -155,4 +159,48 @@ fn a_data_folder_that_cannot_be_used_is_named() {
         assert!(stderr.contains(site.data().to_str().unwrap()) && stderr.contains("denied"), "{stderr}");
     }
     fs::set_permissions(site.data(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+fn paging(pager: &PagerDuty, limits: &str) -> Site {
+    let receiver = format!("pagerduty: {{ routing_key: 0123456789abcdef0123456789abcdef, url: \"{}\" }}", pager.url());
+    let rules = "escalate:\n  - name: page\n    steps:\n      - notify: [pager]\n    update: 1h\n";
+    Site::new(&format!("receivers:\n  - name: pager\n    {receiver}\n{limits}"), &[("page.yaml", rules)])
+}
+
+/// Row 6: a crash loop neither fills the disk nor wakes anybody again.
+#[test]
+fn fifty_starts_in_a_row_leave_the_log_as_it_was_and_page_nobody() {
+    let pager = PagerDuty::start();
+    let site = paging(&pager, "");
+    let mut daemon = site.start();
+    daemon.post_alerts(&json!([{ "labels": { "alertname": "Loop", "severity": "critical" } }]));
+    wait_until("the page to be recorded", PATIENCE, || daemon.notifications().iter().any(|it| it["state"] == "delivered"));
+    let seq = |status: serde_json::Value| status["log"]["seq"].as_u64().unwrap();
+    let before = seq(daemon.get("/v1/status"));
+    let bytes = || -> u64 { contents(&site.data().join("log")).iter().map(|(_, bytes)| bytes.len() as u64).sum() };
+    let bytes_before = bytes();
+    for _ in 0..50 {
+        daemon.kill();
+        daemon = site.start();
+    }
+    assert_eq!(seq(daemon.get("/v1/status")), before, "starts were recorded");
+    assert!(bytes() <= bytes_before, "the log grew from {bytes_before} to {} bytes", bytes());
+    assert_eq!(pager.requests().len(), 1, "paged again");
+    assert_eq!(daemon.incidents().len(), 1);
+}
+
+/// Row 37: connections never take the descriptors that the log and the pagers need.
+#[test]
+fn descriptors_are_kept_for_the_log_and_the_pagers() {
+    let pager = PagerDuty::start();
+    let site = paging(&pager, "limits:\n  connections_per_address: 1024\n");
+    let most = 200;
+    let daemon = site.start_with_descriptors(most);
+    let idle: Vec<Connection> = (0..2 * most).map(|_| Connection::open(daemon.addr).unwrap()).collect();
+    daemon.post_alerts(&json!([{ "labels": { "alertname": "Crowded", "severity": "critical" } }]));
+    wait_until("the page", PATIENCE, || pager.requests().len() == 1);
+    let open = daemon.metric("quell_open_fds", &[]);
+    assert!(open < f64::from(most) - 40.0, "{open} of {most} descriptors are in use");
+    assert!(!daemon.stderr().contains("Too many open files"), "descriptors ran out");
+    drop(idle);
 }
