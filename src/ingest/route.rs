@@ -145,10 +145,8 @@ impl IngestState {
             return outcome;
         }
         let is_critical: Vec<bool> = sorted.news.iter().map(runtime::is_critical).collect();
-        let critical: Vec<Input> = match is_critical.contains(&false) {
-            true => pick(&sorted.news, &is_critical),
-            false => Vec::new(),
-        };
+        let is_mixed = is_critical.contains(&false);
+        let critical: Vec<Input> = if is_mixed { pick(&sorted.news, &is_critical) } else { Vec::new() };
         let mut left_out = sorted.pending;
         match self.engine.submit(sorted.news).await {
             Ok(answers) => self.settle(&left_out, answers, &mut outcome),

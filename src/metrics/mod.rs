@@ -73,8 +73,8 @@ metrics! {
     counter view_failures_total [] "Writes to the view that failed";
     // rules
     gauge rules [] "Rules in force";
-    gauge rules_last_reload_successful [] "Whether the last reload of rules and configuration took effect";
-    gauge rules_last_reload_success_timestamp_seconds [] "When rules and configuration last took effect, Unix time";
+    gauge rules_last_reload_successful [] "Whether the last reload of rules took effect";
+    gauge rules_last_reload_success_timestamp_seconds [] "When rules last took effect, Unix time";
     // deliver
     gauges notifications_owed ["receiver"] "Notifications queued or to be tried again";
     counters notification_attempts_total ["receiver", "outcome"] "Attempts to deliver, by outcome";

@@ -72,12 +72,13 @@ impl Reloader {
         let count = rules.len();
         self.handle.submit(vec![Input::Rules(Arc::new(rules))]).await.map_err(|error| format!("not recorded: {error}"))?;
         set_rules(&self.metrics, count, self.handle.now());
-        Ok(format!("{count} rules are in force"))
+        // `quell.yaml` is read at the start only, and who asks for a reload should not think otherwise.
+        Ok(format!("rules reloaded, {count} are in force; sources, receivers and limits are those of the start"))
     }
 
     fn report(&self, result: &Result<String, String>) {
         match result {
-            Ok(what) => tracing::info!(what, "rules reloaded"),
+            Ok(what) => tracing::info!("{what}"),
             Err(faults) => {
                 self.metrics.rules_last_reload_successful.set(0);
                 tracing::error!("rules not reloaded, the old ones stay:\n{faults}");

@@ -172,7 +172,7 @@ enum Mode {
     /// It does not; catching up begins then.
     Behind(Instant),
     /// From the log's files.
-    CatchingUp(CatchUp),
+    CatchingUp(Box<CatchUp>),
     /// The log no longer has it: only a start can build the view anew, under nobody's feet.
     Lost,
 }
@@ -300,7 +300,7 @@ impl<V: WriteView> Writer<V> {
             Mode::Behind(at) if *at <= now => match CatchUp::begin(&mut self.view) {
                 Ok(catch_up) => {
                     tracing::info!(at = catch_up.seq(), of = self.health.seq(), "the view begins to catch up from the log");
-                    self.mode = Mode::CatchingUp(catch_up);
+                    self.mode = Mode::CatchingUp(Box::new(catch_up));
                 }
                 Err(error) => self.fall_back(&error),
             },
