@@ -37,12 +37,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::default());
     let receivers = build_receivers(&config)?;
 
+    // Bound before anything is made or written, so that a taken port leaves no trace; served when the state is recovered. Who
+    // connects meanwhile waits instead of being refused.
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let log_folder = config.data.join("log");
     let disk = FolderDisk::open(&log_folder).with_context(|| format!("{}", log_folder.display()))?;
     let _lock = FolderLock::take(&config.data)?;
-    // Bound before anything is written, so that a taken port costs nothing; served when the state is recovered. Who connects
-    // meanwhile waits instead of being refused.
-    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
 
     let mut runtime = runtime::start(Parts {

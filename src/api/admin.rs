@@ -42,7 +42,7 @@ pub(super) async fn ready(State(state): State<Arc<ApiState>>) -> Response {
     "quell is ready\n".into_response()
 }
 
-/// `POST /-/reload`: reads the rule files again; what does not load changes nothing.
+/// `POST /-/reload`: reads the rules again, and says what is in force; rules that do not load change nothing.
 pub(super) async fn reload(State(state): State<Arc<ApiState>>) -> Result<Json<Value>, Problem> {
     match state.engine.reload().await {
         Ok(message) => Ok(Json(json!({ "message": message }))),

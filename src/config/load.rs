@@ -243,6 +243,8 @@ fn limits(mut s: Section<'_>) -> Limits {
         alert_bytes: s.number("alert_bytes").unwrap_or_default(),
         json_depth: s.number("json_depth").unwrap_or_default(),
         connections: s.number("connections").unwrap_or_default(),
+        connections_per_address: s.number("connections_per_address").unwrap_or_default(),
+        first_header_timeout: s.duration("first_header_timeout").unwrap_or_default(),
         header_timeout: s.duration("header_timeout").unwrap_or_default(),
         body_timeout: s.duration("body_timeout").unwrap_or_default(),
         active_alerts: s.number("active_alerts").unwrap_or_default(),

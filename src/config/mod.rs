@@ -186,6 +186,10 @@ pub struct Limits {
     pub alert_bytes: usize,
     pub json_depth: usize,
     pub connections: usize,
+    /// Connections from one address.
+    pub connections_per_address: usize,
+    /// From connecting to the first request's headers.
+    pub first_header_timeout: Millis,
     pub header_timeout: Millis,
     pub body_timeout: Millis,
     pub active_alerts: usize,

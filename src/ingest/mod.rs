@@ -19,6 +19,7 @@ mod deadline;
 mod engine;
 pub mod intake;
 mod patient;
+mod peers;
 mod route;
 mod server;
 pub mod source;

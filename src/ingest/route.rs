@@ -15,15 +15,15 @@ use prometheus::{Histogram, IntCounter};
 use super::answer::{Fault, Outcome, Reply, failure};
 use super::body::{Bodies, Refused};
 use super::engine::Engine;
-use super::intake::{Intake, Reason, Rejected, Sorted};
+use super::intake::{Intake, Pending, Reason, Rejected, Sorted};
 use super::source::{Format, Source};
 use super::wire::{BodyFault, shorten};
 use super::{alertmanager, auth, generic, prometheus as prometheus_format};
 use crate::config::{Config, ConfigError, Limits};
-use crate::engine::{Answer, Refusal};
+use crate::engine::{Answer, Input, Refusal};
 use crate::metrics::Metrics;
 use crate::model::Millis;
-use crate::runtime::Handle;
+use crate::runtime::{self, Handle, SubmitError};
 
 /// Everything that taking alerts in needs.
 pub struct IngestState {
@@ -137,33 +137,51 @@ impl IngestState {
         Ok(intake.finish())
     }
 
+    /// Hands the news to the engine. Where the whole finds no room there, its critical alerts may: they are taken alone then,
+    /// and the request fails all the same. Its sender sends all of it again, and what was taken is a repeat.
     async fn commit(&self, sorted: Sorted) -> Outcome {
         let mut outcome = Outcome { new: 0, repeats: sorted.repeats, rejected: sorted.rejected, failed: None };
         if sorted.news.is_empty() {
             return outcome;
         }
+        let is_critical: Vec<bool> = sorted.news.iter().map(runtime::is_critical).collect();
+        let is_mixed = is_critical.contains(&false);
+        let critical: Vec<Input> = if is_mixed { pick(&sorted.news, &is_critical) } else { Vec::new() };
+        let mut left_out = sorted.pending;
         match self.engine.submit(sorted.news).await {
-            Ok(answers) => {
-                for (pending, answer) in sorted.pending.iter().zip(answers) {
-                    match answer {
-                        Ok(Answer::New | Answer::Done) => outcome.new += 1,
-                        Ok(Answer::Repeat) => outcome.repeats += 1,
-                        Err(refusal) => {
-                            outcome.rejected.push(rejected(pending.index, Reason::Engine, refused(&refusal)));
-                            continue;
-                        }
-                    }
-                    self.engine.live().learn(pending.fingerprint, pending.raw_key, &pending.heard);
-                }
-            }
+            Ok(answers) => self.settle(&left_out, answers, &mut outcome),
             Err(error) => {
+                if error == SubmitError::Overloaded
+                    && !critical.is_empty()
+                    && let Ok(answers) = self.engine.submit(critical).await
+                {
+                    self.settle(&pick(&left_out, &is_critical), answers, &mut outcome);
+                    let ordinary: Vec<bool> = is_critical.iter().map(|critical| !critical).collect();
+                    left_out = pick(&left_out, &ordinary);
+                }
                 let (reason, message) = failure(&error);
-                outcome.rejected.extend(sorted.pending.iter().map(|it| rejected(it.index, reason, message.clone())));
+                outcome.rejected.extend(left_out.iter().map(|it| rejected(it.index, reason, message.clone())));
+                self.metrics.requests_rejected_total.with_label_values(&[reason.as_str()]).inc();
                 outcome.failed = Some(error);
             }
         }
         outcome.rejected.sort_by_key(|rejected| rejected.index);
         outcome
+    }
+
+    /// Notes what the engine answered to each piece of news, and remembers what it took.
+    fn settle(&self, pending: &[Pending], answers: Vec<Result<Answer, Refusal>>, outcome: &mut Outcome) {
+        for (pending, answer) in pending.iter().zip(answers) {
+            match answer {
+                Ok(Answer::New | Answer::Done) => outcome.new += 1,
+                Ok(Answer::Repeat) => outcome.repeats += 1,
+                Err(refusal) => {
+                    outcome.rejected.push(rejected(pending.index, Reason::Engine, refused(&refusal)));
+                    continue;
+                }
+            }
+            self.engine.live().learn(pending.fingerprint, pending.raw_key, &pending.heard);
+        }
     }
 
     /// What was received is what was new, a repeat or rejected: always.
@@ -229,6 +247,11 @@ fn decode(part: &str) -> String {
         rest = if code.is_some() { &tail[2..] } else { tail };
     }
     String::from_utf8(bytes).unwrap_or_else(|_| part.to_owned())
+}
+
+/// The items that are wanted.
+fn pick<T: Clone>(items: &[T], wanted: &[bool]) -> Vec<T> {
+    items.iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(item, _)| item.clone()).collect()
 }
 
 fn rejected(index: usize, reason: Reason, message: String) -> Rejected {

@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,12 +20,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
 use super::answer::Reply;
 use super::deadline::Bounded;
 use super::patient::Patient;
+use super::peers::{Peers, Place, connections_max};
 use super::route::{Endpoint, IngestState, duration};
 
 /// How long open requests may take to end when we stop. Event streams must end by themselves before.
@@ -76,19 +78,22 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     listener.local_addr()?;
-    let permits = Arc::new(Semaphore::new(state.limits.connections));
+    let permits = Arc::new(Semaphore::new(connections_max(state.limits.connections)));
+    let peers = Peers::new(state.limits.connections_per_address);
+    let crowding = state.metrics.connections_refused_total.with_label_values(&["address"]);
     let (phase, _) = watch::channel(Phase::Serving(0));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &permits, &phase) => accepted,
+            accepted = accept(&listener, &peers, &permits, &phase) => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
-                let connection = connection(stream, permit, state.clone(), fallback.clone(), phase.subscribe());
+            Ok(Some((stream, place))) => {
+                let connection = connection(stream, place, state.clone(), fallback.clone(), phase.subscribe());
                 tokio::spawn(connection);
             }
+            Ok(None) => crowding.inc(),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(PAUSE).await;
@@ -104,28 +109,33 @@ pub async fn serve(
     Ok(())
 }
 
+/// A connection's share of both limits.
+type Permit = (Place, OwnedSemaphorePermit);
+
 /// Takes one connection, and then waits until there is room for it; what comes behind waits in the system's queue and
-/// costs us nothing.
+/// costs us nothing. One too many from its address is closed: `None`.
 async fn accept(
     listener: &TcpListener,
+    peers: &Peers,
     permits: &Arc<Semaphore>,
     phase: &watch::Sender<Phase>,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let (stream, _) = listener.accept().await?;
+) -> std::io::Result<Option<(TcpStream, Permit)>> {
+    let (stream, peer) = listener.accept().await?;
+    let Some(place) = peers.admit(peer.ip()) else { return Ok(None) };
     if let Ok(permit) = permits.clone().try_acquire_owned() {
-        return Ok((stream, permit));
+        return Ok(Some((stream, (place, permit))));
     }
     loop {
         phase.send_modify(Phase::crowd);
         if let Ok(permit) = tokio::time::timeout(GRACE, permits.clone().acquire_owned()).await {
-            return Ok((stream, permit.map_err(std::io::Error::other)?));
+            return Ok(Some((stream, (place, permit.map_err(std::io::Error::other)?))));
         }
     }
 }
 
 async fn connection(
     stream: TcpStream,
-    permit: OwnedSemaphorePermit,
+    permit: Permit,
     state: Arc<IngestState>,
     fallback: Router,
     mut phase: watch::Receiver<Phase>,
@@ -135,7 +145,11 @@ async fn connection(
     let stream = stream.set_nodelay(true).map(|()| stream);
     if let Ok(stream) = stream {
         let io = TokioIo::new(Patient::new(stream, duration(state.limits.body_timeout)));
-        let service = service_fn(|request| respond(&state, &fallback, request));
+        let spoke = AtomicBool::new(false);
+        let service = service_fn(|request| {
+            spoke.store(true, Ordering::Relaxed);
+            respond(&state, &fallback, request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(duration(state.limits.header_timeout))
@@ -144,11 +158,21 @@ async fn connection(
             .max_headers(HEADERS)
             .serve_connection(io, service);
         let mut connection = pin!(connection);
+        let mut silence = pin!(sleep(duration(state.limits.first_header_timeout)));
+        let mut listening = true;
         let began = Instant::now();
         loop {
             tokio::select! {
                 // What went wrong is the peer's doing (it left, spoke no HTTP, was too slow), and hyper answers it.
                 _ = connection.as_mut() => break,
+                // Who keeps a connection open may be slow to ask again, but not to ask at all.
+                () = silence.as_mut(), if listening => {
+                    if !spoke.load(Ordering::Relaxed) {
+                        state.metrics.connections_refused_total.with_label_values(&["silent"]).inc();
+                        break;
+                    }
+                    listening = false;
+                }
                 changed = phase.changed() => match *phase.borrow_and_update() {
                     Phase::Over => break,
                     _ if changed.is_err() => break,

@@ -55,6 +55,7 @@ metrics! {
     counters alerts_rejected_total ["source", "reason"] "Alerts that were refused, by reason";
     counters requests_rejected_total ["reason"] "Requests that were refused as a whole, by reason";
     gauge connections [] "Open connections of clients";
+    counters connections_refused_total ["reason"] "Connections that were closed before a request was taken, by reason";
     // engine and log
     gauge alerts_firing [] "Alerts that fire";
     gauge alerts_suppressed [] "Alerts that fire and are suppressed";

@@ -26,8 +26,6 @@ use crate::storage::disk::Disk;
 use crate::storage::log::{Log, LogError, SegmentInfo};
 use crate::storage::view::ViewBatch;
 
-/// At least this often the thread looks after itself: watchdog, expired alerts, a held batch.
-const BEAT: Duration = Duration::from_secs(1);
 /// How often old segments are looked for.
 const TRIM_EVERY: Millis = Millis::hours(1);
 /// A jump of the wall clock of this much, in either direction, is worth a warning.
@@ -82,8 +80,8 @@ impl<D: Disk> EngineThread<D> {
             }
             let beat = Instant::now() >= beat_at;
             if beat {
-                beat_at = Instant::now() + BEAT;
-                self.observer.beat(&self.log);
+                beat_at = Instant::now() + self.observer.beat_every();
+                self.observer.beat(&self.log, self.health.view_behind());
                 if let Some(commit) = held.take() {
                     held = self.commit_held(commit)?;
                 }
@@ -239,26 +237,25 @@ impl<D: Disk> EngineThread<D> {
         drop(shared.committed.send(committed));
     }
 
-    /// Lets old segments go, behind a checkpoint, when there are any that may.
+    /// Lets old history and old segments go. The log's beginning moves to the oldest checkpoint that retention allows.
     fn trim(&mut self, now: Time) -> Result<(), LogError> {
         self.shared.view.forget(now - self.retention.age);
-        let mut plan = retention::plan(&self.log.segments(), now, &self.retention, self.health.view_seq());
-        if plan.is_empty() {
-            return Ok(());
-        }
-        let started = Instant::now();
-        let state = self.engine.state();
+        let segments = self.log.segments();
+        let mut plan = retention::plan(&segments, now, &self.retention, self.health.view_seq());
         let mut may_go = |segment: SegmentInfo| plan.remove(&segment.file);
-        let result = self.log.checkpoint(state.seq(), state.time(), &mut state.entities(), &mut may_go);
-        match result {
-            Ok(()) => {
-                let seconds = started.elapsed().as_secs_f64();
-                tracing::info!(seconds, "old segments of the log went, behind a checkpoint");
-            }
-            Err(error) => {
-                tracing::error!(%error, "no checkpoint could be written; old segments of the log stay");
-                self.mendable(error)?;
-            }
+        let result = if retention::checkpoint_is_due(&segments, now, &self.retention) {
+            let started = Instant::now();
+            let state = self.engine.state();
+            let written = self.log.checkpoint(state.seq(), state.time(), &mut state.entities(), &mut may_go);
+            // Nobody was answered meanwhile.
+            tracing::info!(seconds = started.elapsed().as_secs_f64(), seq = state.seq(), "wrote a checkpoint into the log");
+            written
+        } else {
+            self.log.trim(&mut may_go)
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "old segments of the log stay");
+            self.mendable(error)?;
         }
         Ok(())
     }

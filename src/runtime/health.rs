@@ -24,11 +24,16 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) fn status(&self) -> Status {
-        Status { seq: self.seq.load(Ordering::Acquire), view_seq: self.view_seq(), storage_fault: self.storage_fault() }
+        Status { seq: self.seq(), view_seq: self.view_seq(), storage_fault: self.storage_fault() }
+    }
+
+    /// The last fact on disk.
+    pub(super) fn seq(&self) -> u64 {
+        self.seq.load(Ordering::SeqCst)
     }
 
     pub(super) fn set_seq(&self, seq: u64) {
-        self.seq.store(seq, Ordering::Release);
+        self.seq.store(seq, Ordering::SeqCst);
     }
 
     pub(super) fn view_seq(&self) -> u64 {
@@ -41,7 +46,7 @@ impl Health {
 
     /// Facts that the log has and the view has not.
     pub(super) fn view_behind(&self) -> u64 {
-        self.seq.load(Ordering::Acquire).saturating_sub(self.view_seq())
+        self.seq().saturating_sub(self.view_seq())
     }
 
     pub(super) fn storage_fault(&self) -> Option<Arc<str>> {

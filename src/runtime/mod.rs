@@ -16,11 +16,12 @@
 //! | `handle`, `queue` | how others reach the engine, and when they are turned away |
 //! | `engine_thread` | one batch after the other: decide, sync, publish, answer |
 //! | `live` | everything live, in concurrent tables |
-//! | `view_thread`, `retention` | the view behind the log; what may be let go |
+//! | `view_thread`, `catch_up`, `retention` | the view behind the log; what may be let go |
 //! | `outbox` | attempts, retries, breakers |
 //! | `reload` | new rules while running |
 //! | `clock`, `shutdown`, `health`, `recent`, `gauges`, `observe` | small parts |
 
+mod catch_up;
 pub mod clock;
 mod engine_thread;
 mod gauges;
@@ -45,6 +46,7 @@ pub use handle::{Committed, Handle, SubmitError};
 pub use health::Status;
 pub use live::Live;
 pub use outbox::Receivers;
+pub use queue::is_critical;
 pub use recent::{ReadLog, read_log};
 pub use reload::LoadRules;
 pub use shutdown::Shutdown;

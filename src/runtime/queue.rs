@@ -1,5 +1,8 @@
 //! The bounded way to the engine's thread. Bounded in alerts, because one request may carry a thousand of them; acts,
 //! outcomes and the engine's own business are always let in: their number is bounded where they come from.
+//!
+//! The last fifth of the room is kept for critical alerts, so that under overload the worst is heard first. Critical is what the
+//! sender's own `severity` label says: what rules would make of it only the engine knows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,9 +14,13 @@ use tokio::sync::oneshot;
 
 use super::handle::SubmitError;
 use crate::engine::{Answer, Input, Refusal};
+use crate::model::Severity;
 
 /// Inputs that one batch takes at most, so that a full queue is synced in pieces and its first senders need not wait for its last.
 const BATCH_INPUTS_MAX: usize = 8_192;
+
+/// The part of the room that only critical alerts get: one in so many.
+const KEPT_FOR_CRITICAL: usize = 5;
 
 /// The answers to one submission, one for each input.
 pub(super) type Answers = Result<Vec<Result<Answer, Refusal>>, SubmitError>;
@@ -64,13 +71,17 @@ pub(super) fn queue(limit: usize, gauge: IntGauge) -> (QueueSender, QueueReceive
 }
 
 impl QueueSender {
-    /// Puts the inputs into the queue. The answers arrive at the returned receiver; it fails when the thread is gone.
+    /// Puts the inputs into the queue, all of them or none. The answers arrive at the returned receiver; it fails when the
+    /// thread is gone.
     ///
     /// # Errors
-    /// `Overloaded` when the alerts find no room, `Stopping` when nobody takes them any more.
+    /// `Overloaded` when the alerts find no room, `Stopping` when nobody takes them any more. Alerts that are all critical
+    /// find room for longer.
     pub(super) fn submit(&self, inputs: Vec<Input>) -> Result<oneshot::Receiver<Answers>, SubmitError> {
         let alerts = inputs.iter().filter(|input| matches!(input, Input::Alert(_))).count();
-        if !self.waiting.reserve(alerts, self.limit) {
+        let all_critical = inputs.iter().all(|input| !matches!(input, Input::Alert(_)) || is_critical(input));
+        let kept = if all_critical { 0 } else { self.limit / KEPT_FOR_CRITICAL };
+        if !self.waiting.reserve(alerts, self.limit - kept) {
             return Err(SubmitError::Overloaded);
         }
         let (reply, answers) = oneshot::channel();
@@ -117,6 +128,12 @@ impl QueueReceiver {
     }
 }
 
+/// Whether this is an alert that its sender calls critical.
+#[must_use]
+pub fn is_critical(input: &Input) -> bool {
+    matches!(input, Input::Alert(news) if Severity::of(&news.alert.labels) == Severity::Critical)
+}
+
 impl Waiting {
     /// Makes room for `alerts`, if they find it. A submission larger than the whole queue gets in when the queue is empty.
     fn reserve(&self, alerts: usize, limit: usize) -> bool {
@@ -147,10 +164,14 @@ mod tests {
     use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Time};
 
     fn alerts(n: u64) -> Vec<Input> {
+        alerts_of(n, "warning")
+    }
+
+    fn alerts_of(n: u64, severity: &str) -> Vec<Input> {
         let news = |i| News {
             alert: Arc::new(Alert {
                 fingerprint: Fingerprint(i),
-                labels: Labels::default(),
+                labels: Labels::from_pairs([("severity", severity)]).unwrap(),
                 annotations: Labels::default(),
                 generator_url: "".into(),
                 source: "prometheus".into(),
@@ -166,16 +187,40 @@ mod tests {
     fn the_limit_is_in_alerts_and_acts_always_get_in() {
         let gauge = IntGauge::new("waiting", "waiting").unwrap();
         let (sender, receiver) = queue(10, gauge.clone());
-        assert!(sender.submit(alerts(8)).is_ok());
+        assert!(sender.submit(alerts(6)).is_ok());
         assert_eq!(sender.submit(alerts(3)).err(), Some(SubmitError::Overloaded));
         assert!(sender.submit(alerts(2)).is_ok());
         assert_eq!(sender.submit(alerts(1)).err(), Some(SubmitError::Overloaded));
         assert!(sender.submit(vec![Input::Tick]).is_ok(), "what is no alert needs no room");
-        assert_eq!(gauge.get(), 10);
+        assert_eq!(gauge.get(), 8);
         assert_eq!(receiver.take(Duration::ZERO).submissions.len(), 3);
         assert_eq!(gauge.get(), 0);
         assert!(sender.submit(alerts(50)).is_ok(), "more than the whole queue gets in alone");
         assert_eq!(sender.submit(alerts(1)).err(), Some(SubmitError::Overloaded));
+    }
+
+    #[test]
+    fn the_last_fifth_is_for_critical_alerts() {
+        let mixed = || [alerts(1), alerts_of(1, "critical")].concat();
+        // (waiting before, what comes, whether it gets in), of ten
+        let cases = [
+            (7, alerts(1), true),
+            (7, mixed(), false),
+            (8, alerts(1), false),
+            (8, mixed(), false),
+            (8, alerts_of(2, "critical"), true),
+            (8, alerts_of(2, "page"), true),
+            (8, alerts_of(2, "high"), false),
+            (8, [vec![Input::Tick], alerts_of(2, "critical")].concat(), true),
+            (8, alerts_of(3, "critical"), false),
+            (10, alerts_of(1, "critical"), false),
+            (10, vec![Input::Tick], true),
+        ];
+        for (waiting, inputs, gets_in) in cases {
+            let (sender, _receiver) = queue(10, IntGauge::new("waiting", "waiting").unwrap());
+            sender.submit(alerts_of(waiting, "critical")).unwrap();
+            assert_eq!(sender.submit(inputs.clone()).is_ok(), gets_in, "{waiting} waiting, then {inputs:?}");
+        }
     }
 
     #[test]

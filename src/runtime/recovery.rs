@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
+use super::catch_up::WriteView;
 use crate::engine::{Changes, Entity, Fact, State};
 use crate::storage::disk::Disk;
 use crate::storage::log::{Log, LogError, LogItem, LogOptions, Record};
@@ -93,16 +94,37 @@ pub(super) fn everything(state: &State) -> Changes {
     all
 }
 
+/// Applies one record to a state that it follows on; what the view is to be told of it.
+///
+/// # Errors
+/// When something is missing before the record.
+pub(super) fn apply_record(state: &mut State, record: Record) -> Result<ViewBatch, RecoverError> {
+    // The view may end in the middle of a record.
+    let known = state.seq();
+    let new: Vec<Fact> = (record.first_seq..).zip(record.facts).filter(|(seq, _)| *seq > known).map(|(_, fact)| fact).collect();
+    let first_seq = record.first_seq.max(known + 1);
+    if first_seq != known + 1 {
+        return Err(RecoverError::Gap { state_seq: known, first_seq });
+    }
+    for (seq, fact) in (first_seq..).zip(&new) {
+        state.apply(seq, record.time, fact);
+    }
+    let changes = state.take_changes();
+    Ok(batch(state, first_seq, new, changes))
+}
+
+fn batch(state: &State, first_seq: u64, facts: Vec<Fact>, changes: Changes) -> ViewBatch {
+    let (time, meta) = (state.time(), state.meta());
+    ViewBatch { first_seq, time, facts: Arc::new(facts), changes: Arc::new(changes), meta }
+}
+
 /// `None` where there is no view.
 fn load_view(path: &Path) -> Result<Option<(State, View)>, ViewError> {
     if !path.exists() {
         return Ok(None);
     }
     let mut view = View::open(path)?;
-    let mut state = State::new();
-    let meta = view.load(&mut |entity| state.add(entity))?;
-    state.add(Entity::Meta(meta));
-    state.finish();
+    let state = view.state()?;
     Ok(Some((state, view)))
 }
 
@@ -147,34 +169,18 @@ impl Replay {
         if std::mem::take(&mut self.in_checkpoint) {
             self.state.finish();
             let changes = everything(&self.state);
-            self.push(self.state.seq() + 1, Vec::new(), changes);
+            self.batches.push(batch(&self.state, self.state.seq() + 1, Vec::new(), changes));
         }
     }
 
     fn apply(&mut self, record: Record) -> Result<(), RecoverError> {
-        // The view may end in the middle of a record.
-        let known = self.state.seq();
-        let new: Vec<Fact> =
-            (record.first_seq..).zip(record.facts).filter(|(seq, _)| *seq > known).map(|(_, fact)| fact).collect();
-        let first_seq = record.first_seq.max(known + 1);
-        if first_seq != known + 1 {
-            return Err(RecoverError::Gap { state_seq: known, first_seq });
-        }
-        for (seq, fact) in (first_seq..).zip(&new) {
-            self.state.apply(seq, record.time, fact);
-        }
-        let changes = self.state.take_changes();
-        self.push(first_seq, new, changes);
+        let batch = apply_record(&mut self.state, record)?;
+        self.facts += batch.facts.len();
+        self.batches.push(batch);
         if self.facts >= FACTS_PER_WRITE {
             self.write()?;
         }
         Ok(())
-    }
-
-    fn push(&mut self, first_seq: u64, facts: Vec<Fact>, changes: Changes) {
-        self.facts += facts.len();
-        let (time, meta) = (self.state.time(), self.state.meta());
-        self.batches.push(ViewBatch { first_seq, time, facts: Arc::new(facts), changes: Arc::new(changes), meta });
     }
 
     fn write(&mut self) -> Result<(), RecoverError> {

@@ -72,12 +72,16 @@ impl Reloader {
         let (count, in_files) = (rules.len(), rules.len_in_files());
         self.handle.submit(vec![Input::Rules(Arc::new(rules))]).await.map_err(|error| format!("not recorded: {error}"))?;
         set_rules(&self.metrics, count, self.handle.now());
-        Ok(format!("{in_files} rules of the files are in force, and {} built-in ones", count - in_files))
+        // `quell.yaml` is read at the start only, and who asks for a reload should not think otherwise.
+        let built_in = count - in_files;
+        Ok(format!(
+            "{in_files} rules of the files are in force, and {built_in} built-in ones; sources, receivers and limits are those of the start"
+        ))
     }
 
     fn report(&self, result: &Result<String, String>) {
         match result {
-            Ok(what) => tracing::info!(what, "rules reloaded"),
+            Ok(what) => tracing::info!("{what}"),
             Err(faults) => {
                 self.metrics.rules_last_reload_successful.set(0);
                 tracing::error!("rules not reloaded, the old ones stay:\n{faults}");

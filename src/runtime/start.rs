@@ -106,7 +106,7 @@ where
     let health = Arc::new(Health::default());
     health.set_seq(state.seq());
     health.set_view_seq(state.seq());
-    let (view_sender, view_thread) = view_thread::spawn(view, health.clone(), metrics.clone())
+    let (view_sender, view_thread) = view_thread::spawn(view, health.clone(), metrics.clone(), read_log.clone())
         .map_err(|source| StartError::Io { what: "the view's thread", source })?;
     let (queue_sender, queue_receiver) = queue::queue(config.limits.queue_alerts, metrics.engine_queue_alerts.clone());
     let (reload_sender, reload_requests) = mpsc::channel(16);

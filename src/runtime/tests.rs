@@ -5,11 +5,13 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use super::catch_up::{CatchUp, WriteView};
 use super::clock::Reading;
 use super::*;
 use crate::config::Config;
@@ -22,7 +24,8 @@ use crate::model::{
 };
 use crate::ruleset::{self, SourceFile};
 use crate::storage::disk::{Disk, DiskFile, FolderDisk};
-use crate::storage::log::LogOptions;
+use crate::storage::log::{LogFiles, LogOptions};
+use crate::storage::view::View;
 
 const START: Time = Time(1_767_571_200_000);
 const RULES: &str = "escalate:\n  - name: page\n    match: [severity=critical]\n    steps:\n      - notify: [pager]\n";
@@ -121,7 +124,7 @@ impl DiskFile for MoodyFile {
 
 /// A pager that keeps what it was sent and takes it or not.
 struct Pager {
-    takes: bool,
+    takes: Arc<AtomicBool>,
     sent: mpsc::UnboundedSender<Message>,
 }
 
@@ -135,7 +138,7 @@ impl Receiver for Pager {
     fn deliver<'a>(&'a self, message: &'a Message) -> Pin<Box<dyn Future<Output = Delivery> + Send + 'a>> {
         self.sent.send(message.clone()).unwrap();
         let failed = Delivery::TryAgain { fault: Fault::Server, error: "503".into(), retry_after: None };
-        Box::pin(std::future::ready(if self.takes { Delivery::Taken { remote: None } } else { failed }))
+        Box::pin(std::future::ready(if self.takes.load(Ordering::SeqCst) { Delivery::Taken { remote: None } } else { failed }))
     }
 }
 
@@ -146,6 +149,7 @@ struct House {
     control: Arc<Control>,
     waits: mpsc::UnboundedReceiver<()>,
     sent: mpsc::UnboundedReceiver<Message>,
+    pager_takes: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
     now: Arc<Mutex<Time>>,
     rules: Arc<Mutex<&'static str>>,
@@ -155,11 +159,13 @@ struct Options {
     queue_alerts: usize,
     pager_takes: bool,
     now: Time,
+    segment_bytes: u64,
+    log_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { queue_alerts: 1_000, pager_takes: true, now: START }
+        Options { queue_alerts: 1_000, pager_takes: true, now: START, segment_bytes: 64 << 20, log_bytes: 1 << 30 }
     }
 }
 
@@ -171,11 +177,13 @@ fn load_rules(text: &str) -> Result<ruleset::Ruleset, String> {
 async fn start_in(folder: &Path, options: Options) -> House {
     let mut config = Config { data: folder.to_owned(), rules: folder.join("rules"), ..Config::default() };
     config.limits.queue_alerts = options.queue_alerts;
+    config.retention.log_bytes = options.log_bytes;
     let (waiting, waits) = mpsc::unbounded_channel();
     let control = Arc::new(Control { mood: Mutex::new(Mood::Well), changed: Condvar::new(), waits: waiting });
     let (sender, sent) = mpsc::unbounded_channel();
     let mut receivers = Receivers::new();
-    receivers.insert("pager".into(), Arc::new(Pager { takes: options.pager_takes, sent: sender }));
+    let pager_takes = Arc::new(AtomicBool::new(options.pager_takes));
+    receivers.insert("pager".into(), Arc::new(Pager { takes: pager_takes.clone(), sent: sender }));
     let now = Arc::new(Mutex::new(options.now));
     let (shown, log_folder, metrics) = (now.clone(), folder.join("log"), Arc::new(Metrics::default()));
     let rules = Arc::new(Mutex::new(RULES));
@@ -191,11 +199,11 @@ async fn start_in(folder: &Path, options: Options) -> House {
         read_log: read_log(move || FolderDisk::open_read_only(&log_folder)),
         receivers,
         load: Arc::new(move || load_rules(&text.lock().unwrap())),
-        log_options: LogOptions::default(),
+        log_options: LogOptions { segment_bytes: options.segment_bytes },
     })
     .await
     .unwrap();
-    House { handle: runtime.handle().clone(), runtime, control, waits, sent, metrics, now, rules }
+    House { handle: runtime.handle().clone(), runtime, control, waits, sent, pager_takes, metrics, now, rules }
 }
 
 fn folder() -> TempDir {
@@ -316,6 +324,42 @@ async fn a_full_disk_refuses_and_recovers_by_itself_with_state_and_log_equal() {
     let house = start_in(folder.path(), Options::default()).await;
     assert_eq!(seen(&house.handle), after, "the log alone gives the same state");
     house.runtime.stop().await;
+}
+
+/// Rows 7 and 16: whatever the disk does, who is owed a page gets it, once.
+#[tokio::test]
+async fn a_disk_that_takes_nothing_delays_no_page_that_is_due() {
+    for mood in [Mood::Full, Mood::Waiting] {
+        let folder = folder();
+        let mut house = start_in(folder.path(), Options { pager_takes: false, ..Options::default() }).await;
+        let mut listener = house.handle.committed();
+        house.handle.submit(vec![news(1, "critical", AlertStatus::Firing)]).await.unwrap();
+        let first = house.sent.recv().await.unwrap();
+        while seen(&house.handle).notifications[0].state != NotificationState::Failed {
+            listener.recv().await.unwrap();
+        }
+        house.control.set(mood);
+        let handle = house.handle.clone();
+        let held = tokio::spawn(async move { handle.submit(vec![firing(2)]).await });
+        if mood == Mood::Full {
+            let refused = held.await.unwrap();
+            assert!(matches!(refused, Err(SubmitError::Storage(_))), "{refused:?}");
+        } else {
+            house.waits.recv().await.unwrap();
+        }
+        house.pager_takes.store(true, Ordering::SeqCst);
+        *house.now.lock().unwrap() = START + Millis::minutes(1);
+        let second = house.sent.recv().await.unwrap();
+        assert_eq!((&second.id, second.attempts), (&first.id, 1), "{mood:?}");
+        assert_eq!(seen(&house.handle).notifications[0].state, NotificationState::Failed, "{mood:?}: not on disk yet");
+        house.control.set(Mood::Well);
+        while seen(&house.handle).notifications[0].state != NotificationState::Delivered {
+            listener.recv().await.unwrap();
+        }
+        house.runtime.drain().await;
+        assert!(house.sent.try_recv().is_err(), "{mood:?}: paged twice");
+        house.runtime.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -464,4 +508,99 @@ async fn listeners_catch_up_from_memory_and_from_the_log() {
     assert_eq!(read[..live.len()], live, "out of the files");
     assert_eq!(house.handle.events_since(0, 2).await.len(), 2);
     house.runtime.stop().await;
+}
+
+/// The view's three files, to and from another place.
+fn copy_view(from: &Path, to: &Path) {
+    for name in ["view.db", "view.db-wal", "view.db-shm"] {
+        drop(std::fs::remove_file(to.join(name)));
+        // The last two exist only while somebody has it open.
+        drop(std::fs::copy(from.join(name), to.join(name)));
+    }
+}
+
+#[tokio::test]
+async fn a_trimmed_log_begins_with_a_checkpoint_that_is_the_state() {
+    let (folder, old) = (folder(), folder());
+    let options = |now| Options { now, segment_bytes: 16 << 10, log_bytes: 32 << 10, ..Options::default() };
+    let house = start_in(folder.path(), options(START)).await;
+    house.handle.submit((1..=20).map(firing).collect()).await.unwrap();
+    house.runtime.stop().await;
+    copy_view(folder.path(), old.path());
+    let house = start_in(folder.path(), options(START)).await;
+    let first_seq = || LogFiles::open(FolderDisk::open_read_only(&folder.path().join("log")).unwrap()).unwrap().first_seq();
+    let mut now = START;
+    // The first time a checkpoint is written; the second time the log can begin with it.
+    for (hosts, trimmed) in [(21..=400, false), (401..=800, true)] {
+        for host in hosts {
+            let severity = if host % 50 == 0 { "critical" } else { "info" };
+            house.handle.submit(vec![news(host, severity, AlertStatus::Firing)]).await.unwrap();
+        }
+        house.handle.submit(vec![news(7, "info", AlertStatus::Resolved)]).await.unwrap();
+        house.handle.flush_view().await;
+        now = now + Millis::minutes(61);
+        *house.now.lock().unwrap() = now;
+        beat(&house).await;
+        assert_eq!(first_seq() > 400, trimmed, "the log begins at {}", first_seq());
+    }
+    // Some more behind the checkpoint.
+    house.handle.submit(vec![firing(900), news(8, "info", AlertStatus::Resolved)]).await.unwrap();
+    while seen(&house.handle).notifications.iter().any(|notification| notification.state.is_owed()) {
+        house.handle.submit(vec![Input::Tick]).await.unwrap();
+    }
+    let before = seen(&house.handle);
+    assert!(!before.notifications.is_empty());
+    house.runtime.stop().await;
+    for view in ["kept", "deleted", "older than the log"] {
+        match view {
+            "deleted" => copy_view(Path::new("/nowhere"), folder.path()),
+            "older than the log" => copy_view(old.path(), folder.path()),
+            _ => {}
+        }
+        let house = start_in(folder.path(), options(now)).await;
+        assert!(seen(&house.handle) == before, "view {view}: another state");
+        house.handle.flush_view().await;
+        assert_eq!(house.handle.status().view_seq, house.handle.status().seq, "view {view}");
+        house.runtime.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_view_catches_up_to_what_it_would_have_been() {
+    let (folder, old) = (folder(), folder());
+    let house = start_in(folder.path(), Options::default()).await;
+    house.handle.submit((1..=20).map(firing).collect()).await.unwrap();
+    house.runtime.stop().await;
+    copy_view(folder.path(), old.path());
+    let mut house = start_in(folder.path(), Options::default()).await;
+    for host in 10..=60 {
+        house.handle.submit(vec![news(host, "critical", AlertStatus::Firing)]).await.unwrap();
+        house.handle.submit(vec![news(host - 5, "info", AlertStatus::Resolved)]).await.unwrap();
+    }
+    house.sent.recv().await.unwrap();
+    house.handle.flush_view().await;
+    let seq = house.handle.status().seq;
+    house.runtime.stop().await;
+    let log = folder.path().join("log");
+    let read = read_log(move || FolderDisk::open_read_only(&log));
+    let mut view = View::open(&old.path().join("view.db")).unwrap();
+    let mut catch_up = CatchUp::begin(&mut view).unwrap();
+    assert!(catch_up.seq() < seq);
+    while catch_up.seq() < seq {
+        catch_up.step(&mut view, &read, seq).unwrap();
+    }
+    assert_eq!((catch_up.seq(), view.applied_seq()), (seq, seq), "no further than what is committed");
+    catch_up.step(&mut view, &read, seq).unwrap();
+    let rows = |folder: &Path| {
+        let connection = rusqlite::Connection::open(folder.join("view.db")).unwrap();
+        let count = |table| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
+        ["alert", "incident", "notification", "member"].map(|table| count(table).unwrap())
+    };
+    let entities = |view: &mut View| format!("{:?}", view.state().unwrap().entities().collect::<Vec<_>>());
+    let caught_up = entities(&mut view);
+    drop(view);
+    assert!(caught_up.contains("DiskFull"));
+    // The one that followed has what came behind `seq`, too: nothing, for the daemon only stopped.
+    assert_eq!(rows(old.path()), rows(folder.path()));
+    assert!(caught_up == entities(&mut View::open(&folder.path().join("view.db")).unwrap()), "another state");
 }

@@ -1,8 +1,8 @@
 //! The thread that writes the view behind the log.
 //!
 //! The engine's thread hands it what each commit changed and never waits for it. Many commits become one transaction. When the
-//! view cannot keep up or fails again and again, it is left behind: the daemon goes on without fresh history, says so in
-//! log and metrics, and the next start brings the view up to date from the log.
+//! view cannot keep up or fails again and again, it is left behind: what it is handed is dropped, the daemon goes on with
+//! stale history and says so in log and metrics, and the thread brings the view up to date from the log's files.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,37 +12,41 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::catch_up::{CatchUp, WriteView};
 use super::health::Health;
+use super::recent::ReadLog;
+use super::recovery::RecoverError;
 use crate::metrics::Metrics;
 use crate::model::Time;
-use crate::storage::view::{View, ViewBatch, ViewError};
+use crate::storage::view::ViewBatch;
 
-/// Facts that wait at most, in the queue and for the present transaction; about 400 MB at the worst.
-const FACTS_WAITING_MAX: usize = 1_000_000;
-/// A transaction begins when so many facts wait...
+/// A transaction begins when so many facts wait: the larger, the less each of them costs...
 const FACTS_WORTH_WRITING: usize = 25_000;
 /// ...or the first has waited so long.
 const WAIT_MAX: Duration = Duration::from_secs(1);
-/// Pause after a failed write.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Failures in a row after which the view is left behind.
 const FAILURES_MAX: u32 = 30;
 
-/// The side that writes; [`View`] in the program.
-pub(super) trait WriteView: Send + 'static {
-    fn write(&mut self, batches: &[ViewBatch]) -> Result<(), ViewError>;
-    fn forget(&mut self, before: Time) -> Result<u64, ViewError>;
+/// How far the view may lag, and how long the thread waits before it does what may as well be done later.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Facts that wait at most, in the queue and for the present transaction.
+    facts_waiting_max: usize,
+    /// Before a failed write is tried again.
+    retry_after: Duration,
+    /// Before catching up is tried again.
+    catch_up_after: Duration,
+    /// Without anything to write, before the write-ahead file is emptied.
+    quiet: Duration,
 }
 
-impl WriteView for View {
-    fn write(&mut self, batches: &[ViewBatch]) -> Result<(), ViewError> {
-        View::write(self, batches)
-    }
-
-    fn forget(&mut self, before: Time) -> Result<u64, ViewError> {
-        View::forget(self, before)
-    }
-}
+const PACE: Pace = Pace {
+    // About 400 MB at the worst.
+    facts_waiting_max: 1_000_000,
+    retry_after: Duration::from_secs(1),
+    catch_up_after: Duration::from_secs(30),
+    quiet: Duration::from_mins(1),
+};
 
 enum Order {
     Write(ViewBatch),
@@ -57,6 +61,7 @@ enum Order {
 pub(super) struct ViewSender {
     orders: mpsc::Sender<Order>,
     waiting: Arc<Backlog>,
+    facts_waiting_max: usize,
 }
 
 #[derive(Default)]
@@ -65,7 +70,7 @@ struct Backlog {
     left_behind: AtomicBool,
 }
 
-/// Starts the thread.
+/// Starts the thread. `read_log` is what a view that was left behind catches up from.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -73,23 +78,51 @@ pub(super) fn spawn(
     view: impl WriteView,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
+    read_log: ReadLog,
+) -> std::io::Result<(ViewSender, JoinHandle<()>)> {
+    spawn_at(PACE, view, health, metrics, read_log)
+}
+
+fn spawn_at(
+    pace: Pace,
+    view: impl WriteView,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    read_log: ReadLog,
 ) -> std::io::Result<(ViewSender, JoinHandle<()>)> {
     let (sender, orders) = mpsc::channel();
     let waiting = Arc::new(Backlog::default());
-    let mut writer =
-        Writer { view, orders, waiting: waiting.clone(), health, metrics, batches: Vec::new(), facts: 0, failures: 0 };
+    let mut writer = Writer {
+        view,
+        orders,
+        waiting: waiting.clone(),
+        health,
+        metrics,
+        read_log,
+        pace,
+        mode: Mode::Following,
+        batches: Vec::new(),
+        facts: 0,
+        failures: 0,
+        write_at: None,
+        tidy_at: None,
+    };
     let thread = std::thread::Builder::new().name("view".into()).spawn(move || writer.run())?;
-    Ok((ViewSender { orders: sender, waiting }, thread))
+    Ok((ViewSender { orders: sender, waiting, facts_waiting_max: pace.facts_waiting_max }, thread))
 }
 
 impl ViewSender {
-    /// Hands over what one commit changed. Never waits; drops it when the view has been left behind.
+    /// Hands over what one commit changed. Never waits; drops it when the view has been left behind. The commit counts as
+    /// made already: who catches up looks at it only then.
     pub(super) fn write(&self, batch: ViewBatch) {
-        if self.waiting.left_behind.load(Ordering::Acquire) {
+        // In one order with the commit's count and with the end of a catch-up: a commit that is dropped here is one that
+        // the catch-up still sees.
+        if self.waiting.left_behind.load(Ordering::SeqCst) {
             return;
         }
         let facts = batch.facts.len();
-        if self.waiting.facts.fetch_add(facts, Ordering::AcqRel) + facts > FACTS_WAITING_MAX {
+        if self.waiting.facts.fetch_add(facts, Ordering::AcqRel) + facts > self.facts_waiting_max {
+            self.waiting.facts.fetch_sub(facts, Ordering::AcqRel);
             self.waiting.leave_behind("it cannot keep up with the log");
             return;
         }
@@ -122,13 +155,26 @@ impl ViewSender {
 
 impl Backlog {
     fn leave_behind(&self, why: &str) {
-        if !self.left_behind.swap(true, Ordering::AcqRel) {
-            tracing::error!(
-                why,
-                "the view is left behind: history is stale until the next start, which rebuilds it from the log"
-            );
+        if !self.left_behind.swap(true, Ordering::SeqCst) {
+            tracing::error!(why, "the view is left behind: history is stale until it has caught up from the log");
         }
     }
+
+    fn is_left_behind(&self) -> bool {
+        self.left_behind.load(Ordering::SeqCst)
+    }
+}
+
+/// How the view gets what it lacks.
+enum Mode {
+    /// From the engine's thread.
+    Following,
+    /// It does not; catching up begins then.
+    Behind(Instant),
+    /// From the log's files.
+    CatchingUp(Box<CatchUp>),
+    /// The log no longer has it: only a start can build the view anew, under nobody's feet.
+    Lost,
 }
 
 struct Writer<V> {
@@ -137,31 +183,24 @@ struct Writer<V> {
     waiting: Arc<Backlog>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
+    read_log: ReadLog,
+    pace: Pace,
+    mode: Mode,
     /// What the next transaction writes.
     batches: Vec<ViewBatch>,
     facts: usize,
     /// Writes that failed in a row.
     failures: u32,
+    /// When to write what waits, and when to tidy up behind the last write.
+    write_at: Option<Instant>,
+    tidy_at: Option<Instant>,
 }
 
 impl<V: WriteView> Writer<V> {
     fn run(&mut self) {
-        let mut write_at: Option<Instant> = None;
         loop {
-            let patience = write_at.map_or(Duration::from_hours(1), |at| at.saturating_duration_since(Instant::now()));
-            match self.orders.recv_timeout(patience) {
-                Ok(Order::Write(batch)) => {
-                    self.facts += batch.facts.len();
-                    self.batches.push(batch);
-                    if self.waiting.left_behind.load(Ordering::Acquire) {
-                        // Something before it may be missing, and the view must have no holes.
-                        self.drop_batches();
-                        continue;
-                    }
-                    let due = if self.facts >= FACTS_WORTH_WRITING && self.failures == 0 { Duration::ZERO } else { WAIT_MAX };
-                    let at = Instant::now() + due;
-                    write_at = Some(write_at.map_or(at, |earlier| earlier.min(at)));
-                }
+            match self.orders.recv_timeout(self.patience()) {
+                Ok(Order::Write(batch)) => self.take(batch),
                 Ok(Order::Forget(before)) => {
                     if let Err(error) = self.view.forget(before) {
                         self.metrics.view_failures_total.inc();
@@ -178,34 +217,128 @@ impl<V: WriteView> Writer<V> {
                     return;
                 }
             }
-            if write_at.is_some_and(|at| at <= Instant::now()) {
+            let now = Instant::now();
+            if self.write_at.is_some_and(|at| at <= now) {
                 self.write();
-                write_at = (!self.batches.is_empty()).then(|| Instant::now() + RETRY_AFTER);
             }
+            if self.tidy_at.is_some_and(|at| at <= now) && self.batches.is_empty() {
+                self.tidy_at = None;
+                if let Err(error) = self.view.checkpoint() {
+                    tracing::warn!(%error, "the view's write-ahead file could not be emptied");
+                }
+            }
+            self.look_behind(now);
         }
     }
 
+    /// How long there is nothing to do but wait for orders.
+    fn patience(&self) -> Duration {
+        let catch_up_at = match self.mode {
+            Mode::CatchingUp(_) => return Duration::ZERO,
+            Mode::Behind(at) => Some(at),
+            Mode::Following | Mode::Lost => None,
+        };
+        let next = [self.write_at, self.tidy_at, catch_up_at].into_iter().flatten().min();
+        next.map_or(Duration::from_hours(1), |at| at.saturating_duration_since(Instant::now()))
+    }
+
+    fn take(&mut self, batch: ViewBatch) {
+        let facts = batch.facts.len();
+        let next_seq = self.batches.last().map_or(self.health.view_seq(), last_seq) + 1;
+        if batch.first_seq > next_seq {
+            self.waiting.leave_behind("a commit did not reach it");
+        }
+        let known = last_seq(&batch) < next_seq;
+        if known || self.waiting.is_left_behind() || !matches!(self.mode, Mode::Following) {
+            self.waiting.facts.fetch_sub(facts, Ordering::AcqRel);
+            return;
+        }
+        let now = Instant::now();
+        self.facts += facts;
+        self.batches.push(batch);
+        let due = if self.facts >= FACTS_WORTH_WRITING && self.failures == 0 { now } else { now + WAIT_MAX };
+        self.write_at = Some(self.write_at.map_or(due, |earlier| earlier.min(due)));
+    }
+
     fn write(&mut self) {
-        let Some(last_seq) = self.batches.last().map(|last| last.first_seq + last.facts.len() as u64 - 1) else { return };
+        self.write_at = None;
+        let Some(last_seq) = self.batches.last().map(last_seq) else { return };
         match self.view.write(&self.batches) {
             Ok(()) => {
                 self.failures = 0;
-                self.health.set_view_seq(last_seq);
+                self.written_up_to(last_seq);
                 self.drop_batches();
             }
             Err(error) => {
                 self.failures += 1;
                 self.metrics.view_failures_total.inc();
                 tracing::error!(%error, failures = self.failures, "the view could not be written; trying again");
+                self.write_at = Some(Instant::now() + self.pace.retry_after);
                 if self.failures >= FAILURES_MAX {
                     self.waiting.leave_behind("writing it fails again and again");
                 }
             }
         }
-        if self.waiting.left_behind.load(Ordering::Acquire) {
-            self.drop_batches();
+    }
+
+    fn written_up_to(&mut self, seq: u64) {
+        self.health.set_view_seq(seq);
+        self.tidy_at = Some(Instant::now() + self.pace.quiet);
+    }
+
+    /// Sees to a view that was left behind.
+    fn look_behind(&mut self, now: Instant) {
+        match &mut self.mode {
+            Mode::Following if self.waiting.is_left_behind() => {
+                // Something behind what waits may be missing, and the view must have no holes.
+                self.drop_batches();
+                self.write_at = None;
+                let pause = if self.failures > 0 { self.pace.catch_up_after } else { Duration::ZERO };
+                self.failures = 0;
+                self.mode = Mode::Behind(now + pause);
+            }
+            Mode::Behind(at) if *at <= now => match CatchUp::begin(&mut self.view) {
+                Ok(catch_up) => {
+                    tracing::info!(at = catch_up.seq(), of = self.health.seq(), "the view begins to catch up from the log");
+                    self.mode = Mode::CatchingUp(Box::new(catch_up));
+                }
+                Err(error) => self.fall_back(&error),
+            },
+            Mode::CatchingUp(_) => self.catch_up(),
+            Mode::Following | Mode::Behind(_) | Mode::Lost => {}
         }
-        self.metrics.view_behind_facts.set(i64::try_from(self.health.view_behind()).unwrap_or(i64::MAX));
+    }
+
+    /// One step closer to the log's end; follows again once it is there.
+    fn catch_up(&mut self) {
+        let Mode::CatchingUp(catch_up) = &mut self.mode else { return };
+        if let Err(error) = catch_up.step(&mut self.view, &self.read_log, self.health.seq()) {
+            self.fall_back(&error);
+            return;
+        }
+        let seq = catch_up.seq();
+        self.written_up_to(seq);
+        if seq < self.health.seq() {
+            return;
+        }
+        // What is committed from here on is handed over again; what was committed before is behind us, or one more step away.
+        self.waiting.left_behind.store(false, Ordering::SeqCst);
+        if seq >= self.health.seq() {
+            self.mode = Mode::Following;
+            tracing::info!(seq, "the view has caught up");
+        }
+    }
+
+    fn fall_back(&mut self, error: &RecoverError) {
+        self.metrics.view_failures_total.inc();
+        self.waiting.leave_behind("it could not catch up");
+        if let RecoverError::Gap { .. } = error {
+            tracing::error!(%error, "the log was trimmed before the view had read it; the next start writes the view anew");
+            self.mode = Mode::Lost;
+        } else {
+            tracing::error!(%error, "the view cannot catch up yet; trying again");
+            self.mode = Mode::Behind(Instant::now() + self.pace.catch_up_after);
+        }
     }
 
     fn drop_batches(&mut self) {
@@ -215,17 +348,26 @@ impl<V: WriteView> Writer<V> {
     }
 }
 
+fn last_seq(batch: &ViewBatch) -> u64 {
+    batch.first_seq + batch.facts.len() as u64 - 1
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::atomic::AtomicU32;
 
     use super::*;
-    use crate::engine::{Changes, Fact, Meta};
+    use crate::engine::{Changes, Entity, Fact, Meta, State};
+    use crate::runtime::handle::Committed;
+    use crate::storage::view::ViewError;
 
     /// A view that fails as often as it is told, and keeps the positions that it was given.
     struct Fake {
         failures: u32,
+        seq: u64,
         written: Arc<Mutex<Vec<u64>>>,
+        checkpoints: Arc<AtomicU32>,
     }
 
     impl WriteView for Fake {
@@ -234,74 +376,166 @@ mod tests {
                 self.failures -= 1;
                 return Err(ViewError::from(rusqlite::Error::InvalidQuery));
             }
-            self.written.lock().unwrap().extend(batches.iter().map(|batch| batch.first_seq));
+            let before = self.seq;
+            let all = batches.iter().flat_map(|batch| batch.first_seq..=last_seq(batch));
+            self.written.lock().unwrap().extend(all.filter(|seq| *seq > before));
+            self.seq = batches.last().map_or(before, last_seq);
             Ok(())
         }
 
         fn forget(&mut self, _: Time) -> Result<u64, ViewError> {
             Ok(0)
         }
-    }
 
-    fn batch(first_seq: u64, facts: usize) -> ViewBatch {
-        let fact = Fact::RulesLoaded { digest: 0, rules: 0 };
-        ViewBatch {
-            first_seq,
-            time: Time(0),
-            facts: Arc::new(vec![fact; facts]),
-            changes: Arc::new(Changes::default()),
-            meta: Meta::default(),
+        fn checkpoint(&mut self) -> Result<(), ViewError> {
+            self.checkpoints.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn state(&mut self) -> Result<State, ViewError> {
+            let mut state = State::new();
+            state.add(Entity::Meta(Meta { seq: self.seq, ..Meta::default() }));
+            state.finish();
+            Ok(state)
         }
     }
 
-    /// Three batches of one fact, each with a flush behind it, to a view that fails so often; what was written, the view's position, and
-    /// failures counted.
-    async fn write_three(failures: u32) -> (Vec<u64>, u64, u64) {
-        let (health, metrics, written) = (Arc::new(Health::default()), Arc::new(Metrics::default()), Arc::default());
-        let (sender, thread) = spawn(Fake { failures, written: Arc::clone(&written) }, health.clone(), metrics.clone()).unwrap();
-        for first_seq in 1..=3 {
-            sender.write(batch(first_seq, 1));
-            sender.flush().await;
+    /// A thread with a fake view, and the log beside it.
+    struct Rig {
+        sender: ViewSender,
+        thread: JoinHandle<()>,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+        log: Arc<Mutex<Vec<(u64, usize)>>>,
+        written: Arc<Mutex<Vec<u64>>>,
+        checkpoints: Arc<AtomicU32>,
+    }
+
+    const AT_ONCE: Pace = Pace {
+        facts_waiting_max: 10,
+        retry_after: Duration::from_hours(1),
+        catch_up_after: Duration::ZERO,
+        quiet: Duration::from_hours(1),
+    };
+
+    fn facts(n: usize) -> Arc<Vec<Fact>> {
+        Arc::new(vec![Fact::RulesLoaded { digest: 0, rules: 0 }; n])
+    }
+
+    impl Rig {
+        fn start(pace: Pace, failures: u32) -> Rig {
+            let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
+            let (written, checkpoints) = (Arc::default(), Arc::default());
+            let log: Arc<Mutex<Vec<(u64, usize)>>> = Arc::default();
+            let fake = Fake { failures, seq: 0, written: Arc::clone(&written), checkpoints: Arc::clone(&checkpoints) };
+            let files = log.clone();
+            let read_log: ReadLog = Arc::new(move |seq, limit| {
+                let all = files.lock().unwrap().clone();
+                let behind = all.into_iter().filter(|(first_seq, n)| first_seq + *n as u64 > seq + 1).take(limit);
+                let commit = |(first_seq, n)| Arc::new(Committed { first_seq, time: Time(0), facts: facts(n) });
+                Ok(behind.map(commit).collect())
+            });
+            let (sender, thread) = spawn_at(pace, fake, health.clone(), metrics.clone(), read_log).unwrap();
+            Rig { sender, thread, health, metrics, log, written, checkpoints }
         }
-        sender.stop();
-        thread.join().unwrap();
-        let written = written.lock().unwrap().clone();
-        (written, health.view_seq(), metrics.view_failures_total.get())
+
+        /// As the engine's thread does: into the log, into the count, to the view.
+        fn commit(&self, n: usize) {
+            let first_seq = self.health.seq() + 1;
+            let seq = first_seq + n as u64 - 1;
+            self.log.lock().unwrap().push((first_seq, n));
+            self.health.set_seq(seq);
+            let meta = Meta { seq, ..Meta::default() };
+            let changes = Arc::new(Changes::default());
+            self.sender.write(ViewBatch { first_seq, time: Time(0), facts: facts(n), changes, meta });
+        }
+
+        async fn caught_up(&self) {
+            while self.health.view_behind() > 0 || self.sender.waiting.is_left_behind() {
+                self.sender.flush().await;
+            }
+        }
+
+        /// What was written, behind the end of the thread.
+        fn stop(self) -> Vec<u64> {
+            self.sender.stop();
+            self.thread.join().unwrap();
+            self.written.lock().unwrap().clone()
+        }
     }
 
     #[tokio::test]
     async fn what_failed_is_written_later_in_order() {
         for failures in 0..=3 {
-            assert_eq!(write_three(failures).await, (vec![1, 2, 3], 3, u64::from(failures)), "{failures} failures");
+            let rig = Rig::start(AT_ONCE, failures);
+            for _ in 0..3 {
+                rig.commit(1);
+                rig.sender.flush().await;
+            }
+            let metrics = rig.metrics.clone();
+            assert_eq!(rig.stop(), [1, 2, 3], "{failures} failures");
+            assert_eq!(metrics.view_failures_total.get(), u64::from(failures));
         }
     }
 
     #[tokio::test]
-    async fn a_view_left_behind_has_no_holes() {
-        let (health, written) = (Arc::new(Health::default()), Arc::default());
-        let fake = Fake { failures: FAILURES_MAX, written: Arc::clone(&written) };
-        let (sender, thread) = spawn(fake, health.clone(), Arc::new(Metrics::default())).unwrap();
-        sender.write(batch(1, 1));
-        for _ in 0..FAILURES_MAX {
-            sender.flush().await;
+    async fn a_view_left_behind_catches_up_from_the_log_without_holes() {
+        // Failures; then the last ones meet the catch-up itself.
+        for failures in [FAILURES_MAX, FAILURES_MAX + 3] {
+            let rig = Rig::start(AT_ONCE, failures);
+            rig.commit(1);
+            for _ in 0..FAILURES_MAX {
+                rig.sender.flush().await;
+            }
+            for facts in [1, 5, 2] {
+                rig.commit(facts);
+            }
+            rig.caught_up().await;
+            rig.commit(2);
+            assert_eq!(rig.stop(), (1..=11).collect::<Vec<u64>>(), "{failures} failures");
         }
-        sender.write(batch(2, 1));
-        sender.stop();
-        thread.join().unwrap();
-        assert_eq!((written.lock().unwrap().clone(), health.view_seq()), (vec![], 0), "nothing behind what is missing");
     }
 
     #[tokio::test]
-    async fn a_queue_that_overflows_never_stops_its_sender() {
-        let (health, written) = (Arc::new(Health::default()), Arc::default());
-        let fake = Fake { failures: u32::MAX, written: Arc::clone(&written) };
-        let (sender, thread) = spawn(fake, health, Arc::new(Metrics::default())).unwrap();
-        let big = FACTS_WAITING_MAX as u64;
-        sender.write(batch(1, FACTS_WAITING_MAX));
-        sender.write(batch(1 + big, 1));
-        sender.write(batch(2 + big, 1));
-        sender.stop();
-        thread.join().unwrap();
-        assert!(sender.waiting.left_behind.load(Ordering::Acquire) && written.lock().unwrap().is_empty());
+    async fn a_queue_that_overflows_stops_nobody_and_is_made_up_for() {
+        let rig = Rig::start(AT_ONCE, 2);
+        rig.commit(10);
+        rig.sender.flush().await;
+        assert!(!rig.sender.waiting.is_left_behind());
+        rig.commit(1);
+        assert!(rig.sender.waiting.is_left_behind() && rig.health.view_behind() == 11);
+        rig.commit(1);
+        rig.caught_up().await;
+        assert_eq!(rig.sender.waiting.facts.load(Ordering::Relaxed), 0, "nothing waits any more");
+        rig.commit(8);
+        assert_eq!(rig.stop(), (1..=20).collect::<Vec<u64>>());
+    }
+
+    #[tokio::test]
+    async fn a_log_that_was_trimmed_too_early_leaves_the_view_as_it_is() {
+        let rig = Rig::start(AT_ONCE, 0);
+        rig.commit(1);
+        rig.sender.flush().await;
+        rig.log.lock().unwrap().clear();
+        rig.commit(11);
+        rig.log.lock().unwrap().clear();
+        rig.commit(1);
+        while rig.metrics.view_failures_total.get() == 0 {
+            rig.sender.flush().await;
+        }
+        rig.commit(1);
+        rig.sender.flush().await;
+        assert_eq!((rig.health.view_behind(), rig.stop()), (13, vec![1]), "no hole");
+    }
+
+    #[tokio::test]
+    async fn a_quiet_view_is_tidied_up_once() {
+        let rig = Rig::start(Pace { quiet: Duration::ZERO, ..AT_ONCE }, 0);
+        rig.commit(1);
+        for _ in 0..5 {
+            rig.sender.flush().await;
+        }
+        assert_eq!(rig.checkpoints.load(Ordering::Relaxed), 1);
+        rig.stop();
     }
 }

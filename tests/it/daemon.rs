@@ -93,23 +93,50 @@ impl Site {
 
     /// Starts the daemon on a given address, and waits until it is ready.
     pub(crate) fn start_at(&self, listen: &str) -> Daemon {
-        let daemon = self.spawn(listen);
+        self.start_by(listen, self.command())
+    }
+
+    /// Starts the daemon with variables of the environment, as systemd does.
+    pub(crate) fn start_in(&self, environment: &[(&str, String)]) -> Daemon {
+        let mut command = self.command();
+        command.envs(environment.iter().map(|(name, value)| (*name, value)));
+        self.start_by("127.0.0.1:0", command)
+    }
+
+    /// Starts the daemon with so many file descriptors at most.
+    pub(crate) fn start_with_descriptors(&self, most: u32) -> Daemon {
+        let mut shell = self.command_of("sh");
+        shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_quell")]);
+        self.start_by("127.0.0.1:0", shell)
+    }
+
+    fn start_by(&self, listen: &str, command: Command) -> Daemon {
+        let daemon = self.spawn(listen, command);
         wait_until("the daemon to be ready", PATIENCE, || daemon.try_get("/-/ready").is_some_and(|r| r.status == 200));
         daemon
     }
 
     /// Starts a daemon that must refuse to serve; its exit status and what it wrote to stderr.
     pub(crate) fn start_refused(&self) -> (ExitStatus, String) {
-        let output = self.run(&self.serve_args("127.0.0.1:0").iter().map(String::as_str).collect::<Vec<_>>());
+        self.start_refused_at("127.0.0.1:0")
+    }
+
+    /// The same on a given address.
+    pub(crate) fn start_refused_at(&self, listen: &str) -> (ExitStatus, String) {
+        let output = self.run(&self.serve_args(listen).iter().map(String::as_str).collect::<Vec<_>>());
         (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     /// The binary in this site's folder, without what the tester's own environment would tell it.
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_quell"));
+        self.command_of(env!("CARGO_BIN_EXE_quell"))
+    }
+
+    fn command_of(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            if name.starts_with("QUELL_") || name == "NOTIFY_SOCKET" {
+            if name.starts_with("QUELL_") || ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"].contains(&name.as_str()) {
                 command.env_remove(name);
             }
         }
@@ -128,9 +155,8 @@ impl Site {
         args
     }
 
-    fn spawn(&self, listen: &str) -> Daemon {
-        let mut child =
-            self.command().args(self.serve_args(listen)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    fn spawn(&self, listen: &str, mut command: Command) -> Daemon {
+        let mut child = command.args(self.serve_args(listen)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = Collected::from(child.stdout.take().unwrap());
         let stderr = Collected::from(child.stderr.take().unwrap());
         let mut daemon = Daemon { child, addr: SocketAddr::from(([127, 0, 0, 1], 0)), stdout, stderr };

@@ -5,6 +5,8 @@
 //! - [`systemd`]: the unit and its companions, judged by systemd's own tools.
 //! - [`prometheus`]: the whole way from a real Prometheus to a pager, with a kill -9 in between.
 //! - [`crash`]: kill -9 and SIGTERM under load, a second daemon on the same folder.
+//! - [`overload`]: far more than the engine takes.
+//! - [`service`]: what systemd and people at a terminal see: readiness, watchdog, signals, ports, folders.
 //! - [`reload`]: broken rules at start and at reload.
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
 //! - [`secrets`]: canaries, and a search through every output.
@@ -24,8 +26,10 @@ mod demo;
 mod documents;
 mod fakes;
 mod http;
+mod overload;
 mod prometheus;
 mod reload;
 mod secrets;
+mod service;
 mod systemd;
 mod tidy;

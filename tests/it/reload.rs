@@ -45,6 +45,10 @@ fn broken_rules_at_reload_leave_the_old_ones_in_force() {
     site.write_rules("rules.yaml", BY_HOST);
     let (taken, answer) = reload(&daemon);
     assert!(taken, "{answer}");
+    assert!(
+        answer.contains("rules reloaded") && answer.contains("receivers"),
+        "does not say what was reloaded, and what not: {answer}"
+    );
     assert!(in_force(&daemon, 1.0));
     post(&daemon, "mended");
     assert_eq!(rules_of(&daemon, "mended"), ["by-host", "by-host"]);

@@ -10,7 +10,7 @@ use axum::routing::get;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -167,6 +167,55 @@ async fn idle_connections_make_room_when_all_are_in_use() {
     second.write_all(request.as_bytes()).await.unwrap();
     assert_eq!(statuses(&read_head(&mut second).await), [200]);
     assert_eq!(read_all(&mut first).await, "", "closed");
+}
+
+/// Row 36: who opens many is the only one who notices.
+#[tokio::test(start_paused = true)]
+async fn one_address_cannot_take_all_connections() {
+    let server = Server::start("limits: { connections_per_address: 2 }").await;
+    let request = post("Content-Length: 2\r\n", "[]");
+    let mut kept = [server.connect().await, server.connect().await];
+    for stream in &mut kept {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        assert_eq!(statuses(&read_head(stream).await), [200]);
+    }
+    assert_eq!(server.exchange(request.as_bytes()).await, "", "a third is closed");
+    let refused = || server.setup.metrics.connections_refused_total.with_label_values(&["address"]).get();
+    assert_eq!(refused(), 1);
+    // All of 127.0.0.0/8 is this machine.
+    let neighbour = TcpSocket::new_v4().unwrap();
+    neighbour.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut neighbour = neighbour.connect(server.address).await.unwrap();
+    neighbour.write_all(request.as_bytes()).await.unwrap();
+    assert_eq!(statuses(&read_head(&mut neighbour).await), [200]);
+    drop(kept);
+    while server.setup.metrics.connections.get() > 1 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let mut again = server.connect().await;
+    again.write_all(request.as_bytes()).await.unwrap();
+    assert_eq!(statuses(&read_head(&mut again).await), [200]);
+    assert_eq!(refused(), 1);
+}
+
+/// Row 36: a head must come soon after connecting; later on, a connection may be quiet for longer.
+#[tokio::test(start_paused = true)]
+async fn who_connects_must_ask_soon() {
+    let server = Server::start("limits: { first_header_timeout: 10s, header_timeout: 60s }").await;
+    let request = post("Content-Length: 2\r\n", "[]");
+    let began = tokio::time::Instant::now();
+    for begun in ["", "POST /api/v2/alerts HTTP/1.1\r\nHost: x\r\n"] {
+        let began = tokio::time::Instant::now();
+        assert_eq!(server.exchange(begun.as_bytes()).await, "", "{begun:?}");
+        assert_eq!(began.elapsed().as_secs(), 10, "{begun:?}");
+    }
+    assert_eq!(server.setup.metrics.connections_refused_total.with_label_values(&["silent"]).get(), 2);
+    let mut stream = server.connect().await;
+    for pause in [9, 50] {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        assert_eq!(statuses(&read_head(&mut stream).await), [200], "{:?}", began.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]

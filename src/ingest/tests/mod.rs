@@ -6,7 +6,7 @@ mod http;
 mod posts;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::engine::{Answers, Engine};
@@ -16,7 +16,7 @@ use crate::engine::entity::Changes;
 use crate::engine::{Answer, Input};
 use crate::metrics::Metrics;
 use crate::model::{AlertRecord, AlertStatus, Millis, Time};
-use crate::runtime::{Live, SubmitError};
+use crate::runtime::{Live, SubmitError, is_critical};
 
 /// A morning in the tests' year.
 pub(super) const T0: Time = Time(1_800_000_000_000);
@@ -28,6 +28,8 @@ pub(super) struct FakeEngine {
     pub(super) live: Arc<Live>,
     pub(super) clock: Arc<AtomicI64>,
     pub(super) failure: Arc<Mutex<Option<SubmitError>>>,
+    /// Whether what is not all critical finds no room.
+    pub(super) crowded: Arc<AtomicBool>,
     pub(super) seq: Arc<AtomicU64>,
 }
 
@@ -37,6 +39,7 @@ impl FakeEngine {
             live: Arc::new(Live::new(config)),
             clock: Arc::new(AtomicI64::new(T0.0)),
             failure: Arc::default(),
+            crowded: Arc::default(),
             seq: Arc::default(),
         }
     }
@@ -52,6 +55,9 @@ impl FakeEngine {
     pub(super) fn submit(&self, inputs: Vec<Input>) -> Answers {
         if let Some(error) = self.failure.lock().unwrap().clone() {
             return Err(error);
+        }
+        if self.crowded.load(Ordering::Relaxed) && !inputs.iter().all(is_critical) {
+            return Err(SubmitError::Overloaded);
         }
         Ok(inputs.into_iter().map(|input| Ok(self.decide(input))).collect())
     }

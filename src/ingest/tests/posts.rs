@@ -1,6 +1,7 @@
 //! `POST /api/v2/alerts`, as tables: what is sent when, what is answered, what is known then.
 
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 
@@ -247,6 +248,30 @@ fn what_the_engine_cannot_take_is_no_success() {
         *setup.engine.failure.lock().unwrap() = None;
         assert_eq!(setup.post(2, ALERTS, &format!("[{}]", alert(""))).0, 200);
         assert_eq!(setup.counts("prometheus"), [2, 0, 1, 1]);
+    }
+}
+
+/// Row 33: the request is refused, its critical alerts are not.
+#[test]
+fn critical_alerts_are_taken_out_of_a_request_that_finds_no_room() {
+    let one = |name: &str, severity: &str| format!(r#"{{"labels":{{"alertname":"{name}","severity":"{severity}"}}}}"#);
+    let mixed = format!("[{},{},{}]", one("A", "warning"), one("B", "critical"), one("C", "info"));
+    // (body, answer while there is room for critical ones only, counts, known; then with room, counts)
+    let cases = [
+        (mixed.as_str(), 429, [3, 0, 1, 2], 1, [6, 1, 3, 2]),
+        (&format!("[{}]", one("A", "warning")), 429, [1, 0, 0, 1], 0, [2, 0, 1, 1]),
+        (&format!("[{}]", one("B", "critical")), 200, [1, 0, 1, 0], 1, [2, 1, 1, 0]),
+    ];
+    for (body, status, counts, known, counts_after) in cases {
+        let setup = Setup::new("");
+        setup.engine.crowded.store(true, Ordering::Relaxed);
+        assert_eq!(setup.post(0, ALERTS, body).0, status, "{body}");
+        assert_eq!((setup.counts("prometheus"), setup.known().len()), (counts, known), "{body}");
+        let refused = setup.metrics.requests_rejected_total.with_label_values(&["overloaded"]).get();
+        assert_eq!(refused, u64::from(status == 429), "{body}");
+        setup.engine.crowded.store(false, Ordering::Relaxed);
+        assert_eq!(setup.post(2, ALERTS, body).0, 200, "{body}");
+        assert_eq!(setup.counts("prometheus"), counts_after, "{body}");
     }
 }
 

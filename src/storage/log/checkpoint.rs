@@ -88,7 +88,7 @@ impl<D: Disk> Log<D> {
     /// Lets old segments go, oldest first, down to one that begins with a checkpoint.
     pub(super) fn let_go(&mut self, may_go: &mut dyn FnMut(SegmentInfo) -> bool) -> Result<(), LogError> {
         let free = self.closed.iter().take_while(|segment| may_go(segment.info())).count();
-        let begins_well = |at: usize| self.closed.get(at).is_none_or(|segment| segment.header.has_checkpoint());
+        let begins_well = |at: usize| self.closed.get(at).map_or(self.active.header, |closed| closed.header).has_checkpoint();
         let Some(kept) = (1..=free).rev().find(|at| begins_well(*at)) else { return Ok(()) };
         let begin = self.closed.get(kept).map_or(self.active.header.first_seq, |segment| segment.header.first_seq);
         let name = begin_name(begin);

@@ -28,6 +28,7 @@ impl Closed {
             first_seq: self.header.first_seq,
             last_seq: self.last_seq,
             last_time: self.last_time,
+            checkpoint: self.header.has_checkpoint(),
         }
     }
 }

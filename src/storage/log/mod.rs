@@ -104,6 +104,8 @@ pub struct SegmentInfo {
     pub last_seq: u64,
     /// The time of its last record.
     pub last_time: Time,
+    /// Whether it begins with a checkpoint, so that the log may begin with it.
+    pub checkpoint: bool,
 }
 
 /// The log, open for appending.
@@ -185,6 +187,14 @@ impl<D: Disk> Log<D> {
             return Err(LogError::OutOfOrder { expected: self.last_seq, got: seq });
         }
         self.write_checkpoint(time, entities)?;
+        self.let_go(may_go)
+    }
+
+    /// Lets segments go as [`Log::checkpoint`] does, behind the checkpoints that are there.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn trim(&mut self, may_go: &mut dyn FnMut(SegmentInfo) -> bool) -> Result<(), LogError> {
         self.let_go(may_go)
     }
 
