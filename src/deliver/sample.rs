@@ -110,5 +110,6 @@ fn incident() -> Incident {
         retitle_due: None,
         policies: vec![],
         opened_at_receivers: vec![],
+        growth: None,
     }
 }

@@ -221,8 +221,11 @@ impl Engine {
     }
 
     fn take_rules(&mut self, rules: Arc<Ruleset>) {
-        let count = rules.len();
-        self.record(Fact::RulesLoaded { digest: rules.digest, rules: u32::try_from(count).unwrap_or(u32::MAX) });
+        // A start with the rules that were in force before is no news: a daemon that restarts in a loop must not fill the log.
+        if self.state.rules_digest() != Some(rules.digest) {
+            let count = u32::try_from(rules.len()).unwrap_or(u32::MAX);
+            self.record(Fact::RulesLoaded { digest: rules.digest, rules: count });
+        }
         self.rules = rules;
         self.derive_from_rules();
         self.review_suppressions();

@@ -133,6 +133,12 @@ impl State {
         self.meta.clone()
     }
 
+    /// The digest of the rules that were in force last, if any were.
+    #[must_use]
+    pub fn rules_digest(&self) -> Option<u64> {
+        self.meta.rules_digest
+    }
+
     /// The position of the last applied fact.
     #[must_use]
     pub fn seq(&self) -> u64 {

@@ -221,6 +221,7 @@ fn incident(id: u64, status: IncidentStatus) -> Incident {
         retitle_due: None,
         policies: Vec::new(),
         opened_at_receivers: Vec::new(),
+        growth: None,
     }
 }
 

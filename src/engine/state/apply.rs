@@ -6,7 +6,7 @@ use super::State;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
 use crate::model::alert::Waiting;
-use crate::model::incident::{OpenedAt, StepState, priority};
+use crate::model::incident::{Growth, OpenedAt, StepState, priority};
 use crate::model::{
     Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
     NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Time,
@@ -19,7 +19,7 @@ impl State {
         self.meta.time = now;
         match fact {
             Fact::Created { directory } => self.meta.directory = directory.clone(),
-            Fact::RulesLoaded { .. } => {}
+            Fact::RulesLoaded { digest, .. } => self.meta.rules_digest = Some(*digest),
 
             Fact::AlertFired { alert } => self.fire(seq, now, alert),
             Fact::AlertEnriched { fingerprint, labels, .. } => {
@@ -43,8 +43,8 @@ impl State {
                 });
             }
             Fact::AlertForgotten { fingerprint } => {
-                if self.alerts.remove(fingerprint).is_some() {
-                    self.touched.forgotten_alerts.push(*fingerprint);
+                if let Some(last) = self.alerts.remove(fingerprint) {
+                    self.touched.forgotten_alerts.push(last);
                 }
             }
 
@@ -170,8 +170,8 @@ impl State {
                 n.retry_at = Some(now);
             }),
             Fact::NotificationForgotten { notification } => {
-                if self.notifications.remove(notification).is_some() {
-                    self.touched.forgotten_notifications.push(*notification);
+                if let Some(last) = self.notifications.remove(notification) {
+                    self.touched.forgotten_notifications.push(last);
                 }
             }
 
@@ -266,6 +266,7 @@ impl State {
             retitle_due: None,
             policies: Vec::new(),
             opened_at_receivers: Vec::new(),
+            growth: None,
         };
         self.meta.last_incident = id.0;
         self.groups.insert((rule.name.clone(), key.clone()), *id);
@@ -290,6 +291,7 @@ impl State {
                 incident.services.insert(place, service.into());
             }
             incident.alerts_total += 1;
+            incident.growth = Growth::after_join(incident.growth, incident.alerts_total, now);
             incident.last_news_at = now;
             incident.resolve_due = None;
         });
@@ -358,8 +360,8 @@ impl State {
 
     fn forget_silence(&mut self, id: SilenceId) {
         self.forget_silence_timers(id);
-        if self.silences.remove(&id).is_some() {
-            self.touched.forgotten_silences.push(id);
+        if let Some(last) = self.silences.remove(&id) {
+            self.touched.forgotten_silences.push(last);
         }
     }
 

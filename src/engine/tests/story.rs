@@ -96,7 +96,7 @@ impl Story {
         self.tell("", &facts);
     }
 
-    fn input(command: &str, at: Time) -> Input {
+    pub(super) fn input(command: &str, at: Time) -> Input {
         let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
         let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
         let incident = || IncidentId::parse(first).unwrap_or_else(|| panic!("no incident: {command}"));

@@ -217,6 +217,7 @@ fn incident(number: u64) -> Incident {
         retitle_due: None,
         policies: vec![],
         opened_at_receivers: vec![],
+        growth: None,
     }
 }
 
