@@ -85,6 +85,10 @@ impl Story {
         }
         self.line(line);
         let command = command.trim_start();
+        if let Some(names) = command.strip_prefix("receivers ") {
+            self.engine.know_receivers(names.split(' ').map(Arc::from).collect());
+            return;
+        }
         if command == "show" {
             let facts = self.step(at, Input::Tick);
             self.tell("", &facts);
@@ -125,7 +129,6 @@ impl Story {
                 notification: NotificationId(number()),
                 outcome: DeliveryOutcome::Dead { error: "refused".into() },
             },
-            "receivers" => Input::Receivers(rest.split(' ').map(Arc::from).collect()),
             "wait" => Input::Tick,
             _ => panic!("no such command: {command}"),
         }
