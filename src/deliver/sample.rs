@@ -110,5 +110,6 @@ fn incident() -> Incident {
         retitle_due: None,
         policies: vec![].into(),
         opened_at_receivers: vec![].into(),
+        growth: None,
     }
 }

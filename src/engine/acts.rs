@@ -68,12 +68,9 @@ impl Engine {
             return Err(Refusal::Forbidden(format!("{id} is {}", incident.status.as_str())));
         }
         self.record(Fact::IncidentReopened { incident: id, reason: Reason::Actor(by) });
-        // Its policies are found by an alert of it; one that fires speaks for the present, else the last one known.
-        let firing = self.members_firing(id).next();
-        let members = self.state.members.get(&id).map(|members| members.alerts.clone()).unwrap_or_default();
-        let last = members.iter().rev().find_map(|key| self.state.alert(*key).cloned());
-        if let Some(record) = firing.or(last) {
-            self.start_policies(id, &record);
+        if let Some(record) = self.spokesman(id) {
+            self.start_policies(id, &record, true);
+            self.review_incident_pauses(id);
         }
         Ok(Answer::Done)
     }
@@ -97,12 +94,8 @@ impl Engine {
             return Err(Refusal::Forbidden("the silence has no matchers".to_owned()));
         }
         let id = silence.id;
-        // What the old form covered and the new one does not is released first.
-        if self.state.silences.contains_key(&id) {
-            self.end_silence_early(id)?;
-        }
         self.record(Fact::SilenceSet { silence: Arc::new(silence) });
-        self.start_silence(id);
+        self.review_silence(id);
         Ok(Answer::Done)
     }
 
@@ -114,7 +107,7 @@ impl Engine {
         let starts_at = present.starts_at.min(self.now);
         let ended = Silence { starts_at, ends_at: self.now, updated_at: self.now, ..(*present).clone() };
         self.record(Fact::SilenceSet { silence: Arc::new(ended) });
-        self.end_silence(id);
+        self.review_silence(id);
         Ok(Answer::Done)
     }
 }

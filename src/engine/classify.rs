@@ -8,14 +8,22 @@ use std::sync::Arc;
 
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, IncidentId, Reason};
-use crate::ruleset::ClassifyRule;
+use crate::ruleset::{ClassifyRule, Ruleset};
 
 impl Engine {
     /// Looks at an incident anew with an alert that has just joined it.
     pub(super) fn classify(&mut self, id: IncidentId, record: &AlertRecord) {
-        let Some(incident) = self.state.incident(id).cloned() else { return };
         let rules = self.rules.clone();
         let found = self.look_up(|rules| &rules.classify_index, record.labels());
+        if let Some(fact) = self.classified(id, record, &rules, &found) {
+            self.record(fact);
+        }
+        self.give_back(found);
+    }
+
+    /// What the rules that an alert matches make of its incident, if that is anything new.
+    fn classified(&self, id: IncidentId, record: &AlertRecord, rules: &Ruleset, found: &[u32]) -> Option<Fact> {
+        let incident = self.state.incident(id)?;
         let mut reasons = incident.classified_by.clone();
         let mut values = [
             incident.classified_by[0].is_some().then(|| incident.category.clone()),
@@ -24,7 +32,7 @@ impl Engine {
         ];
         for field in 0..values.len() {
             let mut position = self.position_of(reasons[field].as_ref());
-            for candidate in &found {
+            for candidate in found {
                 let rule = &rules.classify[*candidate as usize];
                 // Built-in rules have no rank among each other: what the first alert brought is not turned over by a later one.
                 let ranks = rule.rule.line > 0 || position == usize::MAX;
@@ -38,7 +46,6 @@ impl Engine {
                 }
             }
         }
-        self.give_back(found);
         let [category, subcategory, mut team] = values;
         // A sender that names the team knows better than what is built in, and less well than the site's own rules.
         let named = record.labels().get("team");
@@ -49,9 +56,8 @@ impl Engine {
         }
         let category = category.unwrap_or_else(|| incident.category.clone());
         let same = category == incident.category && subcategory == incident.subcategory && team == incident.team;
-        if !same || reasons != incident.classified_by {
-            self.record(Fact::IncidentClassified { incident: id, category, subcategory, team, reasons });
-        }
+        let changed = !same || reasons != incident.classified_by;
+        changed.then_some(Fact::IncidentClassified { incident: id, category, subcategory, team, reasons })
     }
 
     /// Where the rule of a reason stands now; past all others for one that is gone or was none.

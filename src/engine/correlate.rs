@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, RuleRef};
 use crate::ruleset::{self, CorrelateRule, Scope};
@@ -14,37 +15,50 @@ const RETITLE_AFTER: Millis = Millis::seconds(5);
 /// Up to this many alerts, a title is rendered anew with each.
 const RETITLED_AT_ONCE_MAX: u32 = 8;
 
+/// How an alert came into its incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    Opened,
+    Reopened,
+    More,
+}
+
 impl Engine {
-    /// Lets a firing alert go on, unless something suppresses it: back to its incident, or into one by the rules.
-    pub(super) fn admit(&mut self, fingerprint: Fingerprint) {
+    /// Lets a firing alert go on, unless something suppresses it: back to its incident, or into one by the rules. `fired`:
+    /// its sender has just said so, and it is not merely let go by what suppressed it.
+    pub(super) fn admit(&mut self, fingerprint: Fingerprint, fired: bool) {
         let Some(record) = self.state.alert(fingerprint) else { return };
         if record.is_suppressed() {
             self.review_pauses(fingerprint);
             return;
         }
-        let mut at_home = false;
         for id in record.incidents.clone() {
-            at_home |= self.come_back(id);
+            self.come_back(id, fingerprint, fired);
         }
-        if !at_home {
-            self.correlate(fingerprint, 0);
-        }
+        self.correlate(fingerprint, 0);
     }
 
-    /// Offers an alert to the rules from position `from` on.
+    /// Offers an alert to the rules from position `from` on. The rules of incidents that have it already do not take it
+    /// twice; and where one of them was the last to take it, no other rule without `continue` does.
     pub(super) fn correlate(&mut self, fingerprint: Fingerprint, from: u32) {
         let rules = self.rules.clone();
+        let homes = self.homes(fingerprint);
+        let last = |name: &Arc<str>| self.positions.correlate.get(name).is_none_or(|position| !rules.correlate[*position].go_on);
+        let settled = homes.iter().any(last);
         let mut found = self.buffer();
         if let Some(record) = self.state.alert(fingerprint) {
             rules.correlate_index.matching(record.labels(), &mut found);
         }
         for position in found.iter().copied().filter(|position| *position >= from) {
             let rule = &rules.correlate[position as usize];
-            // The record is borrowed anew each time: whoever holds it while it changes makes it be copied.
-            let Some(key) = self.state.alert(fingerprint).map(|record| record.labels().only(&rule.by)) else { break };
-            match &rule.threshold {
-                Some(threshold) => self.join_or_wait(rule, threshold, key, fingerprint),
-                None => self.join_or_open(rule, key, fingerprint),
+            if !homes.contains(&rule.rule.name) && (rule.go_on || !settled) {
+                // The record is borrowed anew each time: whoever holds it while it changes makes it be copied.
+                let Some(key) = self.state.alert(fingerprint).map(|record| record.labels().only(&rule.by)) else { break };
+                let group = (rule.rule.name.clone(), key);
+                match &rule.threshold {
+                    Some(threshold) => self.join_or_wait(rule, threshold, group, fingerprint),
+                    None => self.join_or_open(rule, group, fingerprint),
+                }
             }
             if !rule.go_on {
                 break;
@@ -53,33 +67,44 @@ impl Engine {
         self.give_back(found);
     }
 
+    /// The rules of the incidents that the alert is in and that are neither resolved nor closed.
+    fn homes(&self, fingerprint: Fingerprint) -> Vec<Arc<str>> {
+        let Some(record) = self.state.alert(fingerprint) else { return Vec::new() };
+        let incidents = record.incidents.iter().filter_map(|id| self.state.incident(*id));
+        incidents.filter(|incident| incident.status.is_active()).map(|incident| incident.rule.name.clone()).collect()
+    }
+
     /// Puts an alert into its group's present incident, or opens one.
-    pub(super) fn join_or_open(&mut self, rule: &CorrelateRule, key: Labels, fingerprint: Fingerprint) {
-        let present = self.group_incident(&rule.rule.name, &key);
+    pub(super) fn join_or_open(&mut self, rule: &CorrelateRule, group: GroupKey, fingerprint: Fingerprint) {
+        let present = self.group_incident(&group);
         match present {
-            Some(id) if self.takes_more(id) => {
+            Some(id) if self.takes(id, fingerprint) => {
+                let mut how = Joined::More;
                 if self.state.incident(id).is_some_and(|incident| incident.status == IncidentStatus::Resolved) {
                     self.reopen_for_alert(id, fingerprint);
+                    how = Joined::Reopened;
                 }
                 self.join(id, fingerprint, &rule.rule);
-                self.follow_join(id, fingerprint, false);
+                self.follow_join(id, fingerprint, how);
             }
             _ => {
-                let id = self.open(rule, key, fingerprint, present);
+                let id = self.open(rule, group.1, fingerprint, present);
                 self.join(id, fingerprint, &rule.rule);
-                self.follow_join(id, fingerprint, true);
+                self.follow_join(id, fingerprint, Joined::Opened);
             }
         }
     }
 
-    /// The newest incident of a group, unless it has closed.
-    pub(super) fn group_incident(&self, rule: &Arc<str>, key: &Labels) -> Option<IncidentId> {
-        self.state.groups.get(&(rule.clone(), key.clone())).copied()
+    /// The newest incident of a group that has not closed.
+    pub(super) fn group_incident(&self, group: &GroupKey) -> Option<IncidentId> {
+        self.state.groups.get(group)?.last().copied()
     }
 
-    /// Whether an incident may take another alert now.
-    pub(super) fn takes_more(&self, id: IncidentId) -> bool {
-        self.state.incident(id).is_some_and(|incident| {
+    /// Whether an incident may take this alert as a new one now. One that it had before has come back to it by now, or
+    /// has come too late and begins another incident.
+    pub(super) fn takes(&self, id: IncidentId, fingerprint: Fingerprint) -> bool {
+        let had = self.state.alert(fingerprint).is_some_and(|record| record.incidents.contains(&id));
+        !had && self.state.incident(id).is_some_and(|incident| {
             self.now.since(incident.last_news_at) < incident.window
                 && self.now.since(incident.opened_at) < incident.max_age
                 && incident.alerts_total < self.options.alerts_per_incident
@@ -119,15 +144,15 @@ impl Engine {
     }
 
     /// Everything that a new member may change in its incident.
-    pub(super) fn follow_join(&mut self, id: IncidentId, fingerprint: Fingerprint, opened: bool) {
+    pub(super) fn follow_join(&mut self, id: IncidentId, fingerprint: Fingerprint, how: Joined) {
         let Some(record) = self.state.alert(fingerprint).cloned() else { return };
         self.classify(id, &record);
-        self.prioritize(id, &record);
-        if !opened {
+        self.prioritize(id, &record, how == Joined::Opened);
+        if how != Joined::Opened {
             self.plan_title(id);
             self.plan_updates(id);
         }
-        self.start_policies(id, &record);
+        self.start_policies(id, &record, how != Joined::More);
         self.review_incident_pauses(id);
     }
 
@@ -147,12 +172,13 @@ impl Engine {
 
     /// Renders the title anew, where the rule is still there.
     pub(super) fn retitle(&mut self, id: IncidentId) {
-        let Some(incident) = self.state.incident(id).cloned() else { return };
-        let title = match self.rule_of(&incident) {
+        let Some(incident) = self.state.incident(id) else { return };
+        let title = match self.rule_of(incident) {
             Some(rule) => render_title(rule, &incident.key, &incident.labels, incident.alerts_total),
             None => incident.title.clone(),
         };
-        if title != incident.title || incident.retitle_due.is_some() {
+        let changed = title != incident.title || incident.retitle_due.is_some();
+        if changed {
             self.record(Fact::IncidentTitled { incident: id, title });
         }
     }
@@ -161,33 +187,32 @@ impl Engine {
         self.positions.correlate.get(&incident.rule.name).map(|position| &self.rules.correlate[*position])
     }
 
-    /// A member of the incident fires again. Whether the incident has taken it back.
-    fn come_back(&mut self, id: IncidentId) -> bool {
-        let Some(incident) = self.state.incident(id) else { return false };
-        match incident.status {
-            IncidentStatus::Open | IncidentStatus::Acknowledged => {
-                self.review_incident_pauses(id);
-                self.review_priority(id);
-                true
+    /// A member of the incident fires again (news for those who were told), or is suppressed no longer. A resolved incident
+    /// takes it back for a while.
+    fn come_back(&mut self, id: IncidentId, fingerprint: Fingerprint, fired: bool) {
+        let Some(incident) = self.state.incident(id) else { return };
+        if incident.status.is_active() {
+            let Some(record) = self.state.alert(fingerprint).cloned() else { return };
+            self.prioritize(id, &record, false);
+            if fired {
+                self.plan_updates(id);
             }
-            IncidentStatus::Resolved => {
-                let ended = incident.resolved_at.unwrap_or(incident.updated_at);
-                let soon = self.now.since(ended) < self.options.reopen_within;
-                let young = self.now.since(incident.opened_at) < incident.max_age;
-                if soon && young {
-                    let back = self.members_firing(id).next();
-                    self.reopen_for(id, back);
-                }
-                soon && young
-            }
-            IncidentStatus::Closed => false,
+            self.review_incident_pauses(id);
+        } else if self.may_reopen(incident) {
+            self.reopen_for(id, fingerprint);
         }
     }
 
-    /// The firing alerts of an incident, in order of joining.
-    pub(super) fn members_firing(&self, id: IncidentId) -> impl Iterator<Item = Arc<AlertRecord>> + '_ {
-        let members = self.state.members.get(&id).map(|members| members.alerts.as_slice()).unwrap_or_default();
-        members.iter().filter_map(|key| self.state.alert(*key)).filter(|record| record.is_firing()).cloned()
+    /// Whether a resolved incident is still taken up again by its own alerts.
+    pub(super) fn may_reopen(&self, incident: &Incident) -> bool {
+        let ended = incident.resolved_at.unwrap_or(incident.updated_at);
+        self.now.since(ended) < self.options.reopen_within && self.now.since(incident.opened_at) < incident.max_age
+    }
+
+    /// The alerts of an incident, in no order that means anything.
+    pub(super) fn members(&self, id: IncidentId) -> impl Iterator<Item = &Arc<AlertRecord>> + '_ {
+        let members = self.state.members.get(&id).into_iter().flat_map(|members| &members.alerts);
+        members.filter_map(|key| self.state.alert(*key))
     }
 }
 

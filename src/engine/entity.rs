@@ -26,9 +26,12 @@ pub struct Meta {
     pub time: Time,
     pub last_incident: u64,
     pub last_notification: u64,
+    /// The digest of the rules that were in force last; `None` before any were loaded.
+    pub rules_digest: Option<u64>,
 }
 
-/// What changed since the last look: the present records, and the keys of those that left the memory.
+/// What changed since the last look: the present records, the last records of those that changed and then left the memory,
+/// and the keys of all that left it. A key that left and came back meanwhile is not among the forgotten ones.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub alerts: Vec<Arc<AlertRecord>>,

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::engine::state::policy_due;
 use crate::engine::{Answer, DEFAULT_RECEIVER, DeliveryOutcome, Engine, Fact, Refusal};
-use crate::model::incident::{PolicyStep, StepState};
+use crate::model::incident::{OpenedAt, PolicyStep, StepState};
 use crate::model::{
     Actor, AlertRecord, Fingerprint, Incident, IncidentId, IncidentStatus, Millis, Notification, NotificationId,
     NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Time,
@@ -13,66 +14,73 @@ use crate::ruleset::EscalateRule;
 /// The name of the policy that tells the receiver `default` where no rule fits.
 const FALLBACK_POLICY: &str = "default receiver";
 
+/// Nothing is said again faster than this, whatever a rule says.
+const PACE_MIN: Millis = Millis::seconds(1);
+
 /// The rule that the fallback policy is recorded under.
 fn fallback_rule() -> RuleRef {
     RuleRef::built_in(FALLBACK_POLICY)
 }
 
 impl Engine {
-    /// Starts the policies that an alert's joining brings in: the first rule that matches, and those it lets by. What runs
-    /// already goes on.
-    pub(super) fn start_policies(&mut self, id: IncidentId, record: &AlertRecord) {
-        let Some(incident) = self.state.incident(id).cloned() else { return };
+    /// Starts the policies that an alert brings in: the first rule that matches, and those it lets by. What runs already
+    /// goes on. Whether they may speak now is for [`Engine::review_incident_pauses`], which must follow. `newly`: the
+    /// incident has just opened or reopened, so that having no policy is worth saying.
+    pub(super) fn start_policies(&mut self, id: IncidentId, record: &AlertRecord, newly: bool) {
         let rules = self.rules.clone();
         let mut positions = self.look_up(|rules| &rules.escalate_index, record.labels());
-        let running: Vec<u32> = incident
-            .policies
-            .iter()
-            .filter_map(|run| self.positions.escalate.get(&run.rule.name))
-            .filter_map(|position| u32::try_from(*position).ok())
-            .collect();
+        let mut running = self.buffer();
+        let runs = self.state.incident(id).map(|incident| incident.policies.as_slice()).unwrap_or_default();
+        let none_runs = runs.is_empty();
+        let known = runs.iter().filter_map(|run| self.positions.escalate.get(&run.rule.name));
+        running.extend(known.filter_map(|position| u32::try_from(*position).ok()));
         positions.extend_from_slice(&running);
         positions.sort_unstable();
         positions.dedup();
         for position in &positions {
             let rule = &rules.escalate[*position as usize];
             if !running.contains(position) {
-                self.start_policy(&incident, rule);
+                self.start_policy(id, rule);
             }
             if !rule.go_on {
                 break;
             }
         }
-        let none = positions.is_empty();
-        self.give_back(positions);
-        if none && incident.policies.is_empty() {
-            self.start_fallback(&incident);
+        if positions.is_empty() && none_runs {
+            self.start_fallback(id, newly);
         }
+        self.give_back(positions);
+        self.give_back(running);
     }
 
-    fn start_policy(&mut self, incident: &Incident, rule: &EscalateRule) {
-        // `after` counts from the opening; a policy that comes in later counts from then, or it would be late at once.
-        let start = if incident.policies.is_empty() && incident.alerts_total <= 1 { incident.opened_at } else { self.now };
+    /// `after` counts from here: from the opening for the policy that an incident opens with; for one that comes in later,
+    /// or after a reopening, from then, or it would be late at once.
+    fn start_policy(&mut self, id: IncidentId, rule: &EscalateRule) {
         let step = |step: &crate::ruleset::EscalateStep| PolicyStep {
-            due: start + step.after,
+            due: self.now + step.after,
             notify: step.notify.clone(),
             unless_acknowledged: step.unless_acknowledged,
             state: StepState::Waiting,
         };
         let steps = rule.steps.iter().map(step).collect();
-        self.start_run(incident.id, rule.rule.clone(), steps, rule.update, rule.repeat, rule.resolved);
+        // A pace of nothing at all would have no end.
+        let repeat = rule.repeat.map(|repeat| repeat.max(PACE_MIN));
+        self.start_run(id, rule.rule.clone(), steps, rule.update, repeat, rule.resolved);
     }
 
-    fn start_fallback(&mut self, incident: &Incident) {
-        let known = self.receivers.iter().find(|name| &***name == DEFAULT_RECEIVER).cloned();
-        let Some(receiver) = known else {
-            if incident.alerts_total <= 1 {
-                self.record(Fact::IncidentWithoutPolicy { incident: incident.id });
+    fn start_fallback(&mut self, id: IncidentId, newly: bool) {
+        let Some(receiver) = self.default_receiver() else {
+            if newly {
+                self.record(Fact::IncidentWithoutPolicy { incident: id });
             }
             return;
         };
         let step = PolicyStep { due: self.now, notify: vec![receiver], unless_acknowledged: false, state: StepState::Waiting };
-        self.start_run(incident.id, fallback_rule(), vec![step], Millis::minutes(5), None, true);
+        self.start_run(id, fallback_rule(), vec![step], Millis::minutes(5), None, true);
+    }
+
+    fn default_receiver(&self) -> Option<Arc<str>> {
+        self.receivers.iter().find(|name| &***name == DEFAULT_RECEIVER).cloned()
     }
 
     fn start_run(
@@ -97,101 +105,176 @@ impl Engine {
             paused_at: None,
         };
         self.record(Fact::EscalationStarted { incident, run });
-        self.run_policies(incident);
     }
 
-    /// Does all that the incident's policies have to do by now.
-    pub(super) fn run_policies(&mut self, id: IncidentId) {
-        let Some(incident) = self.state.incident(id).filter(|incident| incident.status.is_active()).cloned() else { return };
-        for run in incident.policies.iter().filter(|run| run.paused_at.is_none()) {
-            self.run_steps(&incident, run);
-            self.run_update(&incident, run);
-            self.run_repeat(&incident, run);
+    /// After a change of rules: incidents that nobody answers for, because no rule fitted when they opened, get the policy
+    /// that fits now. Those that have one keep it as it began.
+    pub(super) fn adopt_orphans(&mut self) {
+        if self.rules.escalate.is_empty() && self.default_receiver().is_none() {
+            return;
+        }
+        let orphan = |incident: &&Arc<Incident>| incident.status == IncidentStatus::Open && incident.policies.is_empty();
+        let orphans: Vec<IncidentId> = self.state.incidents().filter(orphan).map(|incident| incident.id).collect();
+        for id in orphans {
+            if let Some(record) = self.spokesman(id) {
+                self.start_policies(id, &record, false);
+                self.review_incident_pauses(id);
+            }
         }
     }
 
-    fn run_steps(&mut self, incident: &Incident, run: &PolicyRun) {
-        for (index, step) in run.steps.iter().enumerate() {
-            if step.state != StepState::Waiting || step.due > self.now {
-                continue;
+    /// The alert by which an incident as a whole finds its policy: of those that fire (of all, if none does) the one that
+    /// the first rule matches, and of these the oldest.
+    pub(super) fn spokesman(&mut self, id: IncidentId) -> Option<Arc<AlertRecord>> {
+        let mut found = self.buffer();
+        let mut best: Option<((bool, u32, u64), Arc<AlertRecord>)> = None;
+        for record in self.members(id) {
+            self.rules.escalate_index.matching(record.labels(), &mut found);
+            let rank = (!record.is_firing(), found.first().copied().unwrap_or(u32::MAX), record.fired_seq);
+            if best.as_ref().is_none_or(|(least, _)| rank < *least) {
+                best = Some((rank, record.clone()));
             }
-            let skipped = step.unless_acknowledged && incident.status == IncidentStatus::Acknowledged;
-            let (rule, step_number) = (run.rule.name.clone(), u32::try_from(index).unwrap_or(u32::MAX));
-            self.record(Fact::EscalationStepped { incident: incident.id, rule, step: step_number, skipped });
+        }
+        self.give_back(found);
+        best.map(|(_, record)| record)
+    }
+
+    /// Does all that the incident's policies have to do by now. While everything has cleared and only `resolve_after` is
+    /// waited for, that is nothing.
+    pub(super) fn run_policies(&mut self, id: IncidentId) {
+        let Some(incident) = self.state.incident(id) else { return };
+        if !incident.status.is_active() || incident.resolve_due.is_some() {
+            return;
+        }
+        let due = |run: &&PolicyRun| policy_due(run).is_some_and(|due| due <= self.now);
+        let rules: Vec<Arc<str>> = incident.policies.iter().filter(due).map(|run| run.rule.name.clone()).collect();
+        for rule in rules {
+            // Who hears of it in this moment hears of it once, however much has come due.
+            let mut heard = Vec::new();
+            self.run_repeat(id, &rule, &mut heard);
+            self.run_update(id, &rule, &mut heard);
+            self.run_steps(id, &rule, &mut heard);
+        }
+    }
+
+    fn policy_run(&self, id: IncidentId, rule: &str) -> Option<(&Incident, &PolicyRun)> {
+        let incident = self.state.incident(id)?;
+        Some((incident, incident.policies.iter().find(|run| &*run.rule.name == rule)?))
+    }
+
+    fn run_steps(&mut self, id: IncidentId, rule: &Arc<str>, heard: &mut Vec<Arc<str>>) {
+        let Some((incident, run)) = self.policy_run(id, rule) else { return };
+        let now = self.now;
+        let due = |(_, step): &(u32, &PolicyStep)| step.state == StepState::Waiting && step.due <= now;
+        let steps: Vec<(u32, PolicyStep)> =
+            (0..).zip(&run.steps).filter(due).map(|(number, step)| (number, step.clone())).collect();
+        let (reason, update_due) = (Reason::Rule(run.rule.clone()), run.update_due);
+        let acknowledged = incident.acknowledged_by.clone().filter(|_| incident.status == IncidentStatus::Acknowledged);
+        let mut said = false;
+        for (number, step) in steps {
+            let skipped = step.unless_acknowledged && acknowledged.is_some();
+            self.record(Fact::EscalationStepped { incident: id, rule: rule.clone(), step: number, skipped });
             if skipped {
                 continue;
             }
+            said = true;
             for receiver in &step.notify {
-                let again = incident.opened_at_receivers.iter().any(|o| o.receiver == *receiver && !o.resolved);
-                self.notify(incident.id, receiver, NotificationKind::Trigger, again, Reason::Rule(run.rule.clone()));
+                if heard.contains(receiver) {
+                    continue;
+                }
+                heard.push(receiver.clone());
+                let told = |opened: &OpenedAt| opened.receiver == *receiver && !opened.resolved;
+                let again = self.state.incident(id).is_some_and(|incident| incident.opened_at_receivers.iter().any(told));
+                self.notify(id, receiver, NotificationKind::Trigger, again, reason.clone());
+                if let Some(who) = &acknowledged {
+                    // A pager would ring until somebody acknowledged there, too.
+                    let reason = Reason::Text(format!("acknowledged by {who} before").into());
+                    self.notify(id, receiver, NotificationKind::Acknowledge, true, reason);
+                }
             }
-            self.told(incident, run);
+        }
+        if said {
+            self.told(id, rule, Told::Step);
+            // An update that is still to come is for those who were told before.
+            if let Some(due) = update_due.filter(|due| *due > now) {
+                self.record(Fact::EscalationUpdatePlanned { incident: id, rule: rule.clone(), due });
+            }
         }
     }
 
-    fn run_update(&mut self, incident: &Incident, run: &PolicyRun) {
-        if run.update_due.is_some_and(|due| due <= self.now) {
-            self.tell_opened(incident, run, NotificationKind::Update);
-            self.told(incident, run);
+    fn run_update(&mut self, id: IncidentId, rule: &Arc<str>, heard: &mut Vec<Arc<str>>) {
+        if self.policy_run(id, rule).and_then(|(_, run)| run.update_due).is_some_and(|due| due <= self.now) {
+            self.tell_opened(id, rule, NotificationKind::Update, heard);
+            self.told(id, rule, Told::Update);
         }
     }
 
-    fn run_repeat(&mut self, incident: &Incident, run: &PolicyRun) {
+    fn run_repeat(&mut self, id: IncidentId, rule: &Arc<str>, heard: &mut Vec<Arc<str>>) {
+        let Some((incident, run)) = self.policy_run(id, rule) else { return };
         if run.repeat_due.is_some_and(|due| due <= self.now) {
             if incident.status == IncidentStatus::Open {
-                self.tell_opened(incident, run, NotificationKind::Trigger);
+                self.tell_opened(id, rule, NotificationKind::Trigger, heard);
             }
-            self.told(incident, run);
+            self.told(id, rule, Told::Repeat);
         }
     }
 
-    fn told(&mut self, incident: &Incident, run: &PolicyRun) {
-        let open = incident.status == IncidentStatus::Open;
-        let repeat_due = run.repeat.filter(|_| open).map(|repeat| self.now + repeat);
-        self.record(Fact::EscalationTold { incident: incident.id, rule: run.rule.name.clone(), repeat_due });
+    /// Notes when the policy spoke, and when it says all again: an update pages nobody, so it puts that off for nobody.
+    fn told(&mut self, id: IncidentId, rule: &Arc<str>, what: Told) {
+        let Some((incident, run)) = self.policy_run(id, rule) else { return };
+        let repeat_due = match what {
+            _ if incident.status != IncidentStatus::Open => None,
+            Told::Update => run.repeat_due,
+            Told::Step | Told::Repeat => run.repeat.map(|repeat| self.now + repeat),
+        };
+        self.record(Fact::EscalationTold { incident: id, rule: rule.clone(), repeat_due });
     }
 
     /// Tells the receivers that this policy has opened the incident at.
-    fn tell_opened(&mut self, incident: &Incident, run: &PolicyRun, kind: NotificationKind) {
-        for opened in incident.opened_at_receivers.iter().filter(|o| !o.resolved && o.policy == run.rule.name) {
-            self.notify(incident.id, &opened.receiver, kind, true, Reason::Rule(run.rule.clone()));
+    fn tell_opened(&mut self, id: IncidentId, rule: &Arc<str>, kind: NotificationKind, heard: &mut Vec<Arc<str>>) {
+        let Some((incident, run)) = self.policy_run(id, rule) else { return };
+        let told = |opened: &&OpenedAt| !opened.resolved && opened.policy == *rule && !heard.contains(&opened.receiver);
+        let to: Vec<Arc<str>> = incident.opened_at_receivers.iter().filter(told).map(|opened| opened.receiver.clone()).collect();
+        let reason = Reason::Rule(run.rule.clone());
+        for receiver in to {
+            self.notify(id, &receiver, kind, true, reason.clone());
+            heard.push(receiver);
         }
     }
 
     /// Something about the incident is worth an update: it goes out as soon as the policy's pace allows.
     pub(super) fn plan_updates(&mut self, id: IncidentId) {
         let Some(incident) = self.state.incident(id) else { return };
-        let told = |run: &&PolicyRun| run.update_due.is_none() && run.last_update_at.is_some();
-        let plans: Vec<(Arc<str>, Time)> = incident
-            .policies
-            .iter()
-            .filter(told)
-            .map(|run| (run.rule.name.clone(), run.last_update_at.unwrap_or(self.now).max(run.started_at) + run.update))
-            .collect();
+        let plan = |run: &PolicyRun| {
+            let due = run.last_update_at.filter(|_| run.update_due.is_none())? + run.update;
+            Some((run.rule.name.clone(), due.max(self.now)))
+        };
+        let plans: Vec<(Arc<str>, Time)> = incident.policies.iter().filter_map(plan).collect();
         for (rule, due) in plans {
-            let due = due.max(self.now);
             self.record(Fact::EscalationUpdatePlanned { incident: id, rule, due });
         }
     }
 
     /// Somebody has acknowledged: everybody who was told of the incident is told, but for the receiver that it came from.
     pub(super) fn tell_acknowledged(&mut self, id: IncidentId, by: &Actor) {
-        let Some(incident) = self.state.incident(id).cloned() else { return };
+        let Some(incident) = self.state.incident(id) else { return };
         let from = |receiver: &Arc<str>| matches!(by, Actor::Receiver(name) if name == receiver);
-        for opened in incident.opened_at_receivers.iter().filter(|opened| !opened.resolved && !from(&opened.receiver)) {
-            self.notify(id, &opened.receiver, NotificationKind::Acknowledge, true, Reason::Actor(by.clone()));
+        let told = incident.opened_at_receivers.iter().filter(|opened| !opened.resolved && !from(&opened.receiver));
+        let to: Vec<Arc<str>> = told.map(|opened| opened.receiver.clone()).collect();
+        for receiver in to {
+            self.notify(id, &receiver, NotificationKind::Acknowledge, true, Reason::Actor(by.clone()));
         }
     }
 
-    /// What was opened is closed, whatever has been silenced since, unless the policy says otherwise.
+    /// What was opened is closed, whatever has been silenced since, unless every policy that opened it there says
+    /// otherwise. A message that was given up may have been taken all the same: its receiver is told, too.
     pub(super) fn tell_resolved(&mut self, id: IncidentId, reason: &Reason) {
-        let Some(incident) = self.state.incident(id).cloned() else { return };
+        let Some(incident) = self.state.incident(id) else { return };
         let from = |receiver: &Arc<str>| matches!(reason, Reason::Actor(Actor::Receiver(name)) if name == receiver);
-        for opened in incident.opened_at_receivers.iter().filter(|opened| !opened.resolved) {
-            let run = incident.policies.iter().find(|run| run.rule.name == opened.policy);
-            if run.is_none_or(|run| run.resolved) && !from(&opened.receiver) {
-                self.notify(id, &opened.receiver, NotificationKind::Resolve, true, reason.clone());
-            }
+        let owed = incident.opened_at_receivers.iter().filter(|it| !it.resolved && !from(&it.receiver) && closes(incident, it));
+        let to: Vec<Arc<str>> = owed.map(|opened| opened.receiver.clone()).collect();
+        for receiver in to {
+            self.notify(id, &receiver, NotificationKind::Resolve, true, reason.clone());
         }
     }
 
@@ -237,8 +320,7 @@ impl Engine {
 
     /// A receiver could not be told that an incident opened: the receiver `default` is, so that somebody is.
     fn tell_last_resort(&mut self, lost: &Notification) {
-        let default = self.receivers.iter().find(|name| &***name == DEFAULT_RECEIVER).cloned();
-        let Some(default) = default.filter(|name| *name != lost.receiver) else { return };
+        let Some(default) = self.default_receiver().filter(|name| *name != lost.receiver) else { return };
         let Some(incident) = self.state.incident(lost.incident) else { return };
         let told = incident.opened_at_receivers.iter().any(|opened| opened.receiver == default && !opened.resolved);
         if lost.kind == NotificationKind::Trigger && incident.status == IncidentStatus::Open && !told {
@@ -255,21 +337,35 @@ impl Engine {
         }
     }
 
-    /// Pauses the escalation while all that fires is suppressed, and lets it go on with what was left when that is over.
+    /// Pauses the escalation while all that fires is suppressed, lets it go on with what was left when that is over, and
+    /// does what is due.
     pub(super) fn review_incident_pauses(&mut self, id: IncidentId) {
-        let Some(incident) = self.state.incident(id).filter(|incident| incident.status.is_active()).cloned() else { return };
+        let Some(incident) = self.state.incident(id).filter(|incident| incident.status.is_active()) else { return };
         let silent = incident.alerts_firing > 0 && incident.alerts_suppressed == incident.alerts_firing;
-        for run in incident.policies.iter() {
-            let rule = run.rule.name.clone();
-            match run.paused_at {
-                None if silent => self.record(Fact::EscalationPaused { incident: id, rule }),
-                Some(since) if !silent => {
-                    let paused_for = self.now.since(since);
-                    self.record(Fact::EscalationContinued { incident: id, rule, paused_for });
-                }
-                _ => {}
-            }
+        // Mostly none has to change, and then nothing is allocated.
+        let change = incident.policies.iter().filter(|run| run.paused_at.is_some() != silent);
+        let changes: Vec<(Arc<str>, Option<Time>)> = change.map(|run| (run.rule.name.clone(), run.paused_at)).collect();
+        for (rule, paused_at) in changes {
+            self.record(match paused_at {
+                None => Fact::EscalationPaused { incident: id, rule },
+                Some(since) => Fact::EscalationContinued { incident: id, rule, paused_for: self.now.since(since) },
+            });
         }
         self.run_policies(id);
     }
+}
+
+/// What a policy has said.
+#[derive(Clone, Copy)]
+enum Told {
+    Step,
+    Update,
+    Repeat,
+}
+
+/// Whether any policy that has told this receiver of the incident closes what it opened.
+fn closes(incident: &Incident, opened: &OpenedAt) -> bool {
+    let told = |step: &PolicyStep| step.state == StepState::Done && step.notify.contains(&opened.receiver);
+    let mut by = incident.policies.iter().filter(|run| run.rule.name == opened.policy || run.steps.iter().any(told)).peekable();
+    by.peek().is_none() || by.any(|run| run.resolved)
 }

@@ -17,7 +17,7 @@ pub enum Fact {
     Created {
         directory: Arc<str>,
     },
-    /// A ruleset took effect.
+    /// A ruleset took effect that is not the one before.
     RulesLoaded {
         digest: u64,
         rules: u32,

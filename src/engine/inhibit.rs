@@ -8,13 +8,17 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
-use crate::engine::{Engine, State};
+use crate::engine::{Engine, Fact, State};
 use crate::model::{AlertRecord, Fingerprint, Labels, Reason, Suppression, SuppressionKind};
 use crate::ruleset::{Ruleset, SuppressHow};
 
 /// Sources and targets that fire now, by rule and the values of `equal`.
 #[derive(Debug, Default)]
-pub(super) struct Inhibitions(FxHashMap<(u32, Labels), Group>);
+pub(super) struct Inhibitions {
+    /// Whether any rule inhibits; where none does, alerts pass without a look.
+    any: bool,
+    groups: FxHashMap<(u32, Labels), Group>,
+}
 
 #[derive(Debug, Default)]
 struct Group {
@@ -29,10 +33,16 @@ impl Group {
         let mut sources = self.sources.iter().filter(|(both, source)| *source != target && !(two_sided && *both));
         sources.next().map(|(_, source)| *source)
     }
+
+    /// Whether the coming or going of a source changes nothing, because all that it inhibits is inhibited by another one:
+    /// one that is no target inhibits every target, one that is both every target that is no source.
+    fn inhibits_without(&self, source: Fingerprint, both: bool) -> bool {
+        self.sources.iter().any(|(other_both, other)| *other != source && (both || !other_both))
+    }
 }
 
 /// A rule that an alert takes part in.
-struct Part {
+pub(super) struct Part {
     rule: u32,
     key: Labels,
     source: bool,
@@ -41,8 +51,8 @@ struct Part {
 
 impl Inhibitions {
     pub(super) fn of(state: &State, rules: &Ruleset) -> Inhibitions {
-        let mut all = Inhibitions::default();
-        if rules.inhibits() {
+        let mut all = Inhibitions { any: rules.inhibits(), groups: FxHashMap::default() };
+        if all.any {
             let mut found = Vec::new();
             for record in state.alerts().filter(|record| record.is_firing()) {
                 all.insert(&parts(rules, record.labels(), &mut found), record.alert.fingerprint);
@@ -53,7 +63,7 @@ impl Inhibitions {
 
     fn insert(&mut self, parts: &[Part], fingerprint: Fingerprint) {
         for part in parts {
-            let group = self.0.entry((part.rule, part.key.clone())).or_default();
+            let group = self.groups.entry((part.rule, part.key.clone())).or_default();
             if part.source {
                 group.sources.insert((part.target, fingerprint));
             }
@@ -66,11 +76,11 @@ impl Inhibitions {
     fn remove(&mut self, parts: &[Part], fingerprint: Fingerprint) {
         for part in parts {
             let place = (part.rule, part.key.clone());
-            if let Some(group) = self.0.get_mut(&place) {
+            if let Some(group) = self.groups.get_mut(&place) {
                 group.sources.remove(&(part.target, fingerprint));
                 group.targets.remove(&fingerprint);
                 if group.sources.is_empty() && group.targets.is_empty() {
-                    self.0.remove(&place);
+                    self.groups.remove(&place);
                 }
             }
         }
@@ -101,49 +111,52 @@ fn parts(rules: &Ruleset, labels: &Labels, found: &mut Vec<u32>) -> Vec<Part> {
 impl Engine {
     /// Lets an alert that has begun to fire take its part, and suppresses it where a source fires already.
     pub(super) fn enter_inhibitions(&mut self, fingerprint: Fingerprint) {
-        if !self.rules.inhibits() {
+        if !self.inhibitions.any {
             return;
         }
         let Some(record) = self.state.alert(fingerprint).cloned() else { return };
         let parts = self.parts_of(&record);
         self.inhibitions.insert(&parts, fingerprint);
-        for by in self.inhibitions_of(&record) {
-            self.record(crate::engine::Fact::AlertSuppressed { fingerprint, by });
+        let found = self.inhibitions_in(parts, fingerprint);
+        drop(record);
+        for by in found {
+            self.record(Fact::AlertSuppressed { fingerprint, by });
         }
     }
 
     /// Suppresses the targets that fire already when their source comes.
     pub(super) fn follow_inhibition_source(&mut self, source: Fingerprint) {
-        if !self.rules.inhibits() {
+        if !self.inhibitions.any {
             return;
         }
         let Some(record) = self.state.alert(source).cloned() else { return };
-        for part in self.parts_of(&record).into_iter().filter(|part| part.source) {
-            for target in self.targets(&part, source) {
-                self.review_target(part.rule, target);
+        let parts = self.parts_of(&record);
+        drop(record);
+        self.review_targets(parts, source);
+    }
+
+    /// Takes an alert that is about to end, or to change its labels, out of its rules. What it has held is for
+    /// [`Engine::review_targets`].
+    pub(super) fn leave_inhibitions(&mut self, fingerprint: Fingerprint) -> Vec<Part> {
+        if !self.inhibitions.any {
+            return Vec::new();
+        }
+        let Some(record) = self.state.alert(fingerprint).cloned() else { return Vec::new() };
+        let parts = self.parts_of(&record);
+        self.inhibitions.remove(&parts, fingerprint);
+        parts
+    }
+
+    /// Looks at the targets of a source that has come or gone. Where another source holds them anyway, none is looked at:
+    /// a thousand sources of ten thousand targets cost no more than one.
+    pub(super) fn review_targets(&mut self, parts: Vec<Part>, source: Fingerprint) {
+        for part in parts.into_iter().filter(|part| part.source) {
+            let Some(group) = self.inhibitions.groups.get(&(part.rule, part.key)) else { continue };
+            if group.inhibits_without(source, part.target) {
+                continue;
             }
-        }
-    }
-
-    /// Takes an alert that is about to end out of its rules.
-    pub(super) fn leave_inhibitions(&mut self, fingerprint: Fingerprint) {
-        if !self.rules.inhibits() {
-            return;
-        }
-        if let Some(record) = self.state.alert(fingerprint).cloned() {
-            let parts = self.parts_of(&record);
-            self.inhibitions.remove(&parts, fingerprint);
-        }
-    }
-
-    /// Releases the targets that this ended source alone has held.
-    pub(super) fn release_inhibited_by(&mut self, source: Fingerprint) {
-        if !self.rules.inhibits() {
-            return;
-        }
-        let Some(record) = self.state.alert(source).cloned() else { return };
-        for part in self.parts_of(&record).into_iter().filter(|part| part.source) {
-            for target in self.targets(&part, source) {
+            let targets: Vec<Fingerprint> = group.targets.iter().copied().filter(|target| *target != source).collect();
+            for target in targets {
                 self.review_target(part.rule, target);
             }
         }
@@ -151,10 +164,17 @@ impl Engine {
 
     /// Everything that inhibits an alert now.
     pub(super) fn inhibitions_of(&mut self, record: &AlertRecord) -> Vec<Suppression> {
-        let fingerprint = record.alert.fingerprint;
+        if !self.inhibitions.any {
+            return Vec::new();
+        }
+        let parts = self.parts_of(record);
+        self.inhibitions_in(parts, record.alert.fingerprint)
+    }
+
+    fn inhibitions_in(&self, parts: Vec<Part>, fingerprint: Fingerprint) -> Vec<Suppression> {
         let mut all = Vec::new();
-        for part in self.parts_of(record).into_iter().filter(|part| part.target) {
-            let group = self.inhibitions.0.get(&(part.rule, part.key));
+        for part in parts.into_iter().filter(|part| part.target) {
+            let group = self.inhibitions.groups.get(&(part.rule, part.key));
             if let Some(source) = group.and_then(|group| group.source_for(fingerprint, part.source)) {
                 all.push(self.by_source(part.rule, source));
             }
@@ -166,7 +186,7 @@ impl Engine {
     fn review_target(&mut self, rule: u32, target: Fingerprint) {
         let Some(record) = self.state.alert(target).cloned() else { return };
         let Some(part) = self.parts_of(&record).into_iter().find(|part| part.rule == rule) else { return };
-        let group = self.inhibitions.0.get(&(part.rule, part.key));
+        let group = self.inhibitions.groups.get(&(part.rule, part.key));
         let wanted = group.and_then(|group| group.source_for(target, part.source)).map(|source| self.by_source(rule, source));
         let name = &self.rules.suppress[rule as usize].rule.name;
         let of_rule = |by: &&Suppression| matches!(&by.reason, Reason::Alert(_, rule) if rule.name == *name);
@@ -181,11 +201,6 @@ impl Engine {
     fn by_source(&self, rule: u32, source: Fingerprint) -> Suppression {
         let rule = self.rules.suppress[rule as usize].rule.clone();
         Suppression { kind: SuppressionKind::Inhibition, reason: Reason::Alert(source, rule), until: None }
-    }
-
-    fn targets(&self, part: &Part, except: Fingerprint) -> Vec<Fingerprint> {
-        let group = self.inhibitions.0.get(&(part.rule, part.key.clone()));
-        group.map(|group| group.targets.iter().copied().filter(|target| *target != except).collect()).unwrap_or_default()
     }
 
     fn parts_of(&mut self, record: &AlertRecord) -> Vec<Part> {

@@ -18,8 +18,6 @@ pub enum Input {
     Delivery { notification: NotificationId, outcome: DeliveryOutcome },
     /// A checked ruleset takes the place of the present one.
     Rules(Arc<Ruleset>),
-    /// The names of the receivers that exist now.
-    Receivers(Arc<[Arc<str>]>),
     /// A new data directory got its name.
     Created { directory: Arc<str> },
     /// Nothing but time.

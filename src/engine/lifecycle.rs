@@ -6,25 +6,25 @@ use crate::model::{Fingerprint, IncidentId, IncidentStatus, Millis, Reason};
 impl Engine {
     /// One of the incident's alerts has resolved.
     pub(super) fn alert_left(&mut self, id: IncidentId) {
-        let Some(incident) = self.state.incident(id).filter(|incident| incident.status.is_active()).cloned() else { return };
+        let Some(incident) = self.state.incident(id).filter(|incident| incident.status.is_active()) else { return };
+        let resolve_after = incident.resolve_after;
         if incident.alerts_firing > 0 {
             self.review_priority(id);
             self.plan_updates(id);
             self.review_incident_pauses(id);
-        } else if incident.resolve_after == Millis::ZERO {
+        } else if resolve_after == Millis::ZERO {
             self.resolve_incident(id, Reason::Text("all alerts resolved".into()));
         } else {
-            let due = Some(self.now + incident.resolve_after);
+            let due = Some(self.now + resolve_after);
             self.record(Fact::IncidentResolvePlanned { incident: id, due });
         }
     }
 
     /// Everything had cleared, and has stayed so for as long as the rule wants.
     pub(super) fn resolve_if_still_clear(&mut self, id: IncidentId) {
-        let clear = self
-            .state
-            .incident(id)
-            .is_some_and(|incident| incident.status.is_active() && incident.alerts_firing == 0 && incident.resolve_due.is_some());
+        let clear = self.state.incident(id).is_some_and(|incident| {
+            incident.status.is_active() && incident.alerts_firing == 0 && incident.resolve_due.is_some_and(|due| due <= self.now)
+        });
         if clear {
             self.resolve_incident(id, Reason::Text("all alerts resolved and stayed so".into()));
         }
@@ -45,11 +45,11 @@ impl Engine {
     }
 
     /// A member of a resolved incident fires again: the incident goes on, and so does its escalation, from the beginning.
-    pub(super) fn reopen_for(&mut self, id: IncidentId, back: Option<std::sync::Arc<crate::model::AlertRecord>>) {
-        let Some(record) = back else { return };
-        self.reopen_for_alert(id, record.alert.fingerprint);
-        self.review_priority(id);
-        self.start_policies(id, &record);
+    pub(super) fn reopen_for(&mut self, id: IncidentId, fingerprint: Fingerprint) {
+        let Some(record) = self.state.alert(fingerprint).cloned() else { return };
+        self.reopen_for_alert(id, fingerprint);
+        self.prioritize(id, &record, false);
+        self.start_policies(id, &record, true);
         self.review_incident_pauses(id);
     }
 

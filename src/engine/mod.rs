@@ -48,9 +48,13 @@ pub use entity::{Changes, Entity, Meta};
 pub use fact::Fact;
 pub use input::{Act, Answer, DeliveryOutcome, Input, News, Refusal};
 pub use state::State;
+use state::Timer;
 
 /// The receiver that is told when no policy fits, and as a last resort when another cannot be reached.
 const DEFAULT_RECEIVER: &str = "default";
+
+/// Rounds of timers in one step. What is decided now needs two: a fall of priority, and the update that tells of it.
+const TIMER_ROUNDS_MAX: usize = 4;
 
 /// Limits and lengths that are the engine's own.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +65,8 @@ pub struct EngineOptions {
     pub alerts_per_incident: u32,
     /// A resolved incident that its own alert comes back to within this reopens; later, it is a new incident.
     pub reopen_within: Millis,
+    /// Resolved alerts that are kept for that, the youngest; those beyond find their way by the rules alone.
+    pub returning_alerts: usize,
     /// A resolved incident closes by itself after this.
     pub close_after: Millis,
     /// A lower priority takes hold after it has fitted for this long.
@@ -73,6 +79,7 @@ impl Default for EngineOptions {
             active_alerts: 2_000_000,
             alerts_per_incident: 100_000,
             reopen_within: Millis::hours(24),
+            returning_alerts: 50_000,
             close_after: Millis::hours(7 * 24),
             fall_after: Millis::minutes(10),
         }
@@ -123,7 +130,9 @@ impl Positions {
 }
 
 impl Engine {
-    /// Puts a state under rules.
+    /// Puts a state under rules. They must be the rules that shall decide from now on: timers that have come due since
+    /// the state was left run at the first step, and what they let go is correlated by these. [`Input::Rules`] with the same
+    /// rules must follow, so that what they cover and no longer cover is looked at.
     #[must_use]
     pub fn new(state: State, rules: Arc<Ruleset>, options: EngineOptions) -> Engine {
         let now = state.time();
@@ -138,11 +147,16 @@ impl Engine {
             inhibitions: inhibit::Inhibitions::default(),
             silences: suppress::ActiveSilences::default(),
             window_starts: BTreeSet::new(),
-            next_sweep: now + sweep::EVERY,
+            next_sweep: sweep::next_after(now),
             buffers: Vec::new(),
         };
         engine.derive_from_rules();
         engine
+    }
+
+    /// Tells the names of the receivers that exist. One named `default` is told where no policy fits.
+    pub fn know_receivers(&mut self, names: Arc<[Arc<str>]>) {
+        self.receivers = names;
     }
 
     /// The state as it stands.
@@ -177,10 +191,6 @@ impl Engine {
             Input::Delivery { notification, outcome } => self.take_outcome(notification, outcome),
             Input::Rules(rules) => {
                 self.take_rules(rules);
-                Ok(Answer::Done)
-            }
-            Input::Receivers(names) => {
-                self.receivers = names;
                 Ok(Answer::Done)
             }
             Input::Created { directory } => {
@@ -221,11 +231,15 @@ impl Engine {
     }
 
     fn take_rules(&mut self, rules: Arc<Ruleset>) {
-        let count = rules.len();
-        self.record(Fact::RulesLoaded { digest: rules.digest, rules: u32::try_from(count).unwrap_or(u32::MAX) });
+        // A start with the rules that were in force before is no news: a daemon that restarts in a loop must not fill the log.
+        if self.state.rules_digest() != Some(rules.digest) {
+            let count = u32::try_from(rules.len()).unwrap_or(u32::MAX);
+            self.record(Fact::RulesLoaded { digest: rules.digest, rules: count });
+        }
         self.rules = rules;
         self.derive_from_rules();
         self.review_suppressions();
+        self.adopt_orphans();
     }
 
     /// Rebuilds what hangs on both the rules and the state.
@@ -236,24 +250,37 @@ impl Engine {
         self.plan_windows();
     }
 
+    /// Runs what is due, and what that makes due at once. A step ends whatever is decided in it: what is still due after
+    /// so many rounds waits for the next one.
     fn run_timers(&mut self) {
-        while let Some((_, timer)) = self.state.pop_timer(self.now) {
-            match timer {
-                state::Timer::SuppressionEnds(fingerprint) => self.end_timed_suppressions(fingerprint),
-                state::Timer::WaitEnds(fingerprint) => self.wait_in_vain(fingerprint),
-                state::Timer::SilenceStarts(id) => self.start_silence(id),
-                state::Timer::SilenceEnds(id) => self.end_silence(id),
-                state::Timer::Resolve(id) => self.resolve_if_still_clear(id),
-                state::Timer::Fall(id) => self.fall(id),
-                state::Timer::Close(id) => self.close_when_due(id),
-                state::Timer::Retitle(id) => self.retitle(id),
-                state::Timer::Policy(id) => self.run_policies(id),
+        for _ in 0..TIMER_ROUNDS_MAX {
+            let due = self.state.pop_timers(self.now);
+            if due.is_empty() {
+                break;
+            }
+            for timer in due {
+                self.run_timer(timer);
             }
         }
         self.start_due_windows();
         if self.next_sweep <= self.now {
-            self.next_sweep = self.now + sweep::EVERY;
+            self.next_sweep = sweep::next_after(self.now);
             self.sweep();
+        }
+    }
+
+    /// What came before in the same round may have moved what this one was for, so each looks at what is due now.
+    fn run_timer(&mut self, timer: Timer) {
+        match timer {
+            Timer::SuppressionEnds(fingerprint) => self.end_timed_suppressions(fingerprint),
+            Timer::WaitEnds(fingerprint) => self.wait_in_vain(fingerprint),
+            Timer::SilenceStarts(id) => self.start_silence(id),
+            Timer::SilenceEnds(id) => self.review_silence(id),
+            Timer::Resolve(id) => self.resolve_if_still_clear(id),
+            Timer::Fall(id) => self.fall(id),
+            Timer::Close(id) => self.close_when_due(id),
+            Timer::Retitle(id) => self.retitle(id),
+            Timer::Policy(id) => self.run_policies(id),
         }
     }
 

@@ -24,11 +24,14 @@ impl Engine {
                 Err(Refusal::Limit("active_alerts"))
             }
             AlertStatus::Firing => {
+                // Where it fires already, under other labels, its part under those ends here.
+                let left = if fires { self.leave_inhibitions(fingerprint) } else { Vec::new() };
                 self.record(Fact::AlertFired { alert: news.alert });
                 self.enrich(fingerprint);
                 self.suppress_news(fingerprint);
                 self.follow_inhibition_source(fingerprint);
-                self.admit(fingerprint);
+                self.review_targets(left, fingerprint);
+                self.admit(fingerprint, true);
                 Ok(Answer::New)
             }
         }
@@ -44,9 +47,9 @@ impl Engine {
     }
 
     fn resolve_alert(&mut self, fingerprint: Fingerprint, ends_at: Time, expired: bool) {
-        self.leave_inhibitions(fingerprint);
+        let left = self.leave_inhibitions(fingerprint);
         self.record(Fact::AlertResolved { fingerprint, ends_at, expired });
-        self.release_inhibited_by(fingerprint);
+        self.review_targets(left, fingerprint);
         let incidents = self.state.alert(fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
         for id in incidents {
             self.alert_left(id);

@@ -2,74 +2,138 @@
 //!
 //! The first rule that matches a firing alert decides; what it does not name is derived: impact from how many services
 //! are touched (three: 1, two: 2, fewer: 3; a security breach: 1), urgency from the worst severity that fires (critical:
-//! 1, high or medium: 2, low or info: 3).
+//! 1, high or medium: 2, low or info: 3) and from growth (alerts doubled within ten minutes: 1).
+
+use std::sync::Arc;
 
 use crate::engine::{Engine, Fact};
 use crate::model::incident::priority;
 use crate::model::{AlertRecord, Incident, IncidentId, Reason, Severity};
 
+/// What an incident's priority ought to be now.
+struct Derived {
+    impact: u8,
+    urgency: u8,
+    /// Where the rule that decides stands.
+    rule: Option<usize>,
+    /// From how many alerts it has doubled, where that alone makes it urgent.
+    doubled_from: Option<u32>,
+}
+
 impl Engine {
-    /// Looks at an incident anew with an alert that has just joined it.
-    pub(super) fn prioritize(&mut self, id: IncidentId, record: &AlertRecord) {
+    /// Looks at an incident anew with an alert that has just opened it, joined it or come back.
+    pub(super) fn prioritize(&mut self, id: IncidentId, record: &AlertRecord, opened: bool) {
         let found = self.look_up(|rules| &rules.prioritize_index, record.labels());
         let first = found.first().map(|position| *position as usize);
         self.give_back(found);
-        let Some(incident) = self.state.incident(id).cloned() else { return };
-        let position = [self.deciding_rule(&incident), first].into_iter().flatten().min();
-        self.settle(&incident, position);
+        let Some(incident) = self.state.incident(id) else { return };
+        let position = [self.deciding_rule(incident), first].into_iter().flatten().min();
+        let derived = self.derive(incident, position);
+        if opened {
+            self.set_priority(id, &derived);
+        } else {
+            // That the rule which decided before still holds is only known if it holds for this alert.
+            self.settle(id, &derived, position == first);
+        }
     }
 
-    /// Looks at an incident anew when one of its alerts has come back or gone.
+    /// Looks at an incident anew when one of its alerts has gone.
     pub(super) fn review_priority(&mut self, id: IncidentId) {
-        let Some(incident) = self.state.incident(id).cloned() else { return };
-        // Whether another alert still satisfies the deciding rule costs a walk over all members: that waits until the
-        // fall is due.
-        let position = self.deciding_rule(&incident);
-        if position.is_some() && incident.fall_due.is_none() {
-            let due = Some(self.now + self.options.fall_after);
-            self.record(Fact::IncidentFallPlanned { incident: id, due });
-        } else if position.is_none() {
-            self.settle(&incident, None);
+        let Some(incident) = self.state.incident(id) else { return };
+        let position = self.deciding_rule(incident);
+        let derived = self.derive(incident, position);
+        if position.is_some() && priority(derived.impact, derived.urgency) >= incident.priority {
+            // Whether another alert still satisfies the deciding rule costs a walk over all members: that waits until the
+            // fall is due.
+            self.plan_fall(id);
+        } else {
+            self.settle(id, &derived, position.is_none());
         }
     }
 
     /// A lower priority has fitted for long enough, unless something else has come up.
     pub(super) fn fall(&mut self, id: IncidentId) {
-        let Some(incident) = self.state.incident(id).filter(|incident| incident.fall_due.is_some()).cloned() else { return };
-        let rules = self.rules.clone();
-        let matches = |position: &usize| {
-            let matchers = &rules.prioritize[*position].matchers;
-            self.members_firing(id).any(|record| matchers.iter().all(|matcher| matcher.matches(record.labels())))
-        };
-        let position = (0..rules.prioritize.len()).find(matches);
-        let (impact, urgency, reason) = self.derive(&incident, position);
-        if (impact, urgency) == (incident.impact, incident.urgency) {
-            self.record(Fact::IncidentFallPlanned { incident: id, due: None });
+        let due = self.state.incident(id).and_then(|incident| incident.fall_due).is_some_and(|due| due <= self.now);
+        if !due {
+            return;
+        }
+        let position = self.first_rule_of_any(id);
+        let Some(incident) = self.state.incident(id) else { return };
+        let derived = self.derive(incident, position);
+        let same = (derived.impact, derived.urgency) == (incident.impact, incident.urgency);
+        if !same || position != self.deciding_rule(incident) {
+            self.set_priority(id, &derived);
         } else {
-            self.record(Fact::IncidentPrioritized { incident: id, impact, urgency, reason });
+            self.record(Fact::IncidentFallPlanned { incident: id, due: None });
+        }
+        if !same {
             self.plan_updates(id);
         }
-    }
-
-    /// Takes a higher priority at once, and plans a lower one.
-    fn settle(&mut self, incident: &Incident, position: Option<usize>) {
-        let (impact, urgency, reason) = self.derive(incident, position);
-        let (wanted, present) = (priority(impact, urgency), incident.priority);
-        let fresh = incident.alerts_total <= 1;
-        if wanted < present || (fresh && reason != incident.priority_reason) {
-            self.record(Fact::IncidentPrioritized { incident: incident.id, impact, urgency, reason });
-            if !fresh {
-                self.plan_updates(incident.id);
-            }
-        } else if wanted > present && incident.fall_due.is_none() {
-            let due = Some(self.now + self.options.fall_after);
-            self.record(Fact::IncidentFallPlanned { incident: incident.id, due });
-        } else if wanted == present && incident.fall_due.is_some() {
-            self.record(Fact::IncidentFallPlanned { incident: incident.id, due: None });
+        if derived.doubled_from.is_some() {
+            // Growth ends without any news: somebody has to look again.
+            self.plan_fall(id);
         }
     }
 
-    fn derive(&self, incident: &Incident, position: Option<usize>) -> (u8, u8, Reason) {
+    /// The first rule that any firing alert of the incident satisfies.
+    fn first_rule_of_any(&mut self, id: IncidentId) -> Option<usize> {
+        if self.rules.prioritize.is_empty() {
+            return None;
+        }
+        let mut found = self.buffer();
+        let mut first: Option<u32> = None;
+        for record in self.members(id).filter(|record| record.is_firing()) {
+            self.rules.prioritize_index.matching(record.labels(), &mut found);
+            first = first.into_iter().chain(found.first().copied()).min();
+            if first == Some(0) {
+                break;
+            }
+        }
+        self.give_back(found);
+        first.map(|position| position as usize)
+    }
+
+    /// Takes a higher priority at once, and plans a lower one. What is not `known` for sure calls no plan off.
+    fn settle(&mut self, id: IncidentId, derived: &Derived, known: bool) {
+        let Some(incident) = self.state.incident(id) else { return };
+        let (wanted, present) = (priority(derived.impact, derived.urgency), incident.priority);
+        let same = (derived.impact, derived.urgency) == (incident.impact, incident.urgency);
+        let falling = incident.fall_due.is_some();
+        if wanted < present {
+            self.set_priority(id, derived);
+            self.plan_updates(id);
+        } else if wanted > present {
+            self.plan_fall(id);
+            return;
+        } else if !same {
+            // Another square of the matrix with the same priority.
+            self.set_priority(id, derived);
+        } else if falling && known && derived.doubled_from.is_none() {
+            self.record(Fact::IncidentFallPlanned { incident: id, due: None });
+        }
+        if derived.doubled_from.is_some() {
+            self.plan_fall(id);
+        }
+    }
+
+    fn set_priority(&mut self, id: IncidentId, derived: &Derived) {
+        let Some(incident) = self.state.incident(id) else { return };
+        let reason = match derived.rule {
+            Some(position) => Reason::Rule(self.rules.prioritize[position].rule.clone()),
+            None => Reason::Text(sentence(incident, derived)),
+        };
+        self.record(Fact::IncidentPrioritized { incident: id, impact: derived.impact, urgency: derived.urgency, reason });
+    }
+
+    /// Has the priority looked at again when ten minutes have passed, unless that is planned already.
+    fn plan_fall(&mut self, id: IncidentId) {
+        if self.state.incident(id).is_some_and(|incident| incident.fall_due.is_none()) {
+            let due = Some(self.now + self.options.fall_after);
+            self.record(Fact::IncidentFallPlanned { incident: id, due });
+        }
+    }
+
+    fn derive(&self, incident: &Incident, position: Option<usize>) -> Derived {
         let rule = position.map(|position| &self.rules.prioritize[position]);
         let impact = match incident.services.len() {
             _ if &*incident.category == "security" => 1,
@@ -77,22 +141,23 @@ impl Engine {
             2 => 2,
             _ => 1,
         };
-        let urgency = match incident.severity {
+        let by_severity = match incident.severity {
             Severity::Critical => 1,
             Severity::High | Severity::Medium => 2,
             Severity::Low | Severity::Info => 3,
         };
-        if let Some(rule) = rule {
-            return (rule.impact.unwrap_or(impact), rule.urgency.unwrap_or(urgency), Reason::Rule(rule.rule.clone()));
+        let named = rule.and_then(|rule| rule.urgency);
+        let doubled_from = incident
+            .growth
+            .filter(|_| named.is_none() && by_severity > 1)
+            .and_then(|growth| growth.doubled_from(incident.alerts_total, self.now));
+        let urgency = if doubled_from.is_some() { 1 } else { by_severity };
+        Derived {
+            impact: rule.and_then(|rule| rule.impact).unwrap_or(impact),
+            urgency: named.unwrap_or(urgency),
+            rule: position,
+            doubled_from,
         }
-        let extent = match incident.services.as_slice() {
-            _ if &*incident.category == "security" => "a security matter".to_owned(),
-            [] => "no service named".to_owned(),
-            [one] => format!("one service ({one})"),
-            several => format!("{} services", several.len()),
-        };
-        let text = format!("impact {impact}: {extent}; urgency {urgency}: worst severity {}", incident.severity);
-        (impact, urgency, Reason::Text(text.into()))
     }
 
     /// Where the rule that decided the present priority stands, if one did and it is still there.
@@ -100,4 +165,20 @@ impl Engine {
         let Reason::Rule(decided) = &incident.priority_reason else { return None };
         self.positions.prioritize.get(&decided.name).copied()
     }
+}
+
+/// Why a priority that no rule has decided is what it is.
+fn sentence(incident: &Incident, derived: &Derived) -> Arc<str> {
+    let Derived { impact, urgency, .. } = derived;
+    let extent = match incident.services.as_slice() {
+        _ if &*incident.category == "security" => "a security matter".to_owned(),
+        [] => "no service named".to_owned(),
+        [one] => format!("one service ({one})"),
+        several => format!("{} services", several.len()),
+    };
+    let haste = match derived.doubled_from {
+        Some(from) => format!("growing, from {from} or fewer to {} alerts within 10 minutes", incident.alerts_total),
+        None => format!("worst severity {}", incident.severity),
+    };
+    format!("impact {impact}: {extent}; urgency {urgency}: {haste}").into()
 }

@@ -4,7 +4,7 @@ mod apply;
 mod change;
 mod timers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -16,6 +16,7 @@ use crate::model::{
 };
 
 pub use timers::Timer;
+pub(super) use timers::policy_due;
 
 /// A group of alerts that one rule puts together: the rule's name and the values of its `by` labels.
 pub(super) type GroupKey = (Arc<str>, Labels);
@@ -30,12 +31,12 @@ pub struct State {
     pub(super) silences: BTreeMap<SilenceId, Arc<Silence>>,
 
     // Derived:
-    /// The fingerprints of each incident's alerts, in order of joining.
+    /// Each incident's alerts.
     pub(super) members: FxHashMap<IncidentId, Members>,
-    /// The newest incident of each group that has not closed.
-    pub(super) groups: FxHashMap<GroupKey, IncidentId>,
-    /// Alerts that wait under a threshold, by group, in order of arrival.
-    pub(super) waiting: FxHashMap<GroupKey, Vec<Fingerprint>>,
+    /// The incidents of each group that have not closed, in order of opening.
+    pub(super) groups: FxHashMap<GroupKey, Vec<IncidentId>>,
+    /// Alerts that wait under a threshold, by group, in order of their beginning.
+    pub(super) waiting: FxHashMap<GroupKey, BTreeSet<(u64, Fingerprint)>>,
     firing: usize,
     timers: timers::Timers,
     touched: change::Touched,
@@ -44,7 +45,7 @@ pub struct State {
 /// The alerts of one incident.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    pub(super) alerts: Vec<Fingerprint>,
+    pub(super) alerts: BTreeSet<Fingerprint>,
     /// How many fire, by severity, worst first.
     pub(super) firing_by_severity: [u32; 5],
 }
@@ -85,7 +86,7 @@ impl State {
         for (id, incident) in &self.incidents {
             self.timers.insert_all(*id, &timers::of_incident(incident));
             if incident.status != IncidentStatus::Closed {
-                self.groups.insert((incident.rule.name.clone(), Labels::clone(&incident.key)), *id);
+                self.groups.entry((incident.rule.name.clone(), Labels::clone(&incident.key))).or_default().push(*id);
             }
         }
         for silence in self.silences.values() {
@@ -93,21 +94,21 @@ impl State {
             self.timers.insert(silence.starts_at, Timer::SilenceStarts(silence.id));
             self.timers.insert(silence.ends_at, Timer::SilenceEnds(silence.id));
         }
-        // In log order, so that lists come out as they were built the first time.
-        let mut records: Vec<&Arc<AlertRecord>> = self.alerts.values().collect();
-        records.sort_unstable_by_key(|record| record.fired_seq);
-        for record in records {
+        for record in self.alerts.values() {
             let fingerprint = record.alert.fingerprint;
             self.firing += usize::from(record.is_firing());
             for id in &record.incidents {
                 let members = self.members.entry(*id).or_default();
-                members.alerts.push(fingerprint);
+                members.alerts.insert(fingerprint);
                 if record.is_firing() {
                     members.firing_by_severity[record.severity() as usize] += 1;
                 }
             }
             if let Some(waiting) = &record.waiting {
-                self.waiting.entry((waiting.rule.name.clone(), waiting.key.clone())).or_default().push(fingerprint);
+                self.waiting
+                    .entry((waiting.rule.name.clone(), waiting.key.clone()))
+                    .or_default()
+                    .insert((record.fired_seq, fingerprint));
             }
             for (due, timer) in timers::of_alert(record) {
                 self.timers.insert(due, timer);
@@ -131,6 +132,12 @@ impl State {
     #[must_use]
     pub fn meta(&self) -> Meta {
         self.meta.clone()
+    }
+
+    /// The digest of the rules that were in force last, if any were.
+    #[must_use]
+    pub fn rules_digest(&self) -> Option<u64> {
+        self.meta.rules_digest
     }
 
     /// The position of the last applied fact.
@@ -215,7 +222,8 @@ impl State {
         self.timers.after(now)
     }
 
-    pub(super) fn pop_timer(&mut self, now: Time) -> Option<(Time, Timer)> {
-        self.timers.pop(now)
+    /// Takes out all timers that are due, soonest first.
+    pub(super) fn pop_timers(&mut self, now: Time) -> Vec<Timer> {
+        std::iter::from_fn(|| self.timers.pop(now)).map(|(_, timer)| timer).collect()
     }
 }

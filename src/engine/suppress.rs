@@ -73,11 +73,10 @@ impl Engine {
                 let (kind, until) = match &rule.how {
                     SuppressHow::Inhibit { .. } => continue,
                     SuppressHow::During(schedule) => (SuppressionKind::Maintenance, schedule.covers_until(self.now)),
-                    SuppressHow::Hold(length) => {
-                        (SuppressionKind::Hold, Some(record.fired_at + *length).filter(|end| *end > self.now))
-                    }
+                    SuppressHow::Hold(length) => (SuppressionKind::Hold, Some(record.fired_at + *length)),
                 };
-                if until.is_some() {
+                // One that ends now has ended: it would come due again and again.
+                if until.is_some_and(|until| until > self.now) {
                     all.push(Suppression { kind, reason: Reason::Rule(rule.rule.clone()), until });
                 }
             }
@@ -95,7 +94,7 @@ impl Engine {
     pub(super) fn release(&mut self, fingerprint: Fingerprint, by: Suppression) {
         self.record(Fact::AlertReleased { fingerprint, by });
         if self.state.alert(fingerprint).is_some_and(|record| record.is_firing() && !record.is_suppressed()) {
-            self.admit(fingerprint);
+            self.admit(fingerprint, false);
         }
     }
 
@@ -119,28 +118,35 @@ impl Engine {
         }
     }
 
+    /// A silence's beginning. After a restart that of one that is over comes once more, and means nothing.
     pub(super) fn start_silence(&mut self, id: SilenceId) {
-        let Some(silence) = self.state.silences.get(&id).filter(|silence| silence.is_active(self.now)).cloned() else { return };
-        self.silences.insert(&silence);
-        // After a restart its timer runs once more: what it covers already is left alone.
-        let covered = |record: &AlertRecord| record.suppressed_by.iter().any(|by| by.reason == Reason::Silence(id));
-        for fingerprint in self.firing_where(|record| silence.matches(record.labels()) && !covered(record)) {
-            if let Some(by) = self.by_silence(id) {
-                self.suppress_firing(fingerprint, by);
-            }
+        if self.state.silences.get(&id).is_some_and(|silence| silence.is_active(self.now)) {
+            self.review_silence(id);
         }
     }
 
-    pub(super) fn end_silence(&mut self, id: SilenceId) {
-        if self.state.silences.get(&id).is_some_and(|silence| silence.is_active(self.now)) {
-            return;
+    /// A silence was made or changed, has begun or ended. What it covers now is suppressed, what it covers no longer goes on;
+    /// what it covered before and covers still notices nothing but its new end.
+    pub(super) fn review_silence(&mut self, id: SilenceId) {
+        let Some(silence) = self.state.silences.get(&id).cloned() else { return };
+        if silence.is_active(self.now) {
+            self.silences.insert(&silence);
+        } else {
+            self.silences.remove(id);
         }
-        self.silences.remove(id);
-        let by_it = |by: &Suppression| by.reason == Reason::Silence(id);
-        for fingerprint in self.firing_where(|record| record.suppressed_by.iter().any(by_it)) {
-            let by = self.state.alert(fingerprint).and_then(|record| record.suppressed_by.iter().find(|by| by_it(by)).cloned());
-            if let Some(by) = by {
-                self.release(fingerprint, by);
+        let wanted = self.by_silence(id);
+        let by_it = |by: &&Suppression| by.reason == Reason::Silence(id);
+        let concerned = |record: &AlertRecord| {
+            let covered = wanted.is_some() && silence.matches(record.labels());
+            record.suppressed_by.iter().find(by_it) != wanted.as_ref().filter(|_| covered)
+        };
+        for fingerprint in self.firing_where(concerned) {
+            let Some(record) = self.state.alert(fingerprint) else { continue };
+            let present = record.suppressed_by.iter().find(by_it).cloned();
+            match (present, wanted.clone().filter(|_| silence.matches(record.labels()))) {
+                (_, Some(by)) => self.suppress_firing(fingerprint, by),
+                (Some(by), None) => self.release(fingerprint, by),
+                (None, None) => {}
             }
         }
     }
@@ -162,12 +168,16 @@ impl Engine {
             let rules = self.rules.clone();
             let rule = &rules.suppress[position];
             let SuppressHow::During(schedule) = &rule.how else { continue };
-            self.window_starts.extend(schedule.next_start(self.now).map(|due| (due, position)));
+            let next = schedule.next_start(self.now).filter(|due| *due > self.now);
+            self.window_starts.extend(next.map(|due| (due, position)));
             let Some(until) = schedule.covers_until(self.now) else { continue };
-            for fingerprint in self.firing_where(|record| rule.matchers.iter().all(|m| m.matches(record.labels()))) {
-                let reason = Reason::Rule(rule.rule.clone());
-                let by = Suppression { kind: SuppressionKind::Maintenance, reason, until: Some(until) };
-                self.suppress_firing(fingerprint, by);
+            let reason = Reason::Rule(rule.rule.clone());
+            let by = Suppression { kind: SuppressionKind::Maintenance, reason, until: Some(until) };
+            let covers = |record: &AlertRecord| {
+                rule.matchers.iter().all(|m| m.matches(record.labels())) && !record.suppressed_by.contains(&by)
+            };
+            for fingerprint in self.firing_where(covers) {
+                self.suppress_firing(fingerprint, by.clone());
             }
         }
     }
@@ -175,12 +185,15 @@ impl Engine {
     /// After a change of rules: what no rule suppresses any more is released, what one suppresses now is suppressed. Holds
     /// are left as they are; they end by themselves.
     pub(super) fn review_suppressions(&mut self) {
-        for fingerprint in self.firing_where(|_| true) {
+        let any_rule = !self.rules.suppress.is_empty();
+        for fingerprint in self.firing_where(|record| any_rule || record.is_suppressed()) {
             let Some(record) = self.state.alert(fingerprint).cloned() else { continue };
             let mut wanted = self.suppressions(&record);
             wanted.extend(self.inhibitions_of(&record));
+            wanted.retain(|by| by.kind != SuppressionKind::Hold);
             for by in &wanted {
-                if by.kind != SuppressionKind::Hold && !record.suppressed_by.iter().any(|present| present.same_origin(by)) {
+                let present = record.suppressed_by.iter().find(|present| present.same_origin(by));
+                if present.is_none_or(|present| present.until != by.until) {
                     self.suppress_firing(fingerprint, by.clone());
                 }
             }

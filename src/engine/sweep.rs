@@ -1,10 +1,15 @@
 //! What may leave the memory. The view keeps the history; the memory keeps what a new alert could still touch.
 
 use crate::engine::{Engine, Fact};
-use crate::model::{AlertRecord, Fingerprint, Millis, NotificationId, NotificationState, SilenceId};
+use crate::model::{AlertRecord, Fingerprint, Millis, NotificationId, NotificationState, SilenceId, Time};
 
 /// How often the memory is swept.
-pub(super) const EVERY: Millis = Millis::minutes(10);
+const EVERY: Millis = Millis::minutes(10);
+
+/// When it is swept next: at fixed moments, so that a restart changes nothing.
+pub(super) fn next_after(now: Time) -> Time {
+    Time(now.0 - now.0.rem_euclid(EVERY.0)) + EVERY
+}
 
 /// A resolved alert in no incident that is open is kept for so long, against resolves that are sent again (Prometheus
 /// does for 15 minutes).
@@ -21,12 +26,20 @@ const SILENCE_KEPT: Millis = Millis::hours(120);
 
 impl Engine {
     pub(super) fn sweep(&mut self) {
-        let mut alerts: Vec<(u64, Fingerprint)> = self
-            .state
-            .alerts()
-            .filter(|record| self.is_done(record))
-            .map(|record| (record.fired_seq, record.alert.fingerprint))
-            .collect();
+        let mut alerts: Vec<(u64, Fingerprint)> = Vec::new();
+        let mut returning: Vec<(Time, u64, Fingerprint)> = Vec::new();
+        for record in self.state.alerts() {
+            let (seq, key) = (record.fired_seq, record.alert.fingerprint);
+            match self.use_of(record) {
+                Use::Live => {}
+                Use::MayReturn => returning.push((record.ends_at.unwrap_or(record.fired_at), seq, key)),
+                Use::None => alerts.push((seq, key)),
+            }
+        }
+        // Of those that might come back to a resolved incident, the youngest stay.
+        returning.sort_unstable();
+        let surplus = returning.len().saturating_sub(self.options.returning_alerts);
+        alerts.extend(returning[..surplus].iter().map(|(_, seq, key)| (*seq, *key)));
         alerts.sort_unstable();
         for (_, fingerprint) in alerts {
             self.record(Fact::AlertForgotten { fingerprint });
@@ -47,9 +60,26 @@ impl Engine {
         }
     }
 
-    fn is_done(&self, record: &AlertRecord) -> bool {
+    /// What a record in memory is still good for.
+    fn use_of(&self, record: &AlertRecord) -> Use {
         let ended = record.ends_at.unwrap_or(record.fired_at);
-        let open = |id: &crate::model::IncidentId| self.state.incident(*id).is_some_and(|incident| incident.status.is_active());
-        !record.is_firing() && self.now.since(ended) > RESOLVED_ALERT_KEPT && !record.incidents.iter().any(open)
+        let mut incidents = record.incidents.iter().filter_map(|id| self.state.incident(*id));
+        if record.is_firing() || self.now.since(ended) <= RESOLVED_ALERT_KEPT {
+            return Use::Live;
+        }
+        let found = incidents.try_fold(Use::None, |found, incident| match incident.status.is_active() {
+            true => Err(Use::Live),
+            false if self.may_reopen(incident) => Ok(Use::MayReturn),
+            false => Ok(found),
+        });
+        found.unwrap_or_else(|live| live)
     }
+}
+
+enum Use {
+    /// It fires, has just resolved, or is in an incident that is not over.
+    Live,
+    /// A resolved incident would take it back.
+    MayReturn,
+    None,
 }

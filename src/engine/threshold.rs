@@ -2,57 +2,69 @@
 //! sliding window.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use crate::engine::correlate::Joined;
+use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
-use crate::model::{Fingerprint, Labels, Time};
+use crate::model::{AlertRecord, Fingerprint, Time};
 use crate::ruleset::{CorrelateRule, Otherwise, Threshold};
 
 impl Engine {
-    pub(super) fn join_or_wait(&mut self, rule: &CorrelateRule, threshold: &Threshold, key: Labels, fingerprint: Fingerprint) {
-        if self.group_incident(&rule.rule.name, &key).is_some_and(|id| self.takes_more(id)) {
+    pub(super) fn join_or_wait(
+        &mut self,
+        rule: &CorrelateRule,
+        threshold: &Threshold,
+        group: GroupKey,
+        fingerprint: Fingerprint,
+    ) {
+        let before = self.group_incident(&group);
+        if before.is_some_and(|id| self.takes(id, fingerprint)) {
             // The threshold was passed before; this one is more of the same.
-            self.join_or_open(rule, key, fingerprint);
-            return;
-        }
-        let together = self.waiting_within(rule, threshold, &key, fingerprint);
-        if self.reached(threshold, &together) {
-            let before = self.group_incident(&rule.rule.name, &key);
-            let id = self.open(rule, key, together[0], before);
+            self.join_or_open(rule, group, fingerprint);
+        } else if let Some(together) = self.reached(threshold, &group, fingerprint) {
+            let id = self.open(rule, group.1, together[0], before);
             for (index, member) in together.into_iter().enumerate() {
                 self.join(id, member, &rule.rule);
-                self.follow_join(id, member, index == 0);
+                self.follow_join(id, member, if index == 0 { Joined::Opened } else { Joined::More });
             }
         } else if self.state.alert(fingerprint).is_some_and(|record| record.waiting.is_none()) {
             let until = self.now + threshold.within;
-            self.record(Fact::AlertWaiting { fingerprint, rule: rule.rule.clone(), key, until });
+            self.record(Fact::AlertWaiting { fingerprint, rule: rule.rule.clone(), key: group.1, until });
         }
     }
 
-    /// The alerts of the group that wait, fire and came within the window, and this one behind them.
-    fn waiting_within(&self, rule: &CorrelateRule, threshold: &Threshold, key: &Labels, last: Fingerprint) -> Vec<Fingerprint> {
-        let since: Time = self.now - threshold.within;
-        let group = (rule.rule.name.clone(), key.clone());
-        let waiting = self.state.waiting.get(&group).map(Vec::as_slice).unwrap_or_default();
-        let counts = |key: &&Fingerprint| {
-            self.state.alert(**key).is_some_and(|record| {
-                record.is_firing() && !record.is_suppressed() && record.waiting.as_ref().is_some_and(|w| w.since > since)
-            })
-        };
-        let mut together: Vec<Fingerprint> = waiting.iter().filter(|key| **key != last).filter(counts).copied().collect();
-        together.push(last);
-        together
-    }
-
-    fn reached(&self, threshold: &Threshold, together: &[Fingerprint]) -> bool {
+    /// The alerts of the group that wait, fire, are not suppressed and came within the window, and this one behind them, if
+    /// with it they are enough.
+    fn reached(&self, threshold: &Threshold, group: &GroupKey, last: Fingerprint) -> Option<Vec<Fingerprint>> {
+        let waiting = self.state.waiting.get(group);
         let wanted = threshold.count as usize;
-        match &threshold.distinct {
-            None => together.len() >= wanted,
+        if waiting.map_or(0, BTreeSet::len) + 1 < wanted {
+            return None;
+        }
+        let since: Time = self.now - threshold.within;
+        let counts = |record: &&Arc<AlertRecord>| {
+            record.alert.fingerprint != last
+                && record.is_firing()
+                && !record.is_suppressed()
+                && record.waiting.as_ref().is_some_and(|waiting| waiting.since > since)
+        };
+        let others = || waiting.into_iter().flatten().filter_map(|(_, key)| self.state.alert(*key)).filter(counts);
+        if let Some(label) = &threshold.distinct {
             // A missing label is the empty string, and that is a value like any other.
-            Some(label) => {
-                let records = together.iter().filter_map(|key| self.state.alert(*key));
-                records.map(|record| record.labels().get(label)).collect::<BTreeSet<_>>().len() >= wanted
+            let own = self.state.alert(last)?.labels().get(label);
+            // A value that another one has already brought adds nothing: a flood from one host ends here, at the first.
+            if others().any(|record| record.labels().get(label) == own) {
+                return None;
+            }
+            let values: BTreeSet<&str> = others().map(|record| record.labels().get(label)).chain([own]).collect();
+            if values.len() < wanted {
+                return None;
             }
         }
+        let mut together: Vec<Fingerprint> = others().map(|record| record.alert.fingerprint).collect();
+        together.push(last);
+        (together.len() >= wanted).then_some(together)
     }
 
     /// The time is over and the threshold was not reached.

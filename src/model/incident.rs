@@ -107,6 +107,61 @@ pub struct Incident {
     pub policies: Arc<Vec<PolicyRun>>,
     /// Receivers that were told of it and are owed a resolve, with what each calls it there.
     pub opened_at_receivers: Arc<Vec<OpenedAt>>,
+    /// How fast it grows, once it is large enough for that to mean anything.
+    pub growth: Option<Growth>,
+}
+
+/// How many alerts an incident had at the beginnings of the present and the last slot of time, each as long as half of
+/// [`GROWTH_WITHIN`]: enough to see a doubling, at a cost that does not depend on how many alerts there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// When the present slot began.
+    pub slot: Time,
+    /// Alerts at the beginning of the slot before it.
+    pub before: u32,
+    /// Alerts at its own beginning.
+    pub then: u32,
+}
+
+/// An incident grows while its alerts have at least doubled within this time.
+pub const GROWTH_WITHIN: Millis = Millis::minutes(10);
+
+/// Fewer alerts than this count as this many: that one alert became two is no growth.
+pub const GROWTH_FROM: u32 = 10;
+
+impl Growth {
+    /// The counts as they are after an alert has joined, which makes `total` where there were `total - 1`.
+    #[must_use]
+    pub fn after_join(present: Option<Growth>, total: u32, now: Time) -> Option<Growth> {
+        match present {
+            Some(growth) => Some(growth.at(total - 1, now)),
+            None if total >= GROWTH_FROM => Some(Growth { slot: slot_of(now), before: GROWTH_FROM, then: GROWTH_FROM }),
+            None => None,
+        }
+    }
+
+    /// From how many alerts an incident that has `total` now has at least doubled; `None` while it grows less.
+    #[must_use]
+    pub fn doubled_from(self, total: u32, now: Time) -> Option<u32> {
+        let before = self.at(total, now).before;
+        (total / 2 >= before).then_some(before)
+    }
+
+    /// The counts moved up to `now`; there have been `total` alerts since the last one joined.
+    fn at(self, total: u32, now: Time) -> Growth {
+        let slot = slot_of(now);
+        match slot.since(self.slot) {
+            Millis::ZERO => self,
+            SLOT => Growth { slot, before: self.then, then: total },
+            _ => Growth { slot, before: total, then: total },
+        }
+    }
+}
+
+const SLOT: Millis = Millis(GROWTH_WITHIN.0 / 2);
+
+fn slot_of(now: Time) -> Time {
+    Time(now.0 - now.0.rem_euclid(SLOT.0))
 }
 
 /// That a receiver has been told of an incident.
@@ -170,6 +225,35 @@ pub fn priority(impact: u8, urgency: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use super::{Growth, Millis, Time};
+
+    /// Joins at minutes, so many each; and from how many it has doubled after the last.
+    #[test]
+    fn growth_is_a_doubling_within_ten_minutes_from_ten() {
+        let cases: [(&str, &[(i64, u32)], Option<u32>); 7] = [
+            ("two are no growth", &[(0, 1), (1, 1)], None),
+            ("nineteen at once are too few", &[(0, 19)], None),
+            ("twenty at once", &[(0, 20)], Some(10)),
+            ("ten, and ten more", &[(0, 10), (9, 10)], Some(10)),
+            ("a hundred, and fifty more", &[(0, 100), (21, 50)], None),
+            ("a hundred, and a hundred more", &[(0, 100), (21, 50), (24, 50)], Some(100)),
+            ("one a minute for an hour", &[(0, 30), (11, 6), (17, 6), (23, 6)], None),
+        ];
+        for (name, joins, expected) in cases {
+            let (mut growth, mut total, mut now) = (None, 0, Time(0));
+            for (minute, count) in joins {
+                now = Time(0) + Millis::minutes(*minute);
+                for _ in 0..*count {
+                    total += 1;
+                    growth = Growth::after_join(growth, total, now);
+                }
+            }
+            assert_eq!(growth.and_then(|growth| growth.doubled_from(total, now)), expected, "{name}");
+            let later = now + Millis::minutes(10);
+            assert_eq!(growth.and_then(|growth| growth.doubled_from(total, later)), None, "{name}, ten minutes later");
+        }
+    }
+
     #[test]
     fn priority_matrix() {
         let table = [[1, 2, 3], [2, 3, 4], [3, 4, 5]];

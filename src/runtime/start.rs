@@ -133,8 +133,12 @@ where
         ..EngineOptions::default()
     };
     let log_clock = LogClock::new(clock.clone(), state.time());
+    // The thread may find timers due before the first input reaches it: they are for these rules and receivers to decide.
+    let rules = Arc::new(rules);
+    let mut engine = Engine::new(state, rules.clone(), options);
+    engine.know_receivers(receivers.keys().cloned().collect());
     let thread = EngineThread {
-        engine: Engine::new(state, Arc::new(crate::ruleset::Ruleset::default()), options),
+        engine,
         log,
         queue: queue_receiver,
         shared,
@@ -161,8 +165,7 @@ where
     if first_start {
         first.push(Input::Created { directory: directory.clone() });
     }
-    first.push(Input::Receivers(receivers.keys().cloned().collect()));
-    first.push(Input::Rules(Arc::new(rules)));
+    first.push(Input::Rules(rules));
     handle.submit(first).await?;
     reload::set_rules(&metrics, rule_count, clock.now());
 

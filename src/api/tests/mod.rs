@@ -235,6 +235,7 @@ fn incident(id: u64, status: IncidentStatus) -> Incident {
         retitle_due: None,
         policies: Vec::new().into(),
         opened_at_receivers: Vec::new().into(),
+        growth: None,
     }
 }
 

@@ -6,9 +6,9 @@ use super::State;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
 use crate::model::alert::Waiting;
-use crate::model::incident::{OpenedAt, SERVICES_MAX, StepState, priority};
+use crate::model::incident::{Growth, OpenedAt, SERVICES_MAX, StepState, priority};
 use crate::model::{
-    Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
+    Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
     NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Time,
 };
 
@@ -19,7 +19,7 @@ impl State {
         self.meta.time = now;
         match fact {
             Fact::Created { directory } => self.meta.directory = directory.clone(),
-            Fact::RulesLoaded { .. } => {}
+            Fact::RulesLoaded { digest, .. } => self.meta.rules_digest = Some(*digest),
 
             Fact::AlertFired { alert } => self.fire(seq, now, alert),
             Fact::AlertEnriched { fingerprint, labels, .. } => {
@@ -43,13 +43,16 @@ impl State {
                 });
             }
             Fact::AlertForgotten { fingerprint } => {
-                if self.alerts.remove(fingerprint).is_some() {
-                    self.touched.forgotten_alerts.push(*fingerprint);
+                if let Some(last) = self.alerts.remove(fingerprint) {
+                    for id in &last.incidents {
+                        self.members.get_mut(id).map(|members| members.alerts.remove(fingerprint));
+                    }
+                    self.touched.forgotten_alerts.push(last);
                 }
             }
 
             Fact::IncidentOpened { .. } => self.open(seq, now, fact),
-            Fact::AlertJoined { incident, fingerprint, .. } => self.join(seq, now, *incident, *fingerprint),
+            Fact::AlertJoined { incident, fingerprint, rule } => self.join(seq, now, *incident, *fingerprint, &rule.name),
             Fact::IncidentTitled { incident, title } => self.change_incident(seq, now, *incident, |i| {
                 i.title = title.clone();
                 i.retitle_due = None;
@@ -94,7 +97,7 @@ impl State {
             Fact::IncidentResolvePlanned { incident, due } => {
                 self.change_incident(seq, now, *incident, |i| i.resolve_due = *due);
             }
-            Fact::IncidentResolved { incident, close_due, .. } => self.change_incident(seq, now, *incident, |i| {
+            Fact::IncidentResolved { incident, close_due, reason } => self.change_incident(seq, now, *incident, |i| {
                 i.status = IncidentStatus::Resolved;
                 i.resolved_at = Some(now);
                 i.close_due = Some(*close_due);
@@ -102,14 +105,22 @@ impl State {
                 i.fall_due = None;
                 i.retitle_due = None;
                 i.policies = Arc::default();
+                // The receiver that resolved it knows.
+                if let Reason::Actor(Actor::Receiver(name)) = reason {
+                    let receivers = Arc::make_mut(&mut i.opened_at_receivers);
+                    receivers.iter_mut().filter(|opened| opened.receiver == *name).for_each(|it| it.resolved = true);
+                }
             }),
-            Fact::IncidentReopened { incident, .. } => self.change_incident(seq, now, *incident, |i| {
+            Fact::IncidentReopened { incident, reason } => self.change_incident(seq, now, *incident, |i| {
                 i.status = IncidentStatus::Open;
                 i.resolved_at = None;
                 i.acknowledged_at = None;
                 i.acknowledged_by = None;
                 i.close_due = None;
-                i.last_news_at = now;
+                // A person's word is no news of an alert, which alone prolongs the window.
+                if matches!(reason, Reason::Alert(..)) {
+                    i.last_news_at = now;
+                }
             }),
             Fact::IncidentClosed { incident, .. } => self.close(seq, now, *incident),
 
@@ -171,8 +182,8 @@ impl State {
                 n.retry_at = Some(now);
             }),
             Fact::NotificationForgotten { notification } => {
-                if self.notifications.remove(notification).is_some() {
-                    self.touched.forgotten_notifications.push(*notification);
+                if let Some(last) = self.notifications.remove(notification) {
+                    self.touched.forgotten_notifications.push(last);
                 }
             }
 
@@ -182,9 +193,14 @@ impl State {
     }
 
     fn fire(&mut self, seq: u64, now: Time, alert: &Arc<Alert>) {
-        let incidents = self.alerts.get(&alert.fingerprint).map(|old| old.incidents.clone()).unwrap_or_default();
         self.stop_waiting(seq, now, alert.fingerprint);
-        for id in &incidents {
+        let old = self.alerts.get(&alert.fingerprint);
+        let incidents = old.map(|old| old.incidents.clone()).unwrap_or_default();
+        // Other labels of an alert that fires already are no new beginning.
+        let began = old.filter(|old| old.is_firing()).map(|old| old.fired_at);
+        let active = |id: &&IncidentId| self.incidents.get(id).is_some_and(|incident| incident.status.is_active());
+        let waiting_for_it: Vec<IncidentId> = incidents.iter().filter(active).copied().collect();
+        for id in &waiting_for_it {
             self.change_incident(seq, now, *id, |incident| {
                 incident.last_news_at = now;
                 incident.resolve_due = None;
@@ -195,7 +211,7 @@ impl State {
             enriched: None,
             status: AlertStatus::Firing,
             fired_seq: seq,
-            fired_at: now,
+            fired_at: began.unwrap_or(now),
             ends_at: None,
             suppressed_by: Vec::new(),
             incidents,
@@ -208,14 +224,18 @@ impl State {
         self.change_alert(seq, now, fingerprint, |record| {
             record.waiting = Some(Box::new(Waiting { rule: rule.clone(), key: key.clone(), since: now, until }));
         });
-        self.waiting.entry((rule.name.clone(), key.clone())).or_default().push(fingerprint);
+        if let Some(record) = self.alerts.get(&fingerprint) {
+            let place = (record.fired_seq, fingerprint);
+            self.waiting.entry((rule.name.clone(), key.clone())).or_default().insert(place);
+        }
     }
 
     fn stop_waiting(&mut self, seq: u64, now: Time, fingerprint: Fingerprint) {
-        let Some(waiting) = self.alerts.get(&fingerprint).and_then(|record| record.waiting.clone()) else { return };
-        let group = (waiting.rule.name, waiting.key);
+        let Some(record) = self.alerts.get(&fingerprint) else { return };
+        let Some(waiting) = &record.waiting else { return };
+        let (group, place) = ((waiting.rule.name.clone(), waiting.key.clone()), (record.fired_seq, fingerprint));
         if let Some(others) = self.waiting.get_mut(&group) {
-            others.retain(|other| *other != fingerprint);
+            others.remove(&place);
             if others.is_empty() {
                 self.waiting.remove(&group);
             }
@@ -267,21 +287,27 @@ impl State {
             retitle_due: None,
             policies: Arc::default(),
             opened_at_receivers: Arc::default(),
+            growth: None,
         };
         self.meta.last_incident = id.0;
-        self.groups.insert((rule.name.clone(), key.clone()), *id);
+        self.groups.entry((rule.name.clone(), key.clone())).or_default().push(*id);
         self.members.insert(*id, super::Members::default());
         self.incidents.insert(*id, Arc::new(incident));
         self.touched.incidents.push(*id);
     }
 
-    fn join(&mut self, seq: u64, now: Time, id: IncidentId, fingerprint: Fingerprint) {
-        self.stop_waiting(seq, now, fingerprint);
-        self.members.entry(id).or_default().alerts.push(fingerprint);
+    fn join(&mut self, seq: u64, now: Time, id: IncidentId, fingerprint: Fingerprint, rule: &str) {
+        let Some(record) = self.alerts.get(&fingerprint) else { return };
+        // With `continue`, one rule may take an alert while it still waits under another.
+        if record.waiting.as_ref().is_some_and(|waiting| &*waiting.rule.name == rule) {
+            self.stop_waiting(seq, now, fingerprint);
+        }
+        self.members.entry(id).or_default().alerts.insert(fingerprint);
         self.change_alert(seq, now, fingerprint, |record| record.incidents.push(id));
+        // Held for the incident's sake; nothing changes the alert meanwhile.
         let Some(record) = self.alerts.get(&fingerprint).cloned() else { return };
-        let labels = record.labels();
         self.change_incident(seq, now, id, |incident| {
+            let labels = record.labels();
             if incident.alerts_total == 0 {
                 incident.labels = Arc::new(labels.clone());
             } else if !incident.labels.is_empty() && !labels.contains(&incident.labels) {
@@ -295,6 +321,7 @@ impl State {
                 Arc::make_mut(&mut incident.services).insert(place, service.into());
             }
             incident.alerts_total += 1;
+            incident.growth = Growth::after_join(incident.growth, incident.alerts_total, now);
             incident.last_news_at = now;
             incident.resolve_due = None;
         });
@@ -311,8 +338,11 @@ impl State {
             self.change_alert(seq, now, fingerprint, |record| record.incidents.retain(|other| *other != id));
         }
         let group = (incident.rule.name.clone(), Labels::clone(&incident.key));
-        if self.groups.get(&group) == Some(&id) {
-            self.groups.remove(&group);
+        if let Some(others) = self.groups.get_mut(&group) {
+            others.retain(|other| *other != id);
+            if others.is_empty() {
+                self.groups.remove(&group);
+            }
         }
         self.touched.closed.push(incident);
     }
@@ -364,8 +394,8 @@ impl State {
 
     fn forget_silence(&mut self, id: SilenceId) {
         self.forget_silence_timers(id);
-        if self.silences.remove(&id).is_some() {
-            self.touched.forgotten_silences.push(id);
+        if let Some(last) = self.silences.remove(&id) {
+            self.touched.forgotten_silences.push(last);
         }
     }
 
@@ -380,20 +410,24 @@ impl State {
 /// Notes that a receiver was told of the incident's opening or end.
 fn note_receiver(incident: &mut Incident, notification: &Notification, kind: NotificationKind) {
     let resolved = kind == NotificationKind::Resolve;
+    let policy = || match &notification.reason {
+        Reason::Rule(rule) => rule.name.clone(),
+        _ => "".into(),
+    };
     let receivers = Arc::make_mut(&mut incident.opened_at_receivers);
     let present = receivers.iter_mut().find(|opened| opened.receiver == notification.receiver);
     match present {
-        Some(opened) => opened.resolved = resolved,
+        Some(opened) => {
+            // Told anew after its end: the policy that does so has it now.
+            if opened.resolved && !resolved {
+                opened.policy = policy();
+            }
+            opened.resolved = resolved;
+        }
         None if resolved => {}
-        None => receivers.push(OpenedAt {
-            receiver: notification.receiver.clone(),
-            policy: match &notification.reason {
-                Reason::Rule(rule) => rule.name.clone(),
-                _ => "".into(),
-            },
-            remote: None,
-            resolved: false,
-        }),
+        None => {
+            receivers.push(OpenedAt { receiver: notification.receiver.clone(), policy: policy(), remote: None, resolved: false })
+        }
     }
 }
 

@@ -5,43 +5,49 @@ use std::sync::Arc;
 use super::State;
 use super::timers;
 use crate::engine::entity::Changes;
-use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, NotificationId, Severity, SilenceId, Time};
+use crate::model::{
+    AlertRecord, Fingerprint, Incident, IncidentId, Notification, NotificationId, Severity, Silence, SilenceId, Time,
+};
 
-/// Keys of everything that changed since the last look, with repetitions.
+/// Keys of everything that changed since the last look, with repetitions, and the last records of what left.
 #[derive(Debug, Default)]
 pub(super) struct Touched {
     pub(super) alerts: Vec<Fingerprint>,
     pub(super) incidents: Vec<IncidentId>,
     pub(super) notifications: Vec<NotificationId>,
     pub(super) silences: Vec<SilenceId>,
-    /// The last records of incidents that closed.
     pub(super) closed: Vec<Arc<Incident>>,
-    pub(super) forgotten_alerts: Vec<Fingerprint>,
-    pub(super) forgotten_notifications: Vec<NotificationId>,
-    pub(super) forgotten_silences: Vec<SilenceId>,
+    pub(super) forgotten_alerts: Vec<Arc<AlertRecord>>,
+    pub(super) forgotten_notifications: Vec<Arc<Notification>>,
+    pub(super) forgotten_silences: Vec<Arc<Silence>>,
 }
 
 impl State {
     /// What changed since the last call.
     pub fn take_changes(&mut self) -> Changes {
-        let mut touched = std::mem::take(&mut self.touched);
-        sort_out(&mut touched.alerts);
-        sort_out(&mut touched.incidents);
-        sort_out(&mut touched.notifications);
-        sort_out(&mut touched.silences);
-        let mut incidents: Vec<Arc<Incident>> =
-            touched.incidents.iter().filter_map(|id| self.incidents.get(id).cloned()).collect();
-        let forgotten_incidents = touched.closed.iter().map(|incident| incident.id).collect();
-        incidents.extend(touched.closed);
+        let touched = std::mem::take(&mut self.touched);
+        let key = |record: &AlertRecord| record.alert.fingerprint;
+        let (alerts, forgotten_alerts) =
+            settle(touched.alerts, touched.forgotten_alerts, key, |key| self.alerts.get(key).cloned());
+        let (incidents, forgotten_incidents) =
+            settle(touched.incidents, touched.closed, |it: &Incident| it.id, |id| self.incidents.get(id).cloned());
+        let (notifications, forgotten_notifications) = settle(
+            touched.notifications,
+            touched.forgotten_notifications,
+            |it: &Notification| it.id,
+            |id| self.notifications.get(id).cloned(),
+        );
+        let (silences, forgotten_silences) =
+            settle(touched.silences, touched.forgotten_silences, |it: &Silence| it.id, |id| self.silences.get(id).cloned());
         Changes {
-            alerts: touched.alerts.iter().filter_map(|key| self.alerts.get(key).cloned()).collect(),
+            alerts,
             incidents,
-            notifications: touched.notifications.iter().filter_map(|id| self.notifications.get(id).cloned()).collect(),
-            silences: touched.silences.iter().filter_map(|id| self.silences.get(id).cloned()).collect(),
-            forgotten_alerts: touched.forgotten_alerts,
+            notifications,
+            silences,
+            forgotten_alerts,
             forgotten_incidents,
-            forgotten_notifications: touched.forgotten_notifications,
-            forgotten_silences: touched.forgotten_silences,
+            forgotten_notifications,
+            forgotten_silences,
         }
     }
 
@@ -141,7 +147,19 @@ impl Contribution {
     }
 }
 
-fn sort_out<T: Ord>(keys: &mut Vec<T>) {
+/// The records to publish and the keys that are gone. What was touched and then left is published as it last was, so that
+/// history ends with the truth; its present form, if it came back, stands behind.
+fn settle<K: Ord, T>(
+    mut keys: Vec<K>,
+    left: Vec<Arc<T>>,
+    key: impl Fn(&T) -> K,
+    present: impl Fn(&K) -> Option<Arc<T>>,
+) -> (Vec<Arc<T>>, Vec<K>) {
     keys.sort_unstable();
     keys.dedup();
+    let gone = left.iter().map(|record| key(record)).filter(|key| present(key).is_none()).collect();
+    let touched = |record: &Arc<T>| keys.binary_search(&key(record)).is_ok();
+    let mut records: Vec<Arc<T>> = left.into_iter().filter(touched).collect();
+    records.extend(keys.iter().filter_map(present));
+    (records, gone)
 }

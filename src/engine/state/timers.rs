@@ -84,12 +84,14 @@ fn names(id: IncidentId) -> [Timer; 5] {
 
 /// What an incident waits for.
 pub(super) fn of_incident(incident: &Incident) -> IncidentTimers {
-    let policy = if incident.status.is_active() { incident.policies.iter().filter_map(policy_due).min() } else { None };
+    // While all has cleared and only `resolve_after` is waited for, nobody is told anything.
+    let speaks = incident.status.is_active() && incident.resolve_due.is_none();
+    let policy = if speaks { incident.policies.iter().filter_map(policy_due).min() } else { None };
     [incident.resolve_due, incident.fall_due, incident.close_due, incident.retitle_due, policy]
 }
 
 /// When a policy next has something to do; a paused one has nothing.
-pub(crate) fn policy_due(run: &PolicyRun) -> Option<Time> {
+pub(in crate::engine) fn policy_due(run: &PolicyRun) -> Option<Time> {
     if run.paused_at.is_some() {
         return None;
     }

@@ -33,6 +33,13 @@ correlate:
   - name: several
     match: ['alertname="C"']
     threshold: { count: 3, distinct: host, within: 3m, otherwise: alone }
+    continue: true
+  - name: by-host
+    match: ['alertname=~"C|D"']
+    by: [host]
+    window: 3d
+    max_age: 30d
+    resolve_after: 2m
 classify:
   - name: a
     match: ['alertname="A"']
@@ -87,7 +94,7 @@ fn moves() -> impl Strategy<Value = Vec<(u32, Move)>> {
         2 => (1u64..20, any::<bool>()).prop_map(|(n, ok)| Move::Outcome(n, ok)),
         1 => Just(Move::Wait),
     ];
-    proptest::collection::vec((prop_oneof![Just(0u32), 1u32..90, 90u32..2_000], one), 1..60)
+    proptest::collection::vec((prop_oneof![Just(0u32), 1u32..90, 90u32..2_000, 3_000u32..100_000], one), 1..60)
 }
 
 fn input(at: Time, step: &Move) -> Input {
@@ -134,6 +141,7 @@ fn entities(state: &State) -> Vec<Entity> {
 
 fn check_counts(state: &State) {
     for incident in state.incidents() {
+        assert!(incident.alerts_firing <= incident.alerts_total, "{incident:?}");
         let members: Vec<_> = state.alerts().filter(|record| record.incidents.contains(&incident.id)).collect();
         let firing = members.iter().filter(|record| record.is_firing()).count();
         let suppressed = members.iter().filter(|record| record.is_firing() && record.is_suppressed()).count();
@@ -142,6 +150,12 @@ fn check_counts(state: &State) {
             assert_eq!(incident.severity, worst);
         }
         assert!(incident.status != IncidentStatus::Closed, "a closed incident stays in memory");
+    }
+    for record in state.alerts() {
+        let mut incidents = record.incidents.clone();
+        incidents.sort_unstable();
+        incidents.dedup();
+        assert_eq!(incidents.len(), record.incidents.len(), "twice in one incident: {record:?}");
     }
     let firing = state.alerts().filter(|record| record.is_firing()).count();
     assert_eq!(state.firing(), firing);

@@ -85,6 +85,10 @@ impl Story {
         }
         self.line(line);
         let command = command.trim_start();
+        if let Some(names) = command.strip_prefix("receivers ") {
+            self.engine.know_receivers(names.split(' ').map(Arc::from).collect());
+            return;
+        }
         if command == "show" {
             let facts = self.step(at, Input::Tick);
             self.tell("", &facts);
@@ -96,7 +100,7 @@ impl Story {
         self.tell("", &facts);
     }
 
-    fn input(command: &str, at: Time) -> Input {
+    pub(super) fn input(command: &str, at: Time) -> Input {
         let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
         let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
         let incident = || IncidentId::parse(first).unwrap_or_else(|| panic!("no incident: {command}"));
@@ -125,7 +129,6 @@ impl Story {
                 notification: NotificationId(number()),
                 outcome: DeliveryOutcome::Dead { error: "refused".into() },
             },
-            "receivers" => Input::Receivers(rest.split(' ').map(Arc::from).collect()),
             "wait" => Input::Tick,
             _ => panic!("no such command: {command}"),
         }

@@ -70,6 +70,7 @@ fn incident(id: u64) -> Arc<Incident> {
         retitle_due: None,
         policies: Vec::new().into(),
         opened_at_receivers: Vec::new().into(),
+        growth: None,
     })
 }
 

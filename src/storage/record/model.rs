@@ -3,7 +3,7 @@
 use super::DecodeError;
 use super::wire::{Fields, Out, Reader, Wire, array, decode_error, fields, variants, words};
 use crate::model::alert::Waiting;
-use crate::model::incident::{OpenedAt, PolicyStep, StepState};
+use crate::model::incident::{Growth, OpenedAt, PolicyStep, StepState};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, MatchOp, Matcher, Millis,
     Notification, NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId,
@@ -37,6 +37,7 @@ fields!(AlertRecord {
     7 incidents,
     8 waiting,
 });
+fields!(Growth { 0 slot, 1 before, 2 then });
 fields!(OpenedAt { 0 receiver, 1 policy, 2 remote, 3 resolved });
 fields!(PolicyStep { 0 due, 1 notify, 2 unless_acknowledged, 3 state });
 fields!(PolicyRun {
@@ -90,6 +91,7 @@ fields!(Incident {
     35 retitle_due,
     36 policies,
     37 opened_at_receivers,
+    38 growth,
 });
 fields!(Notification {
     0 id,

@@ -164,7 +164,7 @@ impl View {
 }
 
 fn read_meta(connection: &Connection) -> Result<Meta, ViewError> {
-    let sql = "SELECT directory, seq, time, last_incident, last_notification FROM meta";
+    let sql = "SELECT directory, seq, time, last_incident, last_notification, rules_digest FROM meta";
     let found = connection.query_row(sql, [], |row| {
         Ok(Meta {
             directory: row.get::<_, Arc<str>>(0)?,
@@ -172,6 +172,7 @@ fn read_meta(connection: &Connection) -> Result<Meta, ViewError> {
             time: Time(row.get(2)?),
             last_incident: row.get::<_, i64>(3)?.cast_unsigned(),
             last_notification: row.get::<_, i64>(4)?.cast_unsigned(),
+            rules_digest: row.get::<_, Option<i64>>(5)?.map(i64::cast_unsigned),
         })
     });
     match found {

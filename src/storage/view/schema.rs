@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::ViewError;
 
 /// The version of [`TABLES`], kept in `user_version`. A view of another version is built anew from the log.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// "Quel" as SQLite's `application_id`, so that a foreign database is not taken for a view.
 const APPLICATION_ID: i64 = 0x5175_656c;
@@ -25,7 +25,8 @@ CREATE TABLE meta (
     seq INTEGER NOT NULL,
     time INTEGER NOT NULL,
     last_incident INTEGER NOT NULL,
-    last_notification INTEGER NOT NULL
+    last_notification INTEGER NOT NULL,
+    rules_digest INTEGER
 ) STRICT;
 
 -- One row for each occurrence of an alert. live: the running program still holds it.

@@ -130,6 +130,7 @@ pub(super) fn incident(id: u64) -> Incident {
         retitle_due: None,
         policies: Vec::new().into(),
         opened_at_receivers: Vec::new().into(),
+        growth: None,
     }
 }
 
@@ -174,7 +175,7 @@ fn commented(text: &str) -> Fact {
 fn batch(first_seq: u64, facts: Vec<Fact>, changes: Changes) -> ViewBatch {
     let seq = first_seq + facts.len() as u64 - 1;
     let time = START + Millis::seconds(seq.cast_signed());
-    let meta = Meta { directory: "d1".into(), seq, time, last_incident: 1, last_notification: 1 };
+    let meta = Meta { directory: "d1".into(), seq, time, last_incident: 1, last_notification: 1, rules_digest: Some(u64::MAX) };
     ViewBatch { first_seq, time, facts: Arc::new(facts), changes: Arc::new(changes), meta }
 }
 
@@ -562,8 +563,8 @@ fn what_is_no_view_of_this_version_is_refused() {
     assert!(ViewReader::open(&path).is_err(), "a reader makes no file");
 
     drop(View::open(&path).unwrap());
-    sql("PRAGMA user_version = 2");
-    assert!(refused("newer").contains("schema 2"));
+    sql("PRAGMA user_version = 3");
+    assert!(refused("newer").contains("schema 3"));
 
     std::fs::remove_file(&path).unwrap();
     sql("CREATE TABLE somebody_elses (x)");

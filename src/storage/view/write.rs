@@ -225,10 +225,11 @@ fn write_silences(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Resu
 
 fn write_meta(transaction: &Transaction<'_>, meta: &Meta) -> Result<(), ViewError> {
     let mut replace = transaction.prepare_cached(
-        "REPLACE INTO meta (one, directory, seq, time, last_incident, last_notification) VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+        "REPLACE INTO meta (one, directory, seq, time, last_incident, last_notification, rules_digest)
+         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let (incident, notification) = (key(meta.last_incident), key(meta.last_notification));
-    replace.execute(params![meta.directory, key(meta.seq), meta.time.0, incident, notification])?;
+    replace.execute(params![meta.directory, key(meta.seq), meta.time.0, incident, notification, meta.rules_digest.map(key)])?;
     Ok(())
 }
 

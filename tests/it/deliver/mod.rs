@@ -217,6 +217,7 @@ fn incident(number: u64) -> Incident {
         retitle_due: None,
         policies: vec![].into(),
         opened_at_receivers: vec![].into(),
+        growth: None,
     }
 }
 

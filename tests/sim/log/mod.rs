@@ -193,5 +193,5 @@ pub(crate) fn comment(text: &str) -> Fact {
 }
 
 pub(crate) fn meta(seq: u64, i: u64) -> Entity {
-    Entity::Meta(Meta { directory: "sim".into(), seq, time: Time(7), last_incident: i, last_notification: 0 })
+    Entity::Meta(Meta { directory: "sim".into(), seq, time: Time(7), last_incident: i, ..Meta::default() })
 }
