@@ -108,7 +108,8 @@ impl IngestState {
             return Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method", "alerts are sent by POST"));
         }
         if !auth::admits(source, headers, secret.as_deref()) {
-            return Err(Fault::new(StatusCode::UNAUTHORIZED, "unauthorized", "unauthorized"));
+            let message = "this source needs its token: as Authorization: Bearer <token>, or as the last part of the path";
+            return Err(Fault::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
         }
         if endpoint == Endpoint::Alerts && !is_json(headers) {
             // Alertmanager's rule, and what keeps a browser's page from posting here without being asked.
