@@ -75,7 +75,7 @@ impl Reloader {
         // `quell.yaml` is read at the start only, and who asks for a reload should not think otherwise.
         let built_in = count - in_files;
         Ok(format!(
-            "{in_files} rules of the files are in force, and {built_in} built-in ones; sources, receivers and limits are those of the start"
+            "rules reloaded: {in_files} of the files are in force, and {built_in} built-in ones; sources, receivers and limits are those of the start"
         ))
     }
 
