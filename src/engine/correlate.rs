@@ -203,10 +203,11 @@ impl Engine {
         }
     }
 
-    /// Whether a resolved incident is still taken up again by its own alerts.
+    /// Whether a resolved incident is still taken up again by its own alerts: for a day, or while its rule's window lasts.
     pub(super) fn may_reopen(&self, incident: &Incident) -> bool {
         let ended = incident.resolved_at.unwrap_or(incident.updated_at);
-        self.now.since(ended) < self.options.reopen_within && self.now.since(incident.opened_at) < incident.max_age
+        let soon = self.now.since(ended) < self.options.reopen_within || self.now.since(incident.last_news_at) < incident.window;
+        soon && self.now.since(incident.opened_at) < incident.max_age
     }
 
     /// The alerts of an incident, in no order that means anything.

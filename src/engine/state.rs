@@ -94,6 +94,7 @@ impl State {
             self.timers.insert(silence.starts_at, Timer::SilenceStarts(silence.id));
             self.timers.insert(silence.ends_at, Timer::SilenceEnds(silence.id));
         }
+        #[expect(clippy::iter_over_hash_type, reason = "what is derived from each lies in ordered sets and in sums")]
         for record in self.alerts.values() {
             let fingerprint = record.alert.fingerprint;
             self.firing += usize::from(record.is_firing());

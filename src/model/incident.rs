@@ -227,10 +227,13 @@ pub fn priority(impact: u8, urgency: u8) -> u8 {
 mod tests {
     use super::{Growth, Millis, Time};
 
-    /// Joins at minutes, so many each; and from how many it has doubled after the last.
+    /// At which minute how many join.
+    type Joins = &'static [(i64, u32)];
+
+    /// Joins, and from how many the alerts have doubled after the last.
     #[test]
     fn growth_is_a_doubling_within_ten_minutes_from_ten() {
-        let cases: [(&str, &[(i64, u32)], Option<u32>); 7] = [
+        let cases: [(&str, Joins, Option<u32>); 7] = [
             ("two are no growth", &[(0, 1), (1, 1)], None),
             ("nineteen at once are too few", &[(0, 19)], None),
             ("twenty at once", &[(0, 20)], Some(10)),

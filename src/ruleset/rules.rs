@@ -76,7 +76,8 @@ pub struct CorrelateRule {
     pub threshold: Option<Threshold>,
     /// `continue: true` in the file.
     pub go_on: bool,
-    /// Sees `by.<label>`, `incident.count`, `labels.<label>` (those of the alert that opens).
+    /// Sees `by.<label>`, `incident.count`, `labels.<label>` (those of the alert that opens; rendered anew, those that all
+    /// alerts share).
     pub title: Template,
 }
 

@@ -62,3 +62,52 @@ fn a_start_with_the_same_rules_records_nothing() {
     restarted.step(START, Input::Rules(story::rules("")), &mut facts).unwrap();
     assert_eq!(facts, []);
 }
+
+/// What each new ruleset decides about what is there already.
+#[test]
+fn a_change_of_rules_is_applied_to_what_fires() {
+    let pager = "escalate: [{ name: all, steps: [{ notify: [chat] }] }]\n";
+    let inhibit = "suppress: [{ name: up, inhibit: { source: ['alertname=\"A\"'], target: ['alertname=\"B\"'], equal: [] } }]\n";
+    let window =
+        |to| format!("suppress: [{{ name: night, match: ['alertname=\"B\"'], during: {{ from: \"00:00\", to: \"{to}\" }} }}]\n");
+    let (long, short) = (window("04:00"), window("03:00"));
+    // Rules before and after; what the reload decides.
+    let cases: [(&str, &str, &[&str]); 6] = [
+        ("", pager, &["escalation_started", "notification_queued", "escalation_started", "notification_queued"]),
+        (pager, "", &[]),
+        ("", inhibit, &["alert_suppressed"]),
+        (inhibit, "", &["alert_released", "incident_opened"]),
+        (&long, &short, &["alert_suppressed"]),
+        (&long, "", &["alert_released", "incident_opened"]),
+    ];
+    for (before, after, expected) in cases {
+        let mut story = Story::new(story::rules(before));
+        for name in ["A", "B"] {
+            story.step(START, news(&format!("alertname={name}"), AlertStatus::Firing, START));
+        }
+        let later = START + Millis::minutes(1);
+        let facts = story.step(later, Input::Rules(story::rules(after)));
+        let telling = ["alert_suppressed", "alert_released", "incident_opened", "escalation_started", "notification_queued"];
+        let kinds: Vec<_> = facts.iter().map(Fact::kind).filter(|kind| telling.contains(kind)).collect();
+        assert_eq!(kinds, expected, "from {before:?} to {after:?}");
+    }
+}
+
+/// An alert whose identity leaves labels out fires on under others: no hold begins, and what it inhibited is free.
+#[test]
+fn other_labels_of_a_firing_alert() {
+    let rules = "suppress:\n  - { name: brief, match: ['alertname=\"A\"'], hold: 1m }\n  - name: up\n    inhibit: { source: ['state=\"down\"'], target: ['alertname=\"B\"'], equal: [] }\n";
+    let mut story = Story::new(story::rules(rules));
+    story.step(START, news("alertname=A state=down", AlertStatus::Firing, START));
+    story.step(START, news("alertname=B", AlertStatus::Firing, START));
+    let suppressed = |story: &Story| story.engine.state().alerts().filter(|record| record.is_suppressed()).count();
+    assert_eq!(suppressed(&story), 2);
+    let later = START + Millis::minutes(2);
+    story.step(later, Input::Tick);
+    assert_eq!(suppressed(&story), 1);
+    let mut changed = (*story::alert("alertname=A state=up", later)).clone();
+    changed.fingerprint = story::alert("alertname=A state=down", later).fingerprint;
+    story.step(later, Input::Alert(News { alert: Arc::new(changed), status: AlertStatus::Firing, ends_at: None }));
+    assert_eq!(suppressed(&story), 0);
+    assert_eq!(story.engine.state().incidents().count(), 2);
+}

@@ -10,7 +10,9 @@
 //! | `expire a=b` | nothing was heard of it for too long |
 //! | `ack INC-1 ann`, `assign INC-1 ann`, `comment INC-1 text`, `done INC-1 ann`, `reopen INC-1 ann`, `close INC-1 ann` | a person acts |
 //! | `silence 1 10m a="b"` | a silence, numbered, from now on for so long |
+//! | `silence-later 1 5m 10m a="b"` | a silence that begins after 5m and lasts 10m |
 //! | `unsilence 1` | it ends |
+//! | `restart` | the daemon is stopped, and started again at the next line; nothing runs meanwhile |
 //! | `delivered 1`, `dead 1` | what came of notification 1 |
 //! | `receivers a b` | the receivers that exist |
 //! | `show` | the incidents that are open, and the alerts that are suppressed |
@@ -55,13 +57,15 @@ pub(super) fn play(rules: Arc<Ruleset>, timeline: &str) -> String {
 pub(super) struct Story {
     pub(super) engine: Engine,
     pub(super) facts: Vec<Fact>,
+    /// From a restart to the next line.
+    down: bool,
     told: String,
 }
 
 impl Story {
     pub(super) fn new(rules: Arc<Ruleset>) -> Story {
         let engine = Engine::new(State::new(), rules, EngineOptions::default());
-        let mut story = Story { engine, facts: Vec::new(), told: String::new() };
+        let mut story = Story { engine, facts: Vec::new(), down: false, told: String::new() };
         story.step(START, Input::Created { directory: "d".into() });
         story
     }
@@ -76,15 +80,29 @@ impl Story {
         facts
     }
 
+    /// The engine that a start makes of what is stored.
+    pub(super) fn restart(&mut self) {
+        let mut state = State::new();
+        self.engine.state().entities().for_each(|entity| state.add(entity));
+        state.finish();
+        self.engine = Engine::new(state, self.engine.rules().clone(), EngineOptions::default());
+        self.down = true;
+    }
+
     fn play_line(&mut self, line: &str) {
         let (offset, command) = line.split_once(char::is_whitespace).unwrap_or((line, "wait"));
         let at = START + Millis::parse(offset).unwrap_or_else(|| panic!("no time: {line}"));
-        while let Some(due) = self.engine.next_timer().filter(|due| *due < at) {
+        let down = std::mem::take(&mut self.down);
+        while let Some(due) = self.engine.next_timer().filter(|due| *due < at && !down) {
             let facts = self.step(due, Input::Tick);
             self.tell(&format!("{} ", due.since(START)), &facts);
         }
         self.line(line);
         let command = command.trim_start();
+        if command == "restart" {
+            self.restart();
+            return;
+        }
         if let Some(names) = command.strip_prefix("receivers ") {
             self.engine.know_receivers(names.split(' ').map(Arc::from).collect());
             return;
@@ -120,6 +138,13 @@ impl Story {
             "silence" => {
                 let (length, matchers) = second.split_once(' ').expect("silence NUMBER LENGTH MATCHERS");
                 Input::Act { act: Act::SetSilence(silence(number(), at, length, matchers)), by: Actor::Person("ann".into()) }
+            }
+            "silence-later" => {
+                let mut words = second.splitn(3, ' ');
+                let mut length = || words.next().and_then(Millis::parse).expect("silence-later NUMBER WAIT LENGTH MATCHERS");
+                let (wait, length) = (length(), length());
+                let silence = silence(number(), at + wait, &length.to_string(), words.next().expect("matchers"));
+                Input::Act { act: Act::SetSilence(silence), by: Actor::Person("ann".into()) }
             }
             "unsilence" => Input::Act { act: Act::EndSilence(SilenceId(u128::from(number()))), by: Actor::Person("ann".into()) },
             "delivered" => {

@@ -246,7 +246,7 @@ fn check_golden(file: &str, present: &[(String, Vec<u8>, String)], read: impl Fn
     if std::env::var_os("QUELL_GOLDEN").is_some_and(|v| v == "write") {
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
         let older = kept.split("\n\n").filter(|block| block.lines().next().is_some_and(|name| name.contains(OLDER)));
-        let mut text: String = older.map(|block| format!("{}\n\n", block.trim_end())).collect();
+        let mut text: String = older.flat_map(|block| [block.trim_end(), "\n\n"]).collect();
         for (name, bytes, reading) in present {
             write!(text, "# {name}\n{}\n{reading}\n\n", hex(bytes)).unwrap();
         }
