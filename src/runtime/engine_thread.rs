@@ -48,10 +48,14 @@ pub(super) struct EngineThread<D: Disk> {
     pub(super) retention: Retention,
     /// The longest time after which a silent alert expires.
     pub(super) longest_timeout: Millis,
+    /// A batch that the disk did not take.
+    pub(super) held: Option<Commit>,
+    pub(super) trim_at: Time,
+    pub(super) no_expiry_before: Time,
 }
 
 /// A batch's facts, with the places at which one input's end and the next one's begin.
-struct Commit {
+pub(super) struct Commit {
     first_seq: u64,
     time: Time,
     facts: Vec<Fact>,
@@ -67,50 +71,58 @@ impl<D: Disk> EngineThread<D> {
     /// # Errors
     /// When the log can no longer be trusted. Nothing more may be acknowledged by this process.
     pub(super) fn run(mut self) -> Result<(), LogError> {
-        let mut held: Option<Commit> = None;
         let mut beat_at = Instant::now();
-        let mut trim_at = self.engine.now();
-        let mut no_expiry_before = Time(0);
         loop {
-            let batch = self.queue.take(self.patience(beat_at, held.is_some()));
-            let stamp = self.clock.stamp();
-            if stamp.moved.0.abs() >= JUMP_WARNED.0 {
-                tracing::warn!(moved = %stamp.moved, wall = %stamp.wall, log_time = %stamp.time, "the wall clock jumped");
-            }
-            if stamp.moved >= GAP {
-                no_expiry_before = stamp.wall + self.longest_timeout;
-            }
+            let batch = self.queue.take(self.patience(beat_at));
+            let stop = batch.stop;
             let beat = Instant::now() >= beat_at;
             if beat {
                 beat_at = Instant::now() + BEAT;
-                self.observer.beat(&self.log);
-                if let Some(commit) = held.take() {
-                    held = self.commit_held(commit)?;
-                }
             }
-            let stop = batch.stop;
-            if held.is_some() {
-                refuse(batch.submissions, &self.health);
-            } else {
-                let may_expire = beat && stamp.wall >= no_expiry_before;
-                let expired = if may_expire { self.shared.live.expired(stamp.wall) } else { Vec::new() };
-                held = self.process(stamp.time, batch, expired)?;
-                if beat && held.is_none() && stamp.time >= trim_at {
-                    trim_at = stamp.time + TRIM_EVERY;
-                    self.trim(stamp.time)?;
-                }
-            }
+            self.turn(batch, beat)?;
             if stop {
                 return Ok(());
             }
         }
     }
 
+    /// Does what one batch and the time that has come ask for; on a beat, looks after itself as well.
+    ///
+    /// # Errors
+    /// As [`EngineThread::run`]; no turn may follow.
+    pub(super) fn turn(&mut self, batch: Batch, beat: bool) -> Result<(), LogError> {
+        let stamp = self.clock.stamp();
+        if stamp.moved.0.abs() >= JUMP_WARNED.0 {
+            tracing::warn!(moved = %stamp.moved, wall = %stamp.wall, log_time = %stamp.time, "the wall clock jumped");
+        }
+        if stamp.moved >= GAP {
+            self.no_expiry_before = stamp.wall + self.longest_timeout;
+        }
+        if beat {
+            self.observer.beat(&self.log);
+            if let Some(commit) = self.held.take() {
+                self.held = self.commit_held(commit)?;
+            }
+        }
+        if self.held.is_some() {
+            refuse(batch.submissions, &self.health);
+            return Ok(());
+        }
+        let may_expire = beat && stamp.wall >= self.no_expiry_before;
+        let expired = if may_expire { self.shared.live.expired(stamp.wall) } else { Vec::new() };
+        self.held = self.process(stamp.time, batch, expired)?;
+        if beat && self.held.is_none() && stamp.time >= self.trim_at {
+            self.trim_at = stamp.time + TRIM_EVERY;
+            self.trim(stamp.time)?;
+        }
+        Ok(())
+    }
+
     /// How long there is nothing to do but wait for inputs.
-    fn patience(&self, beat_at: Instant, held: bool) -> Duration {
+    fn patience(&self, beat_at: Instant) -> Duration {
         let beat = beat_at.saturating_duration_since(Instant::now());
         match self.engine.next_timer() {
-            Some(due) if !held => beat.min(self.clock.until(due)),
+            Some(due) if self.held.is_none() => beat.min(self.clock.until(due)),
             _ => beat,
         }
     }

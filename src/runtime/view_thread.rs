@@ -66,20 +66,18 @@ struct Backlog {
 }
 
 /// Starts the thread.
-///
-/// # Errors
-/// When the system gives no thread.
-pub(super) fn spawn(
-    view: impl WriteView,
-    health: Arc<Health>,
-    metrics: Arc<Metrics>,
-) -> std::io::Result<(ViewSender, JoinHandle<()>)> {
+#[cfg(test)]
+fn spawn(view: impl WriteView, health: Arc<Health>, metrics: Arc<Metrics>) -> std::io::Result<(ViewSender, JoinHandle<()>)> {
+    let (sender, writer) = writer(view, health, metrics);
+    Ok((sender, writer.spawn()?))
+}
+
+/// The writer, and the way to it.
+pub(super) fn writer<V: WriteView>(view: V, health: Arc<Health>, metrics: Arc<Metrics>) -> (ViewSender, Writer<V>) {
     let (sender, orders) = mpsc::channel();
     let waiting = Arc::new(Backlog::default());
-    let mut writer =
-        Writer { view, orders, waiting: waiting.clone(), health, metrics, batches: Vec::new(), facts: 0, failures: 0 };
-    let thread = std::thread::Builder::new().name("view".into()).spawn(move || writer.run())?;
-    Ok((ViewSender { orders: sender, waiting }, thread))
+    let writer = Writer { view, orders, waiting: waiting.clone(), health, metrics, batches: Vec::new(), facts: 0, failures: 0 };
+    (ViewSender { orders: sender, waiting }, writer)
 }
 
 impl ViewSender {
@@ -131,7 +129,8 @@ impl Backlog {
     }
 }
 
-struct Writer<V> {
+/// Follows the orders.
+pub(super) struct Writer<V> {
     view: V,
     orders: mpsc::Receiver<Order>,
     waiting: Arc<Backlog>,
@@ -145,44 +144,71 @@ struct Writer<V> {
 }
 
 impl<V: WriteView> Writer<V> {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn spawn(mut self) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("view".into()).spawn(move || self.run())
+    }
+
+    /// Follows the orders that are there, and writes all that they brought.
+    pub(super) fn catch_up(&mut self) {
+        while let Ok(order) = self.orders.try_recv() {
+            self.follow(order);
+        }
+        self.write();
+    }
+
     fn run(&mut self) {
         let mut write_at: Option<Instant> = None;
         loop {
             let patience = write_at.map_or(Duration::from_hours(1), |at| at.saturating_duration_since(Instant::now()));
-            match self.orders.recv_timeout(patience) {
-                Ok(Order::Write(batch)) => {
-                    self.facts += batch.facts.len();
-                    self.batches.push(batch);
-                    if self.waiting.left_behind.load(Ordering::Acquire) {
-                        // Something before it may be missing, and the view must have no holes.
-                        self.drop_batches();
-                        continue;
-                    }
-                    let due = if self.facts >= FACTS_WORTH_WRITING && self.failures == 0 { Duration::ZERO } else { WAIT_MAX };
-                    let at = Instant::now() + due;
-                    write_at = Some(write_at.map_or(at, |earlier| earlier.min(at)));
-                }
-                Ok(Order::Forget(before)) => {
-                    if let Err(error) = self.view.forget(before) {
-                        self.metrics.view_failures_total.inc();
-                        tracing::warn!(%error, "old history could not be removed from the view");
-                    }
-                }
-                Ok(Order::Flush(done)) => {
-                    self.write();
-                    drop(done);
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Ok(Order::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    self.write();
-                    return;
-                }
+            let go_on = match self.orders.recv_timeout(patience) {
+                Ok(order) => self.follow(order),
+                Err(mpsc::RecvTimeoutError::Timeout) => true,
+                Err(mpsc::RecvTimeoutError::Disconnected) => false,
+            };
+            if !go_on {
+                self.write();
+                return;
+            }
+            if !self.batches.is_empty() {
+                let due = if self.facts >= FACTS_WORTH_WRITING && self.failures == 0 { Duration::ZERO } else { WAIT_MAX };
+                let at = Instant::now() + due;
+                write_at = Some(write_at.map_or(at, |earlier| earlier.min(at)));
             }
             if write_at.is_some_and(|at| at <= Instant::now()) {
                 self.write();
                 write_at = (!self.batches.is_empty()).then(|| Instant::now() + RETRY_AFTER);
             }
         }
+    }
+
+    /// Does as one order says; `false` when it is to end.
+    fn follow(&mut self, order: Order) -> bool {
+        match order {
+            Order::Write(batch) => {
+                self.facts += batch.facts.len();
+                self.batches.push(batch);
+                if self.waiting.left_behind.load(Ordering::Acquire) {
+                    // Something before it may be missing, and the view must have no holes.
+                    self.drop_batches();
+                }
+            }
+            Order::Forget(before) => {
+                if let Err(error) = self.view.forget(before) {
+                    self.metrics.view_failures_total.inc();
+                    tracing::warn!(%error, "old history could not be removed from the view");
+                }
+            }
+            Order::Flush(done) => {
+                self.write();
+                drop(done);
+            }
+            Order::Stop => return false,
+        }
+        true
     }
 
     fn write(&mut self) {

@@ -16,7 +16,7 @@ const IN_FLIGHT_MAX: usize = 8;
 /// A notification that is owed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::runtime) struct Owed {
-    pub(super) notification: Arc<Notification>,
+    pub(in crate::runtime) notification: Arc<Notification>,
     /// Attempts that are over, in this run and before.
     pub(super) attempts: u32,
     /// It was owed when this process started: an attempt may have been under way as the last one ended.
