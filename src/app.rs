@@ -121,7 +121,7 @@ fn rules_loader(config: &Config) -> LoadRules {
     Arc::new(move || load_rules(&folder, &receivers, limits))
 }
 
-fn load_rules(folder: &Path, receivers: &[Arc<str>], limits: ruleset::Limits) -> Result<Ruleset, String> {
+fn load_rules(folder: &Path, receivers: &[Arc<str>], limits: ruleset::Limits) -> Result<Arc<Ruleset>, String> {
     let files = if folder.exists() {
         ruleset::read_files(&[folder.to_owned()]).map_err(|error| error.to_string())?
     } else {
@@ -133,7 +133,7 @@ fn load_rules(folder: &Path, receivers: &[Arc<str>], limits: ruleset::Limits) ->
             for warning in &loaded.warnings {
                 tracing::warn!("{}", render(warning, &files));
             }
-            Ok(loaded.ruleset)
+            Ok(Arc::new(loaded.ruleset))
         }
         Err(faults) => Err(faults.iter().map(|fault| render(fault, &files)).collect::<Vec<_>>().join("\n")),
     }

@@ -21,7 +21,7 @@ use super::queue::{Batch, QueueReceiver, Submission};
 use super::retention;
 use crate::config::Retention;
 use crate::engine::{Answer, Engine, Fact, Input, Refusal};
-use crate::model::{Fingerprint, Millis, Time};
+use crate::model::{Millis, Time};
 use crate::storage::disk::Disk;
 use crate::storage::log::{Log, LogError, SegmentInfo};
 use crate::storage::view::ViewBatch;
@@ -52,6 +52,8 @@ pub(super) struct EngineThread<D: Disk> {
     pub(super) held: Option<Commit>,
     pub(super) trim_at: Time,
     pub(super) no_expiry_before: Time,
+    /// How far log time has jumped ahead without the engine's knowing.
+    pub(super) jumped: Millis,
 }
 
 /// A batch's facts, with the places at which one input's end and the next one's begin.
@@ -95,6 +97,9 @@ impl<D: Disk> EngineThread<D> {
         if stamp.moved.0.abs() >= JUMP_WARNED.0 {
             tracing::warn!(moved = %stamp.moved, wall = %stamp.wall, log_time = %stamp.time, "the wall clock jumped");
         }
+        if stamp.jumped >= GAP {
+            self.jumped = Millis(self.jumped.0.saturating_add(stamp.jumped.0));
+        }
         if stamp.moved >= GAP {
             self.no_expiry_before = stamp.wall + self.longest_timeout;
         }
@@ -104,13 +109,19 @@ impl<D: Disk> EngineThread<D> {
                 self.held = self.commit_held(commit)?;
             }
         }
+        if self.held.is_none() && self.jumped > Millis::ZERO {
+            // At the time before the jump, so that nothing is due by it before the engine knows.
+            let jump = Input::ClockJumped { by: std::mem::take(&mut self.jumped) };
+            self.held = self.process(self.engine.now(), Vec::new(), vec![jump])?;
+        }
         if self.held.is_some() {
             refuse(batch.submissions, &self.health);
             return Ok(());
         }
         let may_expire = beat && stamp.wall >= self.no_expiry_before;
         let expired = if may_expire { self.shared.live.expired(stamp.wall) } else { Vec::new() };
-        self.held = self.process(stamp.time, batch, expired)?;
+        let expired = expired.into_iter().map(|(fingerprint, expired_at)| Input::Expired { fingerprint, expired_at });
+        self.held = self.process(stamp.time, batch.submissions, expired.collect())?;
         if beat && self.held.is_none() && stamp.time >= self.trim_at {
             self.trim_at = stamp.time + TRIM_EVERY;
             self.trim(stamp.time)?;
@@ -127,17 +138,17 @@ impl<D: Disk> EngineThread<D> {
         }
     }
 
-    /// Decides on a batch, commits, publishes, answers. Gives the commit back when the disk did not take it.
-    fn process(&mut self, time: Time, batch: Batch, expired: Vec<(Fingerprint, Time)>) -> Result<Option<Commit>, LogError> {
+    /// Decides on what was submitted and on the shell's `own` inputs, commits, publishes, answers. Gives the commit back when the disk did not take it.
+    fn process(&mut self, time: Time, submissions: Vec<Submission>, own: Vec<Input>) -> Result<Option<Commit>, LogError> {
         let mut commit = Commit { first_seq: self.engine.state().seq() + 1, time, facts: Vec::new(), ends: Vec::new() };
-        let mut ready: Vec<Ready> = Vec::with_capacity(batch.submissions.len());
-        for mut submission in batch.submissions {
+        let mut ready: Vec<Ready> = Vec::with_capacity(submissions.len());
+        for mut submission in submissions {
             let inputs = std::mem::take(&mut submission.inputs);
             let answers = inputs.into_iter().map(|input| self.step(&mut commit, input)).collect();
             ready.push((submission, answers));
         }
-        for (fingerprint, expired_at) in expired {
-            if let Err(refusal) = self.step(&mut commit, Input::Expired { fingerprint, expired_at }) {
+        for input in own {
+            if let Err(refusal) = self.step(&mut commit, input) {
                 tracing::debug!(?refusal, "an alert that expired was no longer there");
             }
         }

@@ -29,7 +29,7 @@ use super::view_thread::{self, Writer};
 use crate::config::Config;
 use crate::engine::{Engine, EngineOptions, Input};
 use crate::metrics::Metrics;
-use crate::model::Time;
+use crate::model::{Millis, Time};
 use crate::storage::disk::Disk;
 use crate::storage::log::{LogError, LogOptions};
 use crate::storage::view::View;
@@ -87,10 +87,8 @@ pub(super) struct Built<D: Disk> {
     pub(super) handle: Handle,
     pub(super) view: Writer<View>,
     pub(super) receivers: Receivers,
-    /// What the engine's thread hands to the outbox.
+    /// What the outbox is to deliver: what was owed before, then what the engine's thread hands it.
     pub(super) owed: mpsc::UnboundedReceiver<Owed>,
-    /// What was owed before; goes before anything else that is.
-    pub(super) owed_before: Vec<Owed>,
     /// What the engine must be told before anything else.
     pub(super) first: Vec<Input>,
     rule_count: usize,
@@ -116,8 +114,6 @@ pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Resul
     let live = Arc::new(Live::new(&config));
     drop(state.take_changes());
     live.publish(&recovery::everything(&state), clock.now());
-    let owed_before: Vec<Owed> = state.owed_notifications().cloned().map(Owed::from_before).collect();
-
     let health = Arc::new(Health::default());
     health.set_seq(state.seq());
     health.set_view_seq(state.seq());
@@ -125,6 +121,10 @@ pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Resul
     let (queue_sender, queue_receiver) = queue::queue(config.limits.queue_alerts, metrics.engine_queue_alerts.clone());
     let (reload_sender, reload_requests) = mpsc::channel(16);
     let (owed_sender, owed) = mpsc::unbounded_channel();
+    for notification in state.owed_notifications() {
+        // The first in line: timers that came due meanwhile may owe more on the same incidents in a moment. The receiver is here.
+        drop(owed_sender.send(Owed::from_before(notification.clone())));
+    }
     let shared = Arc::new(Shared {
         queue: queue_sender,
         live: live.clone(),
@@ -167,14 +167,15 @@ pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Resul
         held: None,
         trim_at,
         no_expiry_before: Time(0),
+        jumped: Millis::ZERO,
     };
     let mut first = Vec::new();
     if first_start {
         first.push(Input::Created { directory });
     }
     first.push(Input::Receivers(receivers.keys().cloned().collect()));
-    first.push(Input::Rules(Arc::new(rules)));
-    Ok(Built { thread, handle, view, receivers, owed, owed_before, first, rule_count, reload_requests })
+    first.push(Input::Rules(rules));
+    Ok(Built { thread, handle, view, receivers, owed, first, rule_count, reload_requests })
 }
 
 /// Recovers the state, starts the threads and tasks, and returns when inputs can be submitted. Blocks while it recovers.
@@ -186,10 +187,8 @@ where
     D::File: 'static,
 {
     let (config, metrics, clock, load) = (parts.config.clone(), parts.metrics.clone(), parts.clock.clone(), parts.load.clone());
-    let Built { thread, handle, view, receivers, owed, owed_before, first, rule_count, reload_requests } =
-        build(parts, new_directory_id)?;
+    let Built { thread, handle, view, receivers, owed, first, rule_count, reload_requests } = build(parts, new_directory_id)?;
     let view = view.spawn().map_err(|source| StartError::Io { what: "the view's thread", source })?;
-    let owed_sender = thread.outbox.clone();
     let (end, ended) = oneshot::channel();
     let engine = std::thread::Builder::new()
         .name("engine".into())
@@ -200,10 +199,6 @@ where
     handle.submit(first).await?;
     reload::set_rules(&metrics, rule_count, clock.now());
 
-    for owed in owed_before {
-        // The outbox takes from this channel in a moment.
-        drop(owed_sender.send(owed));
-    }
     let recorder = handle.clone();
     let tools = Tools {
         live: handle.live().clone(),

@@ -13,14 +13,14 @@ use tokio::sync::{mpsc, oneshot};
 use super::clock::Clock;
 use super::engine_thread::EngineThread;
 use super::handle::{Handle, SubmitError};
-use super::outbox::desk::{self, Desk, Judged};
+use super::outbox::desk::{self, Desk, Judged, Now};
 use super::outbox::message::{Site, message};
 use super::outbox::{Owed, Receivers};
 use super::start::{self, Built, Parts, StartError};
 use super::view_thread::Writer;
 use crate::deliver::{Delivery, Message};
 use crate::engine::{Answer, Input, Refusal, State};
-use crate::model::Time;
+use crate::model::Millis;
 use crate::storage::disk::Disk;
 use crate::storage::log::LogError;
 use crate::storage::view::View;
@@ -54,7 +54,6 @@ pub struct Attempt {
     pub receiver: Arc<str>,
     pub message: Message,
     owed: Owed,
-    began: Time,
 }
 
 /// An outcome on its way to the log.
@@ -82,19 +81,13 @@ impl<D: Disk> Stepped<D> {
     /// Why there is no engine now.
     pub fn start(parts: Parts<D>, directory: &str) -> Result<Stepped<D>, StartError> {
         let (clock, external_url) = (parts.clock.clone(), parts.config.external_url.clone());
-        let Built { thread, handle, view, receivers, owed, owed_before, first, .. } =
-            start::build(parts, || Ok(directory.into()))?;
+        let Built { thread, handle, view, receivers, owed, first, .. } = start::build(parts, || Ok(directory.into()))?;
         let site = Site { directory: handle.directory().clone(), external_url };
         let (desks, recording) = (BTreeMap::new(), Vec::new());
-        let owed_sender = thread.outbox.clone();
         let mut stepped = Stepped { thread, handle, view, clock, receivers, site, owed, desks, recording };
         let mut submitted = stepped.submit(first)?;
         stepped.turn(true).map_err(|error| SubmitError::Storage(error.to_string().into()))?;
         submitted.answers().unwrap_or(Err(SubmitError::Stopping))?;
-        for owed in owed_before {
-            // The receiver is in our hands.
-            drop(owed_sender.send(owed));
-        }
         Ok(stepped)
     }
 
@@ -108,12 +101,6 @@ impl<D: Disk> Stepped<D> {
     #[must_use]
     pub fn state(&self) -> &State {
         self.thread.engine.state()
-    }
-
-    /// When the engine has something to do by itself.
-    #[must_use]
-    pub fn next_timer(&self) -> Option<Time> {
-        self.thread.engine.next_timer()
     }
 
     /// Puts inputs into the queue; a later turn takes and answers them.
@@ -146,29 +133,30 @@ impl<D: Disk> Stepped<D> {
     /// Begins the attempts that are due now.
     pub fn attempts(&mut self) -> Vec<Attempt> {
         self.take_owed();
-        let now = self.clock.now();
         let mut begun = Vec::new();
         let names: Vec<Arc<str>> = self.desks.keys().cloned().collect();
         for receiver in names {
-            while let Some(owed) = self.desk(&receiver).next(now) {
-                match message(&owed, self.handle.live(), &self.site, now) {
-                    Some(message) => begun.push(Attempt { receiver: receiver.clone(), message, owed, began: now }),
-                    None => self.judge(&receiver, &owed, now, &desk::unknown(owed.notification.incident)),
+            let even = self.clock.even();
+            while let Some(owed) = self.desk(&receiver).next(even) {
+                match message(&owed, self.handle.live(), &self.site, self.clock.now()) {
+                    Some(message) => begun.push(Attempt { receiver: receiver.clone(), message, owed }),
+                    None => self.judge(&receiver, &owed, &desk::unknown(owed.notification.incident)),
                 }
             }
         }
         begun
     }
 
-    /// When an attempt is next due, if nothing else happens before.
-    pub fn next_attempt_at(&mut self) -> Option<Time> {
+    /// How long until an attempt is due, if nothing else happens before.
+    pub fn next_attempt_in(&mut self) -> Option<Millis> {
         self.take_owed();
-        self.desks.values().filter_map(Desk::next_at).min()
+        let even = self.clock.even();
+        self.desks.values().filter_map(Desk::next_at).min().map(|at| at.since(even))
     }
 
     /// An attempt has ended. Its outcome is recorded by a later turn.
     pub fn finish(&mut self, attempt: &Attempt, delivery: &Delivery) {
-        self.judge(&attempt.receiver, &attempt.owed, attempt.began, delivery);
+        self.judge(&attempt.receiver, &attempt.owed, delivery);
     }
 
     /// What an attempt comes to that gets no answer.
@@ -186,19 +174,20 @@ impl<D: Disk> Stepped<D> {
     fn take_owed(&mut self) {
         while let Ok(owed) = self.owed.try_recv() {
             let receiver = owed.notification.receiver.clone();
-            self.desk(&receiver).push(owed);
+            let now = Now::of(&self.clock);
+            self.desk(&receiver).push(owed, now);
         }
     }
 
-    fn judge(&mut self, receiver: &Arc<str>, owed: &Owed, began: Time, delivery: &Delivery) {
-        let now = self.clock.now();
-        let judged = self.desk(receiver).judge(owed, began, delivery, now);
+    fn judge(&mut self, receiver: &Arc<str>, owed: &Owed, delivery: &Delivery) {
+        let now = Now::of(&self.clock);
+        let judged = self.desk(receiver).judge(owed, delivery, now);
         let submitted = self.submit(judged.inputs()).ok();
         self.recording.push(Recording { receiver: receiver.clone(), judged, submitted });
     }
 
     fn take_recorded(&mut self) {
-        let now = self.clock.now();
+        let now = self.clock.even();
         for mut recording in std::mem::take(&mut self.recording) {
             match recording.submitted.as_mut().and_then(Submitted::answers) {
                 Some(Ok(_)) => self.desk(&recording.receiver).recorded(&recording.judged.recorded, now),

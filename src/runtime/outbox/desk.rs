@@ -8,9 +8,21 @@ use super::lines::{Lines, Owed, Verdict};
 use crate::deliver::{Delivery, Fault, retry};
 use crate::engine::{DeliveryOutcome, Input};
 use crate::model::{IncidentId, Millis, NotificationId, Time};
+use crate::runtime::Clock;
 
 /// No attempt takes longer, whatever the receiver's own limits are.
 pub(in crate::runtime) const ATTEMPT_MAX: Duration = Duration::from_mins(1);
+
+/// A start leaves everything that is owed at least so much time: the network may come up later than we do, and the clock may have
+/// been set meanwhile.
+const GRACE: Millis = Millis::hours(2);
+
+/// One moment by two clocks: lines wait by the even one, people read the other.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::runtime) struct Now {
+    even: Time,
+    wall: Time,
+}
 
 /// One receiver's.
 #[derive(Debug)]
@@ -36,35 +48,49 @@ pub(in crate::runtime) struct Recorded {
     told: usize,
 }
 
+impl Now {
+    pub(in crate::runtime) fn of(clock: &Clock) -> Now {
+        Now { even: clock.even(), wall: clock.now() }
+    }
+}
+
 impl Desk {
     /// A desk that owes nothing yet.
     pub(in crate::runtime) fn new(is_pager: bool) -> Desk {
         Desk { lines: Lines::default(), is_pager }
     }
 
-    /// Takes one more.
-    pub(in crate::runtime) fn push(&mut self, owed: Owed) {
-        self.lines.push(owed);
+    /// Takes one more. The last process may have read another wall clock, so what it says of times is believed within reason.
+    pub(in crate::runtime) fn push(&mut self, owed: Owed, now: Now) {
+        let it = &owed.notification;
+        let (mut age, mut wait) = (Millis::ZERO, Millis::ZERO);
+        if owed.from_before {
+            age = Millis(now.wall.since(it.created_at).0.clamp(0, retry::AGE_MAX.0 - GRACE.0));
+            let longest = if self.is_pager { retry::PAGER_WAIT_MAX } else { retry::OTHER_WAIT_MAX };
+            wait = Millis(it.retry_at.map_or(0, |at| at.since(now.wall).0).clamp(0, longest.0));
+        }
+        let born = now.even - age;
+        self.lines.push(Owed { born, ..owed }, now.even + wait);
     }
 
     /// The next attempt to make now, if any. [`Desk::judge`] and [`Desk::recorded`] must follow for it.
-    pub(in crate::runtime) fn next(&mut self, now: Time) -> Option<Owed> {
-        self.lines.next(now)
+    pub(in crate::runtime) fn next(&mut self, even: Time) -> Option<Owed> {
+        self.lines.next(even)
     }
 
-    /// When [`Desk::next`] may have something, if nothing else happens before.
+    /// When, by even time, [`Desk::next`] may have something, if nothing else happens before.
     pub(in crate::runtime) fn next_at(&self) -> Option<Time> {
         self.lines.next_at()
     }
 
-    /// What the attempt that began at `began` came to.
-    pub(in crate::runtime) fn judge(&mut self, owed: &Owed, began: Time, delivery: &Delivery, now: Time) -> Judged {
+    /// What the attempt under way at `owed` came to.
+    pub(in crate::runtime) fn judge(&mut self, owed: &Owed, delivery: &Delivery, now: Now) -> Judged {
         let it = &owed.notification;
-        self.lines.learn(delivery, now);
+        self.lines.learn(delivery, now.even);
         let mut notifications = vec![it.id];
         let (outcome, verdict) = match delivery {
             Delivery::Taken { remote } => {
-                notifications.extend(self.lines.told_with_first(it.incident, began));
+                notifications.extend(self.lines.told_with_first(it.incident));
                 (DeliveryOutcome::Delivered { remote: remote.as_deref().map(Arc::from) }, Verdict::Taken)
             }
             Delivery::TryAgain { fault, error, retry_after } => self.try_again(owed, *fault, error, *retry_after, now),
@@ -75,8 +101,8 @@ impl Desk {
     }
 
     /// An outcome is on disk.
-    pub(in crate::runtime) fn recorded(&mut self, recorded: &Recorded, now: Time) {
-        self.lines.finished(recorded.incident, recorded.verdict, recorded.told, now);
+    pub(in crate::runtime) fn recorded(&mut self, recorded: &Recorded, even: Time) {
+        self.lines.finished(recorded.incident, recorded.verdict, recorded.told, even);
     }
 
     pub(in crate::runtime) fn breaker_is_open(&self) -> bool {
@@ -89,16 +115,17 @@ impl Desk {
         fault: Fault,
         error: &str,
         retry_after: Option<Millis>,
-        now: Time,
+        now: Now,
     ) -> (DeliveryOutcome, Verdict) {
         let it = &owed.notification;
         // The number is as good a seed as any: notifications that fail together differ in it.
-        match retry::next(owed.attempts + 1, self.is_pager, it.id.0, now, retry_after, it.created_at) {
-            retry::Next::At(retry_at) => {
+        match retry::next(owed.attempts + 1, self.is_pager, it.id.0, now.even, retry_after, owed.born) {
+            retry::Next::At(at) => {
                 if fault == Fault::Throttled {
-                    self.lines.throttle(retry_at);
+                    self.lines.throttle(at);
                 }
-                (DeliveryOutcome::Failed { error: error.into(), retry_at }, Verdict::Again(retry_at))
+                let retry_at = now.wall + at.since(now.even);
+                (DeliveryOutcome::Failed { error: error.into(), retry_at }, Verdict::Again(at))
             }
             retry::Next::Dead => (DeliveryOutcome::Dead { error: format!("given up after 24 h: {error}").into() }, Verdict::Over),
         }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Tools;
-use super::desk::{self, ATTEMPT_MAX, Desk, Judged, Recorded};
+use super::desk::{self, ATTEMPT_MAX, Desk, Judged, Now, Recorded};
 use super::lines::Owed;
 use super::message::{Site, message};
 use crate::deliver::{Delivery, Fault, Receiver};
@@ -35,7 +35,6 @@ pub(super) struct Sender {
 /// An attempt that is over.
 struct Attempt {
     owed: Owed,
-    began: Time,
     delivery: Delivery,
 }
 
@@ -54,7 +53,7 @@ impl Sender {
     /// Works until the inbox is closed and nothing is due, or for ever.
     pub(super) async fn run(mut self) {
         loop {
-            while let Some(owed) = self.desk.next(self.tools.clock.now()) {
+            while let Some(owed) = self.desk.next(self.tools.clock.even()) {
                 self.attempt(owed);
             }
             let draining = self.tools.drain.is_triggered();
@@ -65,7 +64,7 @@ impl Sender {
             tokio::select! {
                 biased;
                 owed = self.inbox.recv(), if self.open => match owed {
-                    Some(owed) => self.desk.push(owed),
+                    Some(owed) => self.desk.push(owed, Now::of(&self.tools.clock)),
                     None => self.open = false,
                 },
                 Some(attempt) = self.attempts.join_next() => match attempt {
@@ -73,7 +72,7 @@ impl Sender {
                     Err(error) => tracing::error!(receiver = %self.name, %error, "an attempt's task ended early"),
                 },
                 Some(recorded) = self.recordings.join_next() => match recorded {
-                    Ok(it) => self.desk.recorded(&it, self.tools.clock.now()),
+                    Ok(it) => self.desk.recorded(&it, self.tools.clock.even()),
                     Err(error) => tracing::error!(receiver = %self.name, %error, "recording an outcome ended early"),
                 },
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
@@ -85,7 +84,7 @@ impl Sender {
     /// How long until the next attempt is due.
     fn wait(&self) -> Option<Duration> {
         let at = self.desk.next_at()?;
-        let ms = at.since(self.tools.clock.now()).0.max(1);
+        let ms = at.since(self.tools.clock.even()).0.max(1);
         Some(Duration::from_millis(ms.unsigned_abs()))
     }
 
@@ -96,19 +95,19 @@ impl Sender {
         let (receiver, tools, site) = (self.receiver.clone(), self.tools.clone(), self.site.clone());
         let seconds = tools.metrics.notification_seconds.with_label_values(&[&*self.name]);
         self.attempts.spawn(async move {
-            let began = tools.clock.now();
+            let now = tools.clock.now();
             let timer = seconds.start_timer();
-            let delivery = deliver(receiver, owed.clone(), tools, site, began).await;
+            let delivery = deliver(receiver, owed.clone(), tools, site, now).await;
             timer.observe_duration();
-            Attempt { owed, began, delivery }
+            Attempt { owed, delivery }
         });
     }
 
     /// Has what an attempt means recorded.
     fn judge(&mut self, attempt: Attempt) {
-        let Attempt { owed, began, delivery } = attempt;
+        let Attempt { owed, delivery } = attempt;
         let incident = owed.notification.incident;
-        let judged = self.desk.judge(&owed, began, &delivery, self.tools.clock.now());
+        let judged = self.desk.judge(&owed, &delivery, Now::of(&self.tools.clock));
         self.count(&owed, &delivery);
         match &judged.outcome {
             DeliveryOutcome::Delivered { .. } => {}
