@@ -1,12 +1,14 @@
 //! Crashes of every kind: rows 2, 3, 4, 8 and 9 of the promises.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use quell::model::Millis;
 
 use super::senders::{Senders, Series};
 use super::{Death, Faults, START, World};
 use crate::disk::Op;
-use crate::for_each_seed;
 use crate::random::Random;
+use crate::{for_each_seed, seeds};
 
 /// Crashes, full disks, failing receivers and people at once.
 pub(crate) fn hour(seed: u64) -> World {
@@ -23,12 +25,20 @@ pub(crate) fn hour(seed: u64) -> World {
 /// The sum of everything, and what every other test here is a part of.
 #[test]
 fn an_hour_in_which_everything_goes_wrong_loses_and_repeats_nothing() {
+    let crashes: [AtomicU64; 4] = Default::default();
     for_each_seed(200, |seed| {
         let mut world = hour(seed);
+        let counts = world.counts;
+        for (sum, n) in crashes.iter().zip([counts.kills, counts.power_cuts, counts.failed_syncs, counts.full_disks]) {
+            sum.fetch_add(n, Ordering::Relaxed);
+        }
         world.senders.all_end_by(world.now());
         world.settle(Millis::minutes(75));
         world.all_is_closed();
     });
+    println!("kills, power cuts, disk faults, full disks: {crashes:?}");
+    let enough = seeds(200).count() < 50 || crashes.iter().all(|sum| sum.load(Ordering::Relaxed) > 10);
+    assert!(enough, "the simulation crashes everything that can crash");
 }
 
 /// One critical alert that fires after 90 s, which is posted at 121 s, and ends after 5 minutes.
