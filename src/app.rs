@@ -138,7 +138,7 @@ fn rules_loader(config: &Config) -> LoadRules {
     Arc::new(move || load_rules(&folder, &receivers, limits))
 }
 
-fn load_rules(folder: &Path, receivers: &[Arc<str>], limits: ruleset::Limits) -> Result<Ruleset, String> {
+fn load_rules(folder: &Path, receivers: &[Arc<str>], limits: ruleset::Limits) -> Result<Arc<Ruleset>, String> {
     let files = if folder.exists() {
         ruleset::read_files(&[folder.to_owned()]).map_err(|error| error.to_string())?
     } else {
@@ -152,7 +152,7 @@ fn load_rules(folder: &Path, receivers: &[Arc<str>], limits: ruleset::Limits) ->
             }
             loaded.ruleset.name_files_below(folder);
             tracing::info!(rules = loaded.ruleset.len_in_files(), files = files.len(), "rules loaded");
-            Ok(loaded.ruleset)
+            Ok(Arc::new(loaded.ruleset))
         }
         Err(faults) => Err(faults.iter().map(|fault| render(fault, &files)).collect::<Vec<_>>().join("\n")),
     }

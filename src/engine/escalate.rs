@@ -337,6 +337,19 @@ impl Engine {
         }
     }
 
+    /// The clock was set forward: nobody had that time to answer in, so what is left of each plan moves with it. (A plan that
+    /// pauses moves when it goes on.)
+    pub(super) fn move_plans(&mut self, by: Millis) {
+        let active = self.state.incidents().filter(|incident| incident.status.is_active());
+        let running = active.flat_map(|incident| {
+            incident.policies.iter().filter(|run| run.paused_at.is_none()).map(|run| (incident.id, run.rule.name.clone()))
+        });
+        let plans: Vec<(IncidentId, Arc<str>)> = running.collect();
+        for (incident, rule) in plans {
+            self.record(Fact::EscalationContinued { incident, rule, paused_for: by });
+        }
+    }
+
     /// Pauses the escalation while all that fires is suppressed, lets it go on with what was left when that is over, and
     /// does what is due.
     pub(super) fn review_incident_pauses(&mut self, id: IncidentId) {

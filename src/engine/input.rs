@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Actor, Alert, AlertStatus, Fingerprint, IncidentId, NotificationId, Silence, SilenceId, Time};
+use crate::model::{Actor, Alert, AlertStatus, Fingerprint, IncidentId, Millis, NotificationId, Silence, SilenceId, Time};
 use crate::ruleset::Ruleset;
 
 /// One input. Due timers need none: they run by themselves before each input, and at a [`Input::Tick`].
@@ -20,6 +20,8 @@ pub enum Input {
     Rules(Arc<Ruleset>),
     /// A new data directory got its name.
     Created { directory: Arc<str> },
+    /// The clock was set forward by so much; given at the time before that.
+    ClockJumped { by: Millis },
     /// Nothing but time.
     Tick,
 }

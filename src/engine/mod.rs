@@ -197,6 +197,10 @@ impl Engine {
                 self.record(Fact::Created { directory });
                 Ok(Answer::Done)
             }
+            Input::ClockJumped { by } => {
+                self.move_plans(by);
+                Ok(Answer::Done)
+            }
             Input::Tick => Ok(Answer::Done),
         };
         // What the input has made due at once (an update that its pace allows) belongs to the same group.

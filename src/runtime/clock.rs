@@ -21,6 +21,8 @@ pub struct Reading {
 #[derive(Clone)]
 pub struct Clock {
     read: Arc<dyn Fn() -> Reading + Send + Sync>,
+    /// What the wall clock showed when the steady one began.
+    began: Time,
 }
 
 impl Clock {
@@ -40,13 +42,21 @@ impl Clock {
 
     /// Clocks that show what `read` says.
     pub fn new(read: impl Fn() -> Reading + Send + Sync + 'static) -> Clock {
-        Clock { read: Arc::new(read) }
+        let first = read();
+        Clock { read: Arc::new(read), began: first.wall - first.steady }
     }
 
     /// Civil time now.
     #[must_use]
     pub fn now(&self) -> Time {
         self.read().wall
+    }
+
+    /// Time that only ever goes on evenly, whatever becomes of the wall clock; equal to civil time until that is set. For
+    /// waits and intervals of this process.
+    #[must_use]
+    pub fn even(&self) -> Time {
+        self.began + self.read().steady
     }
 
     /// Both clocks now.
@@ -75,6 +85,8 @@ pub(super) struct Stamp {
     pub(super) wall: Time,
     /// How far the wall clock moved since the last stamp; negative when it was set back.
     pub(super) moved: Millis,
+    /// How much further log time went than time did.
+    pub(super) jumped: Millis,
 }
 
 impl LogClock {
@@ -86,6 +98,7 @@ impl LogClock {
 
     pub(super) fn stamp(&mut self) -> Stamp {
         let now = self.clock.read();
+        let before = self.last;
         if now.wall >= self.last {
             self.behind_since = None;
             self.last = now.wall;
@@ -94,8 +107,10 @@ impl LogClock {
             self.last = self.last.max(time + Millis((now.steady.0 - steady.0) / 2));
         }
         let moved = now.wall.since(self.before.wall);
+        let passed = now.steady.0 - self.before.steady.0;
+        let jumped = Millis(self.last.since(before).0.saturating_sub(passed).max(0));
         self.before = now;
-        Stamp { time: self.last, wall: now.wall, moved }
+        Stamp { time: self.last, wall: now.wall, moved, jumped }
     }
 
     /// How long to wait until log time reaches `due`, if no clock jumps meanwhile.
@@ -146,6 +161,25 @@ mod tests {
         for (last, due, ms) in cases {
             let log = LogClock::new(clock(), Time(last));
             assert_eq!(log.until(Time(due)), Duration::from_millis(ms), "from {last} to {due}");
+        }
+    }
+
+    #[test]
+    fn a_stamp_says_how_far_log_time_ran_ahead_of_time() {
+        let reading = Arc::new(Mutex::new(Reading { wall: Time(1_000), steady: Millis(0) }));
+        let shown = reading.clone();
+        let clock = Clock::new(move || *shown.lock().unwrap());
+        let mut log = LogClock::new(clock.clone(), Time(1_000));
+        // (steady clock, wall clock, jumped, even time)
+        for (steady, wall, jumped, even) in [
+            (500, 1_500, 0, 1_500),
+            (600, 61_600, 60_000, 1_600),
+            (1_600, 2_600, 0, 2_600),
+            (1_700, 61_700, 0, 2_700),
+            (1_800, 71_800, 9_550, 2_800),
+        ] {
+            *reading.lock().unwrap() = Reading { wall: Time(wall), steady: Millis(steady) };
+            assert_eq!((log.stamp().jumped, clock.even()), (Millis(jumped), Time(even)), "at wall {wall}");
         }
     }
 

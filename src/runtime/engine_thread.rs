@@ -21,7 +21,7 @@ use super::queue::{Batch, QueueReceiver, Submission};
 use super::retention;
 use crate::config::Retention;
 use crate::engine::{Answer, Engine, Fact, Input, Refusal};
-use crate::model::{Fingerprint, Millis, Time};
+use crate::model::{Millis, Time};
 use crate::storage::disk::Disk;
 use crate::storage::log::{Log, LogError, SegmentInfo};
 use crate::storage::view::ViewBatch;
@@ -46,10 +46,16 @@ pub(super) struct EngineThread<D: Disk> {
     pub(super) retention: Retention,
     /// The longest time after which a silent alert expires.
     pub(super) longest_timeout: Millis,
+    /// A batch that the disk did not take.
+    pub(super) held: Option<Commit>,
+    pub(super) trim_at: Time,
+    pub(super) no_expiry_before: Time,
+    /// How far log time has jumped ahead without the engine's knowing.
+    pub(super) jumped: Millis,
 }
 
 /// A batch's facts, with the places at which one input's end and the next one's begin.
-struct Commit {
+pub(super) struct Commit {
     first_seq: u64,
     time: Time,
     facts: Vec<Fact>,
@@ -65,65 +71,82 @@ impl<D: Disk> EngineThread<D> {
     /// # Errors
     /// When the log can no longer be trusted. Nothing more may be acknowledged by this process.
     pub(super) fn run(mut self) -> Result<(), LogError> {
-        let mut held: Option<Commit> = None;
         let mut beat_at = Instant::now();
-        let mut trim_at = self.engine.now();
-        let mut no_expiry_before = Time(0);
         loop {
-            let batch = self.queue.take(self.patience(beat_at, held.is_some()));
-            let stamp = self.clock.stamp();
-            if stamp.moved.0.abs() >= JUMP_WARNED.0 {
-                tracing::warn!(moved = %stamp.moved, wall = %stamp.wall, log_time = %stamp.time, "the wall clock jumped");
-            }
-            if stamp.moved >= GAP {
-                no_expiry_before = stamp.wall + self.longest_timeout;
-            }
+            let batch = self.queue.take(self.patience(beat_at));
+            let stop = batch.stop;
             let beat = Instant::now() >= beat_at;
             if beat {
                 beat_at = Instant::now() + self.observer.beat_every();
-                self.observer.beat(&self.log, self.health.view_behind());
-                if let Some(commit) = held.take() {
-                    held = self.commit_held(commit)?;
-                }
             }
-            let stop = batch.stop;
-            if held.is_some() {
-                refuse(batch.submissions, &self.health);
-            } else {
-                let may_expire = beat && stamp.wall >= no_expiry_before;
-                let expired = if may_expire { self.shared.live.expired(stamp.wall) } else { Vec::new() };
-                held = self.process(stamp.time, batch, expired)?;
-                if beat && held.is_none() && stamp.time >= trim_at {
-                    trim_at = stamp.time + TRIM_EVERY;
-                    self.trim(stamp.time)?;
-                }
-            }
+            self.turn(batch, beat)?;
             if stop {
                 return Ok(());
             }
         }
     }
 
+    /// Does what one batch and the time that has come ask for; on a beat, looks after itself as well.
+    ///
+    /// # Errors
+    /// As [`EngineThread::run`]; no turn may follow.
+    pub(super) fn turn(&mut self, batch: Batch, beat: bool) -> Result<(), LogError> {
+        let stamp = self.clock.stamp();
+        if stamp.moved.0.abs() >= JUMP_WARNED.0 {
+            tracing::warn!(moved = %stamp.moved, wall = %stamp.wall, log_time = %stamp.time, "the wall clock jumped");
+        }
+        if stamp.jumped >= GAP {
+            self.jumped = Millis(self.jumped.0.saturating_add(stamp.jumped.0));
+        }
+        if stamp.moved >= GAP {
+            self.no_expiry_before = stamp.wall + self.longest_timeout;
+        }
+        if beat {
+            self.observer.beat(&self.log, self.health.view_behind());
+            if let Some(commit) = self.held.take() {
+                self.held = self.commit_held(commit)?;
+            }
+        }
+        if self.held.is_none() && self.jumped > Millis::ZERO {
+            // At the time before the jump, so that nothing is due by it before the engine knows.
+            let jump = Input::ClockJumped { by: std::mem::take(&mut self.jumped) };
+            self.held = self.process(self.engine.now(), Vec::new(), vec![jump])?;
+        }
+        if self.held.is_some() {
+            refuse(batch.submissions, &self.health);
+            return Ok(());
+        }
+        let may_expire = beat && stamp.wall >= self.no_expiry_before;
+        let expired = if may_expire { self.shared.live.expired(stamp.wall) } else { Vec::new() };
+        let expired = expired.into_iter().map(|(fingerprint, expired_at)| Input::Expired { fingerprint, expired_at });
+        self.held = self.process(stamp.time, batch.submissions, expired.collect())?;
+        if beat && self.held.is_none() && stamp.time >= self.trim_at {
+            self.trim_at = stamp.time + TRIM_EVERY;
+            self.trim(stamp.time)?;
+        }
+        Ok(())
+    }
+
     /// How long there is nothing to do but wait for inputs.
-    fn patience(&self, beat_at: Instant, held: bool) -> Duration {
+    fn patience(&self, beat_at: Instant) -> Duration {
         let beat = beat_at.saturating_duration_since(Instant::now());
         match self.engine.next_timer() {
-            Some(due) if !held => beat.min(self.clock.until(due)),
+            Some(due) if self.held.is_none() => beat.min(self.clock.until(due)),
             _ => beat,
         }
     }
 
-    /// Decides on a batch, commits, publishes, answers. Gives the commit back when the disk did not take it.
-    fn process(&mut self, time: Time, batch: Batch, expired: Vec<(Fingerprint, Time)>) -> Result<Option<Commit>, LogError> {
+    /// Decides on what was submitted and on the shell's `own` inputs, commits, publishes, answers. Gives the commit back when the disk did not take it.
+    fn process(&mut self, time: Time, submissions: Vec<Submission>, own: Vec<Input>) -> Result<Option<Commit>, LogError> {
         let mut commit = Commit { first_seq: self.engine.state().seq() + 1, time, facts: Vec::new(), ends: Vec::new() };
-        let mut ready: Vec<Ready> = Vec::with_capacity(batch.submissions.len());
-        for mut submission in batch.submissions {
+        let mut ready: Vec<Ready> = Vec::with_capacity(submissions.len());
+        for mut submission in submissions {
             let inputs = std::mem::take(&mut submission.inputs);
             let answers = inputs.into_iter().map(|input| self.step(&mut commit, input)).collect();
             ready.push((submission, answers));
         }
-        for (fingerprint, expired_at) in expired {
-            if let Err(refusal) = self.step(&mut commit, Input::Expired { fingerprint, expired_at }) {
+        for input in own {
+            if let Err(refusal) = self.step(&mut commit, input) {
                 tracing::debug!(?refusal, "an alert that expired was no longer there");
             }
         }

@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::clock::Clock;
 use super::health::{Health, Status};
 use super::live::Live;
-use super::queue::QueueSender;
+use super::queue::{Answers, QueueSender};
 use super::recent::{ReadLog, Recent};
 use super::reload::ReloadRequest;
 use super::shutdown::Shutdown;
@@ -88,7 +88,12 @@ impl Handle {
     /// When nothing of it could be taken or synced.
     pub async fn submit(&self, inputs: Vec<Input>) -> Result<Vec<Result<Answer, Refusal>>, SubmitError> {
         // A reply that is dropped without an answer means that the thread has ended.
-        self.shared.queue.submit(inputs)?.await.unwrap_or(Err(SubmitError::Stopping))
+        self.queue(inputs)?.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// Puts inputs into the queue; the answers arrive at what is returned.
+    pub(super) fn queue(&self, inputs: Vec<Input>) -> Result<oneshot::Receiver<Answers>, SubmitError> {
+        self.shared.queue.submit(inputs)
     }
 
     /// Everything that is committed from now on. A slow listener loses the oldest and is told so (it then reads the log).

@@ -19,6 +19,7 @@
 //! | `view_thread`, `catch_up`, `retention` | the view behind the log; what may be let go |
 //! | `outbox` | attempts, retries, breakers |
 //! | `reload` | new rules while running |
+//! | `stepped` | the same without threads, for simulations |
 //! | `clock`, `shutdown`, `health`, `recent`, `gauges`, `observe` | small parts |
 
 mod catch_up;
@@ -37,6 +38,7 @@ mod reload;
 mod retention;
 pub mod shutdown;
 mod start;
+pub mod stepped;
 #[cfg(test)]
 mod tests;
 mod view_thread;

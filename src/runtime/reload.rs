@@ -21,7 +21,7 @@ use crate::ruleset::{self, Ruleset};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Loads the rules; the error is every fault as text for people.
-pub type LoadRules = Arc<dyn Fn() -> Result<Ruleset, String> + Send + Sync>;
+pub type LoadRules = Arc<dyn Fn() -> Result<Arc<Ruleset>, String> + Send + Sync>;
 
 /// Where the answer to a request goes.
 pub(super) type ReloadRequest = oneshot::Sender<Result<String, String>>;
@@ -70,7 +70,7 @@ impl Reloader {
         let rules =
             tokio::task::spawn_blocking(move || load()).await.map_err(|error| format!("loading ended early: {error}"))??;
         let (count, in_files) = (rules.len(), rules.len_in_files());
-        self.handle.submit(vec![Input::Rules(Arc::new(rules))]).await.map_err(|error| format!("not recorded: {error}"))?;
+        self.handle.submit(vec![Input::Rules(rules)]).await.map_err(|error| format!("not recorded: {error}"))?;
         set_rules(&self.metrics, count, self.handle.now());
         // `quell.yaml` is read at the start only, and who asks for a reload should not think otherwise.
         let built_in = count - in_files;

@@ -23,14 +23,16 @@ use super::outbox::{Outbox, Owed, Receivers, Tools};
 use super::queue;
 use super::recent::{ReadLog, Recent};
 use super::recovery::{self, RecoverError};
-use super::reload::{self, LoadRules, Reloader};
+use super::reload::{self, LoadRules, ReloadRequest, Reloader};
 use super::shutdown::Shutdown;
-use super::view_thread;
+use super::view_thread::{self, Writer};
 use crate::config::Config;
 use crate::engine::{Engine, EngineOptions, Input};
 use crate::metrics::Metrics;
+use crate::model::{Millis, Time};
 use crate::storage::disk::Disk;
 use crate::storage::log::{LogError, LogOptions};
+use crate::storage::view::View;
 
 /// Commits that a slow listener may lag behind before it loses some and reads the log instead.
 const COMMITTED_KEPT: usize = 1_024;
@@ -79,21 +81,32 @@ pub(super) fn view_path(data: &Path) -> PathBuf {
     data.join("view.db")
 }
 
-/// Recovers the state, starts the threads and tasks, and returns when inputs can be submitted. Blocks while it recovers.
+/// Everything recovered and put together; nothing runs yet.
+pub(super) struct Built<D: Disk> {
+    pub(super) thread: EngineThread<D>,
+    pub(super) handle: Handle,
+    pub(super) view: Writer<View>,
+    pub(super) receivers: Receivers,
+    /// What the outbox is to deliver: what was owed before, then what the engine's thread hands it.
+    pub(super) owed: mpsc::UnboundedReceiver<Owed>,
+    /// What the engine must be told before anything else.
+    pub(super) first: Vec<Input>,
+    rule_count: usize,
+    reload_requests: mpsc::Receiver<ReloadRequest>,
+}
+
+/// Recovers the state and puts the parts together. `new_id` names a data directory that has no name yet.
 ///
 /// # Errors
-/// Why there is no running engine now; nothing is left running then but threads that end by themselves.
-pub async fn start<D: Disk>(parts: Parts<D>) -> Result<Runtime, StartError>
-where
-    D::File: 'static,
-{
+/// Why there can be no running engine now.
+pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Result<Arc<str>>) -> Result<Built<D>, StartError> {
     let Parts { config, metrics, clock, disk, read_log, receivers, load, log_options } = parts;
     let rules = load().map_err(StartError::Rules)?;
     let rule_count = rules.len();
     let (log, mut state, view) = recovery::recover(disk, log_options, &view_path(&config.data))?;
     let first_start = state.seq() == 0;
     let directory = if first_start {
-        new_directory_id().map_err(|source| StartError::Io { what: "/dev/urandom", source })?
+        new_id().map_err(|source| StartError::Io { what: "/dev/urandom", source })?
     } else {
         state.directory().clone()
     };
@@ -101,16 +114,17 @@ where
     let live = Arc::new(Live::new(&config));
     drop(state.take_changes());
     live.publish(&recovery::everything(&state), clock.now());
-    let owed_before: Vec<Owed> = state.owed_notifications().cloned().map(Owed::from_before).collect();
-
     let health = Arc::new(Health::default());
     health.set_seq(state.seq());
     health.set_view_seq(state.seq());
-    let (view_sender, view_thread) = view_thread::spawn(view, health.clone(), metrics.clone(), read_log.clone())
-        .map_err(|source| StartError::Io { what: "the view's thread", source })?;
+    let (view_sender, view) = view_thread::writer(view, health.clone(), metrics.clone(), read_log.clone());
     let (queue_sender, queue_receiver) = queue::queue(config.limits.queue_alerts, metrics.engine_queue_alerts.clone());
     let (reload_sender, reload_requests) = mpsc::channel(16);
     let (owed_sender, owed) = mpsc::unbounded_channel();
+    for notification in state.owed_notifications() {
+        // The first in line: timers that came due meanwhile may owe more on the same incidents in a moment. The receiver is here.
+        drop(owed_sender.send(Owed::from_before(notification.clone())));
+    }
     let shared = Arc::new(Shared {
         queue: queue_sender,
         live: live.clone(),
@@ -132,9 +146,9 @@ where
         alerts_per_incident: config.limits.alerts_per_incident,
         ..EngineOptions::default()
     };
-    let log_clock = LogClock::new(clock.clone(), state.time());
+    let log_clock = LogClock::new(clock, state.time());
     // The thread may find timers due before the first input reaches it: they are for these rules and receivers to decide.
-    let rules = Arc::new(rules);
+    let trim_at = state.time();
     let mut engine = Engine::new(state, rules.clone(), options);
     engine.know_receivers(receivers.keys().cloned().collect());
     let thread = EngineThread {
@@ -143,8 +157,8 @@ where
         queue: queue_receiver,
         shared,
         health,
-        observer: Observer::new(metrics.clone(), live.clone()),
-        outbox: owed_sender.clone(),
+        observer: Observer::new(metrics, live),
+        outbox: owed_sender,
         clock: log_clock,
         retention: config.retention.clone(),
         longest_timeout: config
@@ -153,7 +167,30 @@ where
             .filter_map(|source| source.timeout(config.resolve_timeout))
             .max()
             .unwrap_or_default(),
+        held: None,
+        trim_at,
+        no_expiry_before: Time(0),
+        jumped: Millis::ZERO,
     };
+    let mut first = Vec::new();
+    if first_start {
+        first.push(Input::Created { directory });
+    }
+    first.push(Input::Rules(rules));
+    Ok(Built { thread, handle, view, receivers, owed, first, rule_count, reload_requests })
+}
+
+/// Recovers the state, starts the threads and tasks, and returns when inputs can be submitted. Blocks while it recovers.
+///
+/// # Errors
+/// Why there is no running engine now; nothing is left running then but threads that end by themselves.
+pub async fn start<D: Disk>(parts: Parts<D>) -> Result<Runtime, StartError>
+where
+    D::File: 'static,
+{
+    let (config, metrics, clock, load) = (parts.config.clone(), parts.metrics.clone(), parts.clock.clone(), parts.load.clone());
+    let Built { thread, handle, view, receivers, owed, first, rule_count, reload_requests } = build(parts, new_directory_id)?;
+    let view = view.spawn().map_err(|source| StartError::Io { what: "the view's thread", source })?;
     let (end, ended) = oneshot::channel();
     let engine = std::thread::Builder::new()
         .name("engine".into())
@@ -161,28 +198,19 @@ where
         .spawn(move || drop(end.send(thread.run())))
         .map_err(|source| StartError::Io { what: "the engine's thread", source })?;
 
-    let mut first = Vec::new();
-    if first_start {
-        first.push(Input::Created { directory: directory.clone() });
-    }
-    first.push(Input::Rules(rules));
     handle.submit(first).await?;
     reload::set_rules(&metrics, rule_count, clock.now());
 
-    for owed in owed_before {
-        // The outbox takes from this channel in a moment.
-        drop(owed_sender.send(owed));
-    }
     let recorder = handle.clone();
     let tools = Tools {
-        live,
+        live: handle.live().clone(),
         record: Arc::new(move |inputs| {
             let handle = recorder.clone();
             Box::pin(async move { handle.submit(inputs).await.map(drop) })
         }),
         clock,
         metrics: metrics.clone(),
-        directory,
+        directory: handle.directory().clone(),
         external_url: config.external_url.clone(),
         drain: Shutdown::default(),
     };
@@ -190,7 +218,7 @@ where
     let reloader = Reloader { handle: handle.clone(), load, folder: config.rules.clone(), metrics: metrics.clone() };
     tokio::spawn(reloader.run(reload_requests));
     tokio::spawn(gauges::run(handle.clone(), metrics));
-    Ok(Runtime { handle, engine, ended, view: view_thread, outbox: Some(outbox) })
+    Ok(Runtime { handle, engine, ended, view, outbox: Some(outbox) })
 }
 
 impl Runtime {

@@ -198,7 +198,7 @@ async fn start_in(folder: &Path, options: Options) -> House {
         disk: MoodyDisk { folder: FolderDisk::open(&log_folder).unwrap(), control: control.clone() },
         read_log: read_log(move || FolderDisk::open_read_only(&log_folder)),
         receivers,
-        load: Arc::new(move || load_rules(&text.lock().unwrap())),
+        load: Arc::new(move || load_rules(&text.lock().unwrap()).map(Arc::new)),
         log_options: LogOptions { segment_bytes: options.segment_bytes },
     })
     .await

@@ -70,29 +70,26 @@ struct Backlog {
     left_behind: AtomicBool,
 }
 
-/// Starts the thread. `read_log` is what a view that was left behind catches up from.
-///
-/// # Errors
-/// When the system gives no thread.
-pub(super) fn spawn(
-    view: impl WriteView,
+/// The writer, and the way to it. `read_log` is what a view that was left behind catches up from.
+pub(super) fn writer<V: WriteView>(
+    view: V,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     read_log: ReadLog,
-) -> std::io::Result<(ViewSender, JoinHandle<()>)> {
-    spawn_at(PACE, view, health, metrics, read_log)
+) -> (ViewSender, Writer<V>) {
+    writer_at(PACE, view, health, metrics, read_log)
 }
 
-fn spawn_at(
+fn writer_at<V: WriteView>(
     pace: Pace,
-    view: impl WriteView,
+    view: V,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     read_log: ReadLog,
-) -> std::io::Result<(ViewSender, JoinHandle<()>)> {
+) -> (ViewSender, Writer<V>) {
     let (sender, orders) = mpsc::channel();
     let waiting = Arc::new(Backlog::default());
-    let mut writer = Writer {
+    let writer = Writer {
         view,
         orders,
         waiting: waiting.clone(),
@@ -107,8 +104,7 @@ fn spawn_at(
         write_at: None,
         tidy_at: None,
     };
-    let thread = std::thread::Builder::new().name("view".into()).spawn(move || writer.run())?;
-    Ok((ViewSender { orders: sender, waiting, facts_waiting_max: pace.facts_waiting_max }, thread))
+    (ViewSender { orders: sender, waiting, facts_waiting_max: pace.facts_waiting_max }, writer)
 }
 
 impl ViewSender {
@@ -177,7 +173,8 @@ enum Mode {
     Lost,
 }
 
-struct Writer<V> {
+/// Follows the orders.
+pub(super) struct Writer<V> {
     view: V,
     orders: mpsc::Receiver<Order>,
     waiting: Arc<Backlog>,
@@ -197,25 +194,32 @@ struct Writer<V> {
 }
 
 impl<V: WriteView> Writer<V> {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn spawn(mut self) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("view".into()).spawn(move || self.run())
+    }
+
+    /// Follows the orders that are there, and writes all that they brought.
+    pub(super) fn follow_waiting(&mut self) {
+        while let Ok(order) = self.orders.try_recv() {
+            self.follow(order);
+        }
+        self.write();
+    }
+
     fn run(&mut self) {
         loop {
-            match self.orders.recv_timeout(self.patience()) {
-                Ok(Order::Write(batch)) => self.take(batch),
-                Ok(Order::Forget(before)) => {
-                    if let Err(error) = self.view.forget(before) {
-                        self.metrics.view_failures_total.inc();
-                        tracing::warn!(%error, "old history could not be removed from the view");
-                    }
-                }
-                Ok(Order::Flush(done)) => {
-                    self.write();
-                    drop(done);
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Ok(Order::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    self.write();
-                    return;
-                }
+            let go_on = match self.orders.recv_timeout(self.patience()) {
+                Ok(order) => self.follow(order),
+                Err(mpsc::RecvTimeoutError::Timeout) => true,
+                Err(mpsc::RecvTimeoutError::Disconnected) => false,
+            };
+            if !go_on {
+                self.write();
+                return;
             }
             let now = Instant::now();
             if self.write_at.is_some_and(|at| at <= now) {
@@ -258,6 +262,25 @@ impl<V: WriteView> Writer<V> {
         self.batches.push(batch);
         let due = if self.facts >= FACTS_WORTH_WRITING && self.failures == 0 { now } else { now + WAIT_MAX };
         self.write_at = Some(self.write_at.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Does as one order says; `false` when it is to end.
+    fn follow(&mut self, order: Order) -> bool {
+        match order {
+            Order::Write(batch) => self.take(batch),
+            Order::Forget(before) => {
+                if let Err(error) = self.view.forget(before) {
+                    self.metrics.view_failures_total.inc();
+                    tracing::warn!(%error, "old history could not be removed from the view");
+                }
+            }
+            Order::Flush(done) => {
+                self.write();
+                drop(done);
+            }
+            Order::Stop => return false,
+        }
+        true
     }
 
     fn write(&mut self) {
@@ -435,7 +458,8 @@ mod tests {
                 let commit = |(first_seq, n)| Arc::new(Committed { first_seq, time: Time(0), facts: facts(n) });
                 Ok(behind.map(commit).collect())
             });
-            let (sender, thread) = spawn_at(pace, fake, health.clone(), metrics.clone(), read_log).unwrap();
+            let (sender, writer) = writer_at(pace, fake, health.clone(), metrics.clone(), read_log);
+            let thread = writer.spawn().unwrap();
             Rig { sender, thread, health, metrics, log, written, checkpoints }
         }
 

@@ -232,13 +232,6 @@ fn odd_but_legal_labels_are_kept_as_they_are() {
 fn hostile_bodies_cost_little_memory() {
     let site = site();
     let daemon = site.start();
-    // Honest bodies of the allowed size first: what the allocator sets up once for each thread is nobody's attack.
-    let honest = format!("[{{\"labels\":{{\"alertname\":\"Honest\"}},\"padding\":\"{}\"}}]", "x".repeat(BODY_BYTES_MAX / 2));
-    for _ in 0..24 {
-        let mut connection = Connection::open(daemon.addr).unwrap();
-        connection.write(&framed("", honest.as_bytes())).unwrap();
-        assert_eq!(connection.read_response().unwrap().status, 200);
-    }
     serves_as_ever(&daemon);
     let before = peak_memory_bytes(&daemon);
     for _ in 0..3 {
@@ -250,8 +243,9 @@ fn hostile_bodies_cost_little_memory() {
         }
     }
     let rise = peak_memory_bytes(&daemon).saturating_sub(before);
-    // Twice the limit for the body, and what the allocator keeps of it for itself.
-    let allowed = 2 * BODY_BYTES_MAX + (6 << 20);
+    // Twice the limit for the body, and what the allocator takes in blocks of megabytes for each thread. The bomb alone
+    // would be 64 MiB, and the bodies of one round more than 100.
+    let allowed = 2 * BODY_BYTES_MAX + (40 << 20);
     assert!(rise < allowed, "memory rose by {rise} bytes, more than {allowed}");
 }
 

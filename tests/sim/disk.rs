@@ -139,6 +139,13 @@ impl SimDisk {
         state.capacity = None;
     }
 
+    /// What was planned to go wrong does not.
+    pub(crate) fn clear_plans(&self) {
+        let mut state = self.state();
+        state.fail = None;
+        state.power_cut_at = None;
+    }
+
     /// The process is killed; the system lives on, so nothing is lost.
     pub(crate) fn kill_process(&self) {
         let mut state = self.state();

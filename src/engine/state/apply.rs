@@ -426,7 +426,7 @@ fn note_receiver(incident: &mut Incident, notification: &Notification, kind: Not
         }
         None if resolved => {}
         None => {
-            receivers.push(OpenedAt { receiver: notification.receiver.clone(), policy: policy(), remote: None, resolved: false })
+            receivers.push(OpenedAt { receiver: notification.receiver.clone(), policy: policy(), remote: None, resolved: false });
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The order in which one receiver is told things. Pure: time comes in, the next attempt comes out.
+//! The order in which one receiver is told things. Pure: time comes in, the next attempt comes out. That time goes on evenly: a
+//! wall clock that is set moves nothing here.
 //!
 //! Each incident has a line of its own, strictly in order; several lines are served at once. A failing receiver is
 //! probed, a throttling one left alone until its time is over; both are the receiver's affair and never another's.
@@ -16,17 +17,19 @@ const IN_FLIGHT_MAX: usize = 8;
 /// A notification that is owed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::runtime) struct Owed {
-    pub(super) notification: Arc<Notification>,
+    pub(in crate::runtime) notification: Arc<Notification>,
     /// Attempts that are over, in this run and before.
     pub(super) attempts: u32,
     /// It was owed when this process started: an attempt may have been under way as the last one ended.
     pub(super) from_before: bool,
+    /// When it came to be, by the clock of the lines; its age is counted from here.
+    pub(super) born: Time,
 }
 
 impl Owed {
     /// One that was queued just now.
     pub(in crate::runtime) fn new(notification: Arc<Notification>) -> Owed {
-        Owed { attempts: notification.attempts, notification, from_before: false }
+        Owed { attempts: notification.attempts, born: notification.created_at, notification, from_before: false }
     }
 
     /// One that was owed when the process started.
@@ -62,11 +65,13 @@ pub(super) struct Lines {
 struct Line {
     waiting: VecDeque<Owed>,
     in_flight: bool,
+    /// How many waited when the attempt under way began.
+    told: usize,
 }
 
 impl Lines {
-    /// Puts one at the end of its incident's line.
-    pub(super) fn push(&mut self, owed: Owed) {
+    /// Puts one at the end of its incident's line, to be attempted from `due` on when it is the first.
+    pub(super) fn push(&mut self, owed: Owed, due: Time) {
         let incident = owed.notification.incident;
         let line = self.by_incident.entry(incident).or_default();
         // One that is retried by hand while its last attempt is still being recorded is there already.
@@ -74,8 +79,7 @@ impl Lines {
             return;
         }
         if line.waiting.is_empty() && !line.in_flight {
-            let at = owed.notification.retry_at.unwrap_or(owed.notification.created_at);
-            self.due.insert((at, owed.notification.id, incident));
+            self.due.insert((due, owed.notification.id, incident));
         }
         line.waiting.push_back(owed);
     }
@@ -88,6 +92,7 @@ impl Lines {
         let (_, _, incident) = self.due.pop_first()?;
         let line = self.by_incident.get_mut(&incident)?;
         line.in_flight = true;
+        line.told = line.waiting.len();
         self.in_flight += 1;
         line.waiting.front().cloned()
     }
@@ -101,23 +106,22 @@ impl Lines {
         self.due.first().map(|(at, ..)| (*at).max(not_before))
     }
 
-    /// Those behind the first of this line that were told by the attempt which began at `began`: a message says how the
-    /// incident stands when it is built, so an update (or the same said again) that was owed before then has nothing to add.
-    pub(super) fn told_with_first(&self, incident: IncidentId, began: Time) -> Vec<NotificationId> {
+    /// Those behind the first of this line that were told by the attempt under way: a message says how the incident stands
+    /// when it is built, so an update (or the same said again) that was in line before then has nothing to add.
+    pub(super) fn told_with_first(&self, incident: IncidentId) -> Vec<NotificationId> {
         let Some(line) = self.by_incident.get(&incident) else { return Vec::new() };
         let Some(first) = line.waiting.front().map(|owed| owed.notification.kind) else { return Vec::new() };
         let told = |owed: &&Owed| {
             let it = &owed.notification;
-            it.created_at < began
-                && match first {
-                    NotificationKind::Trigger => {
-                        it.kind == NotificationKind::Update || (it.kind == NotificationKind::Trigger && it.again)
-                    }
-                    NotificationKind::Update => it.kind == NotificationKind::Update,
-                    NotificationKind::Acknowledge | NotificationKind::Resolve => false,
+            match first {
+                NotificationKind::Trigger => {
+                    it.kind == NotificationKind::Update || (it.kind == NotificationKind::Trigger && it.again)
                 }
+                NotificationKind::Update => it.kind == NotificationKind::Update,
+                NotificationKind::Acknowledge | NotificationKind::Resolve => false,
+            }
         };
-        line.waiting.iter().skip(1).take_while(told).map(|owed| owed.notification.id).collect()
+        line.waiting.iter().take(line.told).skip(1).take_while(told).map(|owed| owed.notification.id).collect()
     }
 
     /// What came of the attempt at the first of this line; with it, `told` more behind it are done.

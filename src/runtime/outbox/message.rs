@@ -13,18 +13,18 @@ const MEMBERS_MAX: usize = 1_000;
 
 /// What stands in every message of one installation.
 #[derive(Clone, Debug)]
-pub(super) struct Site {
+pub(in crate::runtime) struct Site {
     /// The id of the data directory.
-    pub(super) directory: Arc<str>,
+    pub(in crate::runtime) directory: Arc<str>,
     /// Our own address as people reach it.
-    pub(super) external_url: Option<String>,
+    pub(in crate::runtime) external_url: Option<String>,
 }
 
 /// Builds the message. Walks the table of alerts, so it belongs on a thread that may be kept for some milliseconds.
 ///
 /// # Errors
 /// `None` when the incident is no longer in memory.
-pub(super) fn message(owed: &Owed, live: &Live, site: &Site, now: Time) -> Option<Message> {
+pub(in crate::runtime) fn message(owed: &Owed, live: &Live, site: &Site, now: Time) -> Option<Message> {
     let notification = &owed.notification;
     let incident = live.incident(notification.incident)?;
     let actor = match &notification.reason {

@@ -8,8 +8,9 @@
 //! same incident before that moment and would only say the same again is recorded as delivered together with it, with the same
 //! words from the receiver. A first trigger, an acknowledgement and a resolve are never folded.
 
+pub(super) mod desk;
 mod lines;
-mod message;
+pub(super) mod message;
 mod sender;
 #[cfg(test)]
 mod tests;

@@ -87,7 +87,7 @@ fn server_error() -> Delivery {
 fn an_incidents_line_is_in_order_and_lines_are_apart() {
     let mut lines = Lines::default();
     for (id, incident) in [(1, 1), (2, 1), (3, 2)] {
-        lines.push(Owed::new(notification(id, incident, "pager", NotificationKind::Update)));
+        lines.push(Owed::new(notification(id, incident, "pager", NotificationKind::Update)), START);
     }
     assert_eq!((next(&mut lines, START), next(&mut lines, START), next(&mut lines, START)), (Some(1), Some(3), None));
     let again = START + Millis::seconds(5);
@@ -106,7 +106,7 @@ fn an_incidents_line_is_in_order_and_lines_are_apart() {
 fn a_receiver_gets_eight_at_once_and_one_while_its_breaker_is_open() {
     let mut lines = Lines::default();
     for n in 1..=20 {
-        lines.push(Owed::new(notification(n, n, "pager", NotificationKind::Trigger)));
+        lines.push(Owed::new(notification(n, n, "pager", NotificationKind::Trigger)), START);
     }
     let mut now = START;
     let first: Vec<u64> = std::iter::from_fn(|| next(&mut lines, now)).collect();
@@ -133,7 +133,7 @@ fn a_receiver_gets_eight_at_once_and_one_while_its_breaker_is_open() {
 #[test]
 fn a_throttling_receiver_is_left_alone() {
     let mut lines = Lines::default();
-    lines.push(Owed::new(notification(1, 1, "chat", NotificationKind::Trigger)));
+    lines.push(Owed::new(notification(1, 1, "chat", NotificationKind::Trigger)), START);
     lines.throttle(START + Millis::seconds(30));
     assert_eq!(next(&mut lines, START + Millis::seconds(29)), None);
     assert_eq!(next(&mut lines, START + Millis::seconds(30)), Some(1));
@@ -142,30 +142,38 @@ fn a_throttling_receiver_is_left_alone() {
 #[test]
 fn only_what_the_message_told_already_is_folded_into_it() {
     use NotificationKind::{Acknowledge, Resolve, Trigger, Update};
-    const LATER: Time = Time(START.0 + 10_000);
-    // (the kinds in line with "again" and time of making, what the first tells)
-    type Case = (&'static [(NotificationKind, bool, Time)], &'static [u64]);
+    // Whether it was in line before the attempt began.
+    const EARLY: bool = true;
+    const LATE: bool = false;
+    // (the kinds in line with "again", what the first tells)
+    type Case = (&'static [(NotificationKind, bool, bool)], &'static [u64]);
     let cases: [Case; 7] = [
-        (&[(Trigger, false, START), (Update, false, START), (Update, false, START)], &[2, 3]),
-        (&[(Trigger, false, START), (Trigger, true, START), (Resolve, false, START)], &[2]),
-        (&[(Trigger, false, START), (Update, false, LATER)], &[]),
-        (&[(Update, false, START), (Trigger, true, START)], &[]),
-        (&[(Update, false, START), (Update, false, START), (Resolve, false, START), (Update, false, START)], &[2]),
-        (&[(Trigger, false, START), (Trigger, false, START)], &[]),
-        (&[(Acknowledge, false, START), (Update, false, START)], &[]),
+        (&[(Trigger, false, EARLY), (Update, false, EARLY), (Update, false, EARLY)], &[2, 3]),
+        (&[(Trigger, false, EARLY), (Trigger, true, EARLY), (Resolve, false, EARLY)], &[2]),
+        (&[(Trigger, false, EARLY), (Update, false, LATE)], &[]),
+        (&[(Update, false, EARLY), (Trigger, true, EARLY)], &[]),
+        (&[(Update, false, EARLY), (Update, false, EARLY), (Resolve, false, EARLY), (Update, false, EARLY)], &[2]),
+        (&[(Trigger, false, EARLY), (Trigger, false, EARLY)], &[]),
+        (&[(Acknowledge, false, EARLY), (Update, false, EARLY)], &[]),
     ];
     for (line, expected) in cases {
         let mut lines = Lines::default();
-        for ((kind, again, created_at), id) in line.iter().zip(1..) {
-            let made = Notification { again: *again, created_at: *created_at, ..(*notification(id, 1, "chat", *kind)).clone() };
-            lines.push(Owed::new(Arc::new(made)));
+        let made = line.iter().zip(1..).map(|((kind, again, early), id)| {
+            (*early, Owed::new(Arc::new(Notification { again: *again, ..(*notification(id, 1, "chat", *kind)).clone() })))
+        });
+        let (early, late): (Vec<_>, Vec<_>) = made.partition(|(early, _)| *early);
+        for (_, owed) in early {
+            lines.push(owed, START);
         }
-        lines.next(LATER).unwrap();
-        let told = lines.told_with_first(IncidentId(1), START + Millis::seconds(1));
+        lines.next(START).unwrap();
+        for (_, owed) in late {
+            lines.push(owed, START);
+        }
+        let told = lines.told_with_first(IncidentId(1));
         assert_eq!(told.iter().map(|id| id.0).collect::<Vec<_>>(), expected, "{line:?}");
-        lines.finished(IncidentId(1), Verdict::Taken, told.len(), LATER);
+        lines.finished(IncidentId(1), Verdict::Taken, told.len(), START);
         let rest = line.len() - 1 - expected.len();
-        assert_eq!(next(&mut lines, LATER), (rest > 0).then_some(2 + expected.len() as u64), "{line:?}");
+        assert_eq!(next(&mut lines, START), (rest > 0).then_some(2 + expected.len() as u64), "{line:?}");
     }
 }
 
@@ -173,7 +181,7 @@ fn only_what_the_message_told_already_is_folded_into_it() {
 fn what_is_in_line_already_is_not_put_there_twice() {
     let mut lines = Lines::default();
     for _ in 0..2 {
-        lines.push(Owed::new(notification(1, 1, "pager", NotificationKind::Trigger)));
+        lines.push(Owed::new(notification(1, 1, "pager", NotificationKind::Trigger)), START);
     }
     assert_eq!(next(&mut lines, START), Some(1));
     lines.finished(IncidentId(1), Verdict::Taken, 0, START);

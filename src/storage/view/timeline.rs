@@ -133,7 +133,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             Some(in_incident(*incident, format!("escalation {rule} pauses: every firing alert is suppressed")))
         }
         Fact::EscalationContinued { incident, rule, paused_for } => {
-            Some(in_incident(*incident, format!("escalation {rule} goes on after a pause of {}", length_words(*paused_for))))
+            Some(in_incident(*incident, format!("escalation {rule} goes on, {} later than planned", length_words(*paused_for))))
         }
         Fact::NotificationQueued { notification } => {
             let (receiver, kind) = (&notification.receiver, notification.kind.as_str());

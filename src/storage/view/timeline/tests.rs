@@ -335,7 +335,7 @@ fn escalations() {
             ),
             (
                 Fact::EscalationContinued { incident: INCIDENT, rule: "page-dba".into(), paused_for: Millis(600_123) },
-                Some(("escalation page-dba goes on after a pause of 10m", None, None)),
+                Some(("escalation page-dba goes on, 10m later than planned", None, None)),
             ),
         ],
         None,
