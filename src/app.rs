@@ -73,23 +73,28 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data, receivers = config.receivers.len(), "quell is ready");
     advise(&config, &handle, address);
 
-    tokio::select! {
-        // In this order: a server that was told to stop may have done so already.
+    let ended_early = tokio::select! {
         biased;
-        () = shutdown.wait() => {}
+        () = shutdown.wait() => None,
         fault = runtime.failed() => {
             tracing::error!(fault, "stopping at once: nothing more can be acknowledged");
             bail!(fault);
         }
-        ended = &mut server => {
-            ended.context("the server panicked")??;
+        ended = &mut server => Some(ended),
+    };
+    let is_over = ended_early.is_some();
+    if let Some(ended) = ended_early {
+        ended.context("the server panicked")??;
+        // Told to stop a moment ago, it may be done before the order is seen here.
+        if !shutdown.is_triggered() {
             bail!("the server ended by itself");
         }
     }
     tracing::info!("stopping");
     tell_systemd(&[NotifyState::Stopping]);
     // Requests under way and pages that are due both need the engine, so it ends behind them.
-    let (ended, ()) = tokio::join!(server, runtime.drain());
+    let serving = async move { if is_over { Ok(Ok(())) } else { server.await } };
+    let (ended, ()) = tokio::join!(serving, runtime.drain());
     ended.context("the server panicked")??;
     if tokio::time::timeout(STOP_PATIENCE, runtime.stop()).await.is_err() {
         tracing::warn!("the view is not written to its end; the next start reads the rest from the log");
