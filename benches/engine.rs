@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use quell::engine::{Engine, EngineOptions, Input, News, State};
 use quell::model::{Alert, AlertStatus, Labels, Time};
 use quell::ruleset::{self, Ruleset, SourceFile};
@@ -67,25 +67,30 @@ fn engine_with(rules: &Arc<Ruleset>, alerts: u64) -> Engine {
     engine
 }
 
+/// Times [`ALERTS`] new alerts on top of those that an engine has already.
+fn new_ones(b: &mut Bencher<'_>, rules: &Arc<Ruleset>, present: u64) {
+    b.iter_batched(
+        || (engine_with(rules, present), (present..present + ALERTS).map(alert).collect::<Vec<_>>()),
+        |(mut engine, alerts)| {
+            let mut facts = Vec::new();
+            for alert in alerts {
+                let news = News { alert, status: AlertStatus::Firing, ends_at: None };
+                black_box(engine.step(START, Input::Alert(news), &mut facts)).expect("taken");
+                facts.clear();
+            }
+            engine
+        },
+        BatchSize::LargeInput,
+    );
+}
+
 fn new_alerts(c: &mut Criterion) {
     let mut group = c.benchmark_group("new alerts");
     group.throughput(Throughput::Elements(ALERTS)).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5));
     for count in [0, 10, 100, 1_000, 10_000] {
         let rules = rules(count);
         group.bench_with_input(BenchmarkId::new("rules that do not match", count), &count, |b, _| {
-            b.iter_batched(
-                || (engine_with(&rules, 5_000), (10_000..10_000 + ALERTS).map(alert).collect::<Vec<_>>()),
-                |(mut engine, alerts)| {
-                    let mut facts = Vec::new();
-                    for alert in alerts {
-                        let news = News { alert, status: AlertStatus::Firing, ends_at: None };
-                        black_box(engine.step(START, Input::Alert(news), &mut facts)).expect("taken");
-                        facts.clear();
-                    }
-                    engine
-                },
-                BatchSize::LargeInput,
-            );
+            new_ones(b, &rules, 5_000);
         });
     }
     group.finish();
@@ -99,19 +104,7 @@ fn one_incident(c: &mut Criterion) {
     group.throughput(Throughput::Elements(ALERTS)).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5));
     for members in [50, 50_000] {
         group.bench_with_input(BenchmarkId::new("alerts in it", members), &members, |b, members| {
-            b.iter_batched(
-                || (engine_with(&rules, *members), (100_000..100_000 + ALERTS).map(alert).collect::<Vec<_>>()),
-                |(mut engine, alerts)| {
-                    let mut facts = Vec::new();
-                    for alert in alerts {
-                        let news = News { alert, status: AlertStatus::Firing, ends_at: None };
-                        black_box(engine.step(START, Input::Alert(news), &mut facts)).expect("taken");
-                        facts.clear();
-                    }
-                    engine
-                },
-                BatchSize::LargeInput,
-            );
+            new_ones(b, &rules, *members);
         });
     }
     group.finish();

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::Message;
 use crate::model::{
-    Alert, AlertRecord, AlertStatus, Incident, IncidentId, IncidentStatus, Labels, Millis, NotificationKind, Reason, RuleRef,
-    Severity, Time,
+    Alert, AlertRecord, AlertStatus, Incident, IncidentId, Labels, Millis, NotificationKind, Reason, RuleRef, Severity, Time,
 };
 
 /// 2026-01-05T00:00:00Z, a Monday.
@@ -72,9 +71,6 @@ pub(crate) fn change(message: &mut Message, change: impl FnOnce(&mut Incident)) 
 
 fn incident() -> Incident {
     Incident {
-        id: IncidentId(1042),
-        title: "Database trouble in eu1".into(),
-        status: IncidentStatus::Open,
         priority: 1,
         impact: 1,
         urgency: 1,
@@ -83,33 +79,19 @@ fn incident() -> Incident {
         category: "database".into(),
         subcategory: Some("replication".into()),
         team: Some("dba".into()),
-        classified_by: [None, None, None],
-        assignee: None,
         services: vec!["checkout".into()].into(),
         labels: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
-        rule: RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
         key: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
         alerts_total: 14,
         alerts_firing: 14,
-        alerts_suppressed: 0,
-        parent: None,
-        opened_at: START,
-        updated_at: START,
-        acknowledged_at: None,
-        acknowledged_by: None,
-        resolved_at: None,
-        closed_at: None,
-        last_news_at: START,
-        version: 17,
         window: Millis::minutes(10),
         max_age: Millis::hours(24),
-        resolve_after: Millis::ZERO,
-        resolve_due: None,
-        fall_due: None,
-        close_due: None,
-        retitle_due: None,
-        policies: vec![].into(),
-        opened_at_receivers: vec![].into(),
-        growth: None,
+        ..Incident::opened(
+            IncidentId(1042),
+            RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
+            "Database trouble in eu1".into(),
+            17,
+            START,
+        )
     }
 }

@@ -111,6 +111,55 @@ pub struct Incident {
     pub growth: Option<Growth>,
 }
 
+impl Incident {
+    /// An incident that has just been opened, at log position `seq`: nobody is in it, nothing is decided, and its windows
+    /// and key are still to be set.
+    #[must_use]
+    pub fn opened(id: IncidentId, rule: RuleRef, title: Arc<str>, seq: u64, at: Time) -> Incident {
+        Incident {
+            id,
+            title,
+            status: IncidentStatus::Open,
+            priority: priority(3, 3),
+            impact: 3,
+            urgency: 3,
+            priority_reason: Reason::Text("not yet prioritized".into()),
+            severity: Severity::Info,
+            category: "uncategorised".into(),
+            subcategory: None,
+            team: None,
+            classified_by: [None, None, None],
+            assignee: None,
+            services: Arc::default(),
+            labels: Arc::default(),
+            rule,
+            key: Arc::default(),
+            alerts_total: 0,
+            alerts_firing: 0,
+            alerts_suppressed: 0,
+            parent: None,
+            opened_at: at,
+            updated_at: at,
+            acknowledged_at: None,
+            acknowledged_by: None,
+            resolved_at: None,
+            closed_at: None,
+            last_news_at: at,
+            version: seq,
+            window: Millis::ZERO,
+            max_age: Millis::ZERO,
+            resolve_after: Millis::ZERO,
+            resolve_due: None,
+            fall_due: None,
+            close_due: None,
+            retitle_due: None,
+            policies: Arc::default(),
+            opened_at_receivers: Arc::default(),
+            growth: None,
+        }
+    }
+}
+
 /// How many alerts an incident had at the beginnings of the present and the last slot of time, each as long as half of
 /// [`GROWTH_WITHIN`]: enough to see a doubling, at a cost that does not depend on how many alerts there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What the rest of the program may ask of the running engine.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -150,12 +150,6 @@ impl Handle {
     #[must_use]
     pub fn directory(&self) -> &Arc<str> {
         &self.shared.directory
-    }
-
-    /// The folder that holds everything durable.
-    #[must_use]
-    pub fn data_directory(&self) -> &Path {
-        &self.shared.data
     }
 
     /// Where the view is, for those who read history.

@@ -20,7 +20,6 @@ use super::start::{self, Built, Parts, StartError};
 use super::view_thread::Writer;
 use crate::deliver::{Delivery, Message};
 use crate::engine::{Answer, Input, Refusal, State};
-use crate::model::Millis;
 use crate::storage::disk::Disk;
 use crate::storage::log::LogError;
 use crate::storage::view::View;
@@ -145,13 +144,6 @@ impl<D: Disk> Stepped<D> {
             }
         }
         begun
-    }
-
-    /// How long until an attempt is due, if nothing else happens before.
-    pub fn next_attempt_in(&mut self) -> Option<Millis> {
-        self.take_owed();
-        let even = self.clock.even();
-        self.desks.values().filter_map(Desk::next_at).min().map(|at| at.since(even))
     }
 
     /// An attempt has ended. Its outcome is recorded by a later turn.

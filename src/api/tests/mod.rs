@@ -197,8 +197,6 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 
 fn incident(id: u64, status: IncidentStatus) -> Incident {
     Incident {
-        id: IncidentId(id),
-        title: format!("trouble {id}").as_str().into(),
         status,
         priority: if id.is_multiple_of(2) { 2 } else { 3 },
         impact: 2,
@@ -206,36 +204,14 @@ fn incident(id: u64, status: IncidentStatus) -> Incident {
         priority_reason: Reason::Text("derived".into()),
         severity: Severity::Critical,
         category: "database".into(),
-        subcategory: None,
         team: Some(if id.is_multiple_of(2) { "dba" } else { "web" }.into()),
-        classified_by: [None, None, None],
-        assignee: None,
         services: vec![format!("service-{}", id % 3).as_str().into()].into(),
         labels: labels(&[("cluster", if id.is_multiple_of(2) { "eu1" } else { "us1" })]).into(),
-        rule: RuleRef::built_in("default"),
-        key: Labels::default().into(),
         alerts_total: 1,
         alerts_firing: 1,
-        alerts_suppressed: 0,
-        parent: None,
-        opened_at: NOW,
-        updated_at: NOW,
-        acknowledged_at: None,
-        acknowledged_by: None,
-        resolved_at: None,
-        closed_at: None,
-        last_news_at: NOW,
-        version: id,
         window: Millis::minutes(5),
         max_age: Millis::hours(1),
-        resolve_after: Millis::ZERO,
-        resolve_due: None,
-        fall_due: None,
-        close_due: None,
-        retitle_due: None,
-        policies: Vec::new().into(),
-        opened_at_receivers: Vec::new().into(),
-        growth: None,
+        ..Incident::opened(IncidentId(id), RuleRef::built_in("default"), format!("trouble {id}").as_str().into(), id, NOW)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::model::alert::Waiting;
 use crate::model::incident::{Growth, OpenedAt, SERVICES_MAX, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
-    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Time,
+    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Silence, SilenceId, Time,
 };
 
 impl State {
@@ -249,45 +249,11 @@ impl State {
             return;
         };
         let incident = Incident {
-            id: *id,
-            title: title.clone(),
-            status: IncidentStatus::Open,
-            priority: priority(3, 3),
-            impact: 3,
-            urgency: 3,
-            priority_reason: Reason::Text("not yet prioritized".into()),
-            severity: Severity::Info,
-            category: "uncategorised".into(),
-            subcategory: None,
-            team: None,
-            classified_by: [None, None, None],
-            assignee: None,
-            services: Arc::default(),
-            labels: Arc::default(),
-            rule: rule.clone(),
             key: Arc::new(key.clone()),
-            alerts_total: 0,
-            alerts_firing: 0,
-            alerts_suppressed: 0,
-            parent: None,
-            opened_at: now,
-            updated_at: now,
-            acknowledged_at: None,
-            acknowledged_by: None,
-            resolved_at: None,
-            closed_at: None,
-            last_news_at: now,
-            version: seq,
             window: *window,
             max_age: *max_age,
             resolve_after: *resolve_after,
-            resolve_due: None,
-            fall_due: None,
-            close_due: None,
-            retitle_due: None,
-            policies: Arc::default(),
-            opened_at_receivers: Arc::default(),
-            growth: None,
+            ..Incident::opened(*id, rule.clone(), title.clone(), seq, now)
         };
         self.meta.last_incident = id.0;
         self.groups.entry((rule.name.clone(), key.clone())).or_default().push(*id);

@@ -6,8 +6,8 @@ use super::lines::{Lines, Verdict};
 use super::*;
 use crate::engine::{Changes, DeliveryOutcome};
 use crate::model::{
-    Incident, IncidentId, IncidentStatus, Labels, Millis, Notification, NotificationId, NotificationKind, NotificationState,
-    Reason, RuleRef, Severity, Time,
+    Incident, IncidentId, Millis, Notification, NotificationId, NotificationKind, NotificationState, Reason, RuleRef, Severity,
+    Time,
 };
 use crate::runtime::clock::Reading;
 
@@ -32,45 +32,13 @@ fn notification(id: u64, incident: u64, receiver: &str, kind: NotificationKind) 
 
 fn incident(id: u64) -> Arc<Incident> {
     Arc::new(Incident {
-        id: IncidentId(id),
-        title: "disk full".into(),
-        status: IncidentStatus::Open,
         priority: 2,
         impact: 2,
         urgency: 1,
         priority_reason: Reason::Text("default".into()),
         severity: Severity::Critical,
         category: "storage".into(),
-        subcategory: None,
-        team: None,
-        classified_by: [None, None, None],
-        assignee: None,
-        services: Vec::new().into(),
-        labels: Labels::default().into(),
-        rule: RuleRef::built_in("default"),
-        key: Labels::default().into(),
-        alerts_total: 0,
-        alerts_firing: 0,
-        alerts_suppressed: 0,
-        parent: None,
-        opened_at: START,
-        updated_at: START,
-        acknowledged_at: None,
-        acknowledged_by: None,
-        resolved_at: None,
-        closed_at: None,
-        last_news_at: START,
-        version: 1,
-        window: Millis::ZERO,
-        max_age: Millis::ZERO,
-        resolve_after: Millis::ZERO,
-        resolve_due: None,
-        fall_due: None,
-        close_due: None,
-        retitle_due: None,
-        policies: Vec::new().into(),
-        opened_at_receivers: Vec::new().into(),
-        growth: None,
+        ..Incident::opened(IncidentId(id), RuleRef::built_in("default"), "disk full".into(), 1, START)
     })
 }
 

@@ -92,9 +92,6 @@ fn resolved(host: &str, fired_seq: u64) -> AlertRecord {
 pub(super) fn incident(id: u64) -> Incident {
     let opened_at = START + Millis::seconds(id.cast_signed());
     Incident {
-        id: IncidentId(id),
-        title: "Replication is late".into(),
-        status: IncidentStatus::Open,
         priority: 2,
         impact: 2,
         urgency: 1,
@@ -104,33 +101,15 @@ pub(super) fn incident(id: u64) -> Incident {
         subcategory: Some("replication".into()),
         team: Some("dba".into()),
         classified_by: [Some(Reason::Rule(rule())), None, None],
-        assignee: None,
         services: vec!["checkout".into()].into(),
         labels: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
-        rule: rule(),
         key: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
         alerts_total: 2,
         alerts_firing: 1,
-        alerts_suppressed: 0,
-        parent: None,
-        opened_at,
-        updated_at: opened_at,
-        acknowledged_at: None,
-        acknowledged_by: None,
-        resolved_at: None,
-        closed_at: None,
-        last_news_at: opened_at,
-        version: 3,
         window: Millis::minutes(5),
         max_age: Millis::hours(24),
         resolve_after: Millis::minutes(5),
-        resolve_due: None,
-        fall_due: None,
-        close_due: None,
-        retitle_due: None,
-        policies: Vec::new().into(),
-        opened_at_receivers: Vec::new().into(),
-        growth: None,
+        ..Incident::opened(IncidentId(id), rule(), "Replication is late".into(), 3, opened_at)
     }
 }
 

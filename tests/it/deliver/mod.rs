@@ -14,8 +14,7 @@ use std::sync::Arc;
 use quell::config::{Outbound, ReceiverConfig, ReceiverKind, Secret, ServicenowConfig};
 use quell::deliver::{Context, Delivery, Fault, Message, Receiver, Timeouts, build, install_crypto};
 use quell::model::{
-    Alert, AlertRecord, AlertStatus, Incident, IncidentId, IncidentStatus, Labels, Millis, NotificationKind, Reason, RuleRef,
-    Severity, Time,
+    Alert, AlertRecord, AlertStatus, Incident, IncidentId, Labels, Millis, NotificationKind, Reason, RuleRef, Severity, Time,
 };
 
 use crate::fakes::http::Server;
@@ -179,9 +178,6 @@ fn alert(labels: &[(&str, &str)], summary: &str) -> Arc<AlertRecord> {
 
 fn incident(number: u64) -> Incident {
     Incident {
-        id: IncidentId(number),
-        title: "Database trouble in eu1".into(),
-        status: IncidentStatus::Open,
         priority: 1,
         impact: 1,
         urgency: 1,
@@ -190,34 +186,20 @@ fn incident(number: u64) -> Incident {
         category: "database".into(),
         subcategory: Some("replication".into()),
         team: Some("dba".into()),
-        classified_by: [None, None, None],
-        assignee: None,
         services: vec!["checkout".into()].into(),
         labels: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
-        rule: RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
         key: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
         alerts_total: 2,
         alerts_firing: 2,
-        alerts_suppressed: 0,
-        parent: None,
-        opened_at: NOW,
-        updated_at: NOW,
-        acknowledged_at: None,
-        acknowledged_by: None,
-        resolved_at: None,
-        closed_at: None,
-        last_news_at: NOW,
-        version: 17,
         window: Millis::minutes(10),
         max_age: Millis::hours(24),
-        resolve_after: Millis::ZERO,
-        resolve_due: None,
-        fall_due: None,
-        close_due: None,
-        retitle_due: None,
-        policies: vec![].into(),
-        opened_at_receivers: vec![].into(),
-        growth: None,
+        ..Incident::opened(
+            IncidentId(number),
+            RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
+            "Database trouble in eu1".into(),
+            17,
+            NOW,
+        )
     }
 }
 
