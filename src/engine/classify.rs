@@ -24,40 +24,52 @@ impl Engine {
     /// What the rules that an alert matches make of its incident, if that is anything new.
     fn classified(&self, id: IncidentId, record: &AlertRecord, rules: &Ruleset, found: &[u32]) -> Option<Fact> {
         let incident = self.state.incident(id)?;
-        let mut reasons = incident.classified_by.clone();
-        let mut values = [
-            incident.classified_by[0].is_some().then(|| incident.category.clone()),
-            incident.subcategory.clone(),
-            incident.team.clone(),
-        ];
-        for field in 0..values.len() {
-            let mut position = self.position_of(reasons[field].as_ref());
-            for candidate in found {
-                let rule = &rules.classify[*candidate as usize];
-                // Built-in rules have no rank among each other: what the first alert brought is not turned over by a later one.
-                let ranks = rule.rule.line > 0 || position == usize::MAX;
-                if let Some(value) = named(rule, field)
-                    && ranks
-                    && (*candidate as usize) < position
-                {
-                    position = *candidate as usize;
-                    values[field] = Some(value.clone());
-                    reasons[field] = Some(Reason::Rule(rule.rule.clone()));
-                }
-            }
+        let before = &incident.classified_by;
+        let deciding: [Option<usize>; 3] =
+            std::array::from_fn(|field| self.deciding(field, before[field].as_ref(), rules, found));
+        // A sender that names the team knows better than what is built in, and less well than the site's own rules.
+        let named_team = record.labels().get("team");
+        let by_site = match deciding[2] {
+            Some(position) => rules.classify[position].rule.line > 0,
+            None => matches!(&before[2], Some(Reason::Rule(rule)) if rule.line > 0),
+        };
+        let by_label = deciding[2].is_none() && matches!(before[2], Some(Reason::Text(_)));
+        let takes_label = !named_team.is_empty() && !by_site && !by_label;
+        // Most alerts of a storm bring nothing new.
+        if deciding == [None; 3] && !takes_label {
+            return None;
+        }
+        let mut reasons = Arc::clone(before);
+        let mut values =
+            [before[0].is_some().then(|| incident.category.clone()), incident.subcategory.clone(), incident.team.clone()];
+        for (field, position) in deciding.into_iter().enumerate() {
+            let Some(rule) = position.map(|position| &rules.classify[position]) else { continue };
+            values[field] = named(rule, field).cloned();
+            Arc::make_mut(&mut reasons)[field] = Some(Reason::Rule(rule.rule.clone()));
         }
         let [category, subcategory, mut team] = values;
-        // A sender that names the team knows better than what is built in, and less well than the site's own rules.
-        let named = record.labels().get("team");
-        let by_site = matches!(&reasons[2], Some(Reason::Rule(rule)) if rule.line > 0);
-        if !named.is_empty() && !by_site && !matches!(&reasons[2], Some(Reason::Text(_))) {
-            team = Some(named.into());
-            reasons[2] = Some(Reason::Text("the alert's team label".into()));
+        if takes_label {
+            team = Some(named_team.into());
+            Arc::make_mut(&mut reasons)[2] = Some(Reason::Text("the alert's team label".into()));
         }
         let category = category.unwrap_or_else(|| incident.category.clone());
         let same = category == incident.category && subcategory == incident.subcategory && team == incident.team;
-        let changed = !same || reasons != incident.classified_by;
+        let changed = !same || reasons != *before;
         changed.then_some(Fact::IncidentClassified { incident: id, category, subcategory, team, reasons })
+    }
+
+    /// The rule among those that hold which now decides a field that was decided by `reason` before, if it is another one.
+    fn deciding(&self, field: usize, reason: Option<&Reason>, rules: &Ruleset, found: &[u32]) -> Option<usize> {
+        if found.is_empty() {
+            return None;
+        }
+        let position = self.position_of(reason);
+        found.iter().map(|candidate| *candidate as usize).take_while(|candidate| *candidate < position).find(|candidate| {
+            let rule = &rules.classify[*candidate];
+            // Built-in rules have no rank among each other: what the first alert brought is not turned over by a later one.
+            let ranks = rule.rule.line > 0 || position == usize::MAX;
+            ranks && named(rule, field).is_some()
+        })
     }
 
     /// Where the rule of a reason stands now; past all others for one that is gone or was none.

@@ -92,7 +92,7 @@ impl Engine {
         repeat: Option<Millis>,
         resolved: bool,
     ) {
-        let run = PolicyRun {
+        let run = Box::new(PolicyRun {
             rule,
             started_at: self.now,
             steps,
@@ -103,7 +103,7 @@ impl Engine {
             last_update_at: None,
             repeat_due: None,
             paused_at: None,
-        };
+        });
         self.record(Fact::EscalationStarted { incident, run });
     }
 

@@ -10,7 +10,7 @@ use crate::model::{
     SilenceId, Suppression, Time,
 };
 
-/// One fact.
+/// One fact. Large and rare parts lie elsewhere: the two facts of a new alert are moved several times on their way.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
     /// The data directory came to be. First fact of every log.
@@ -101,7 +101,7 @@ pub enum Fact {
         subcategory: Option<Arc<str>>,
         team: Option<Arc<str>>,
         /// For category, subcategory, team.
-        reasons: [Option<Reason>; 3],
+        reasons: Arc<[Option<Reason>; 3]>,
     },
     IncidentPrioritized {
         incident: IncidentId,
@@ -153,7 +153,7 @@ pub enum Fact {
 
     EscalationStarted {
         incident: IncidentId,
-        run: PolicyRun,
+        run: Box<PolicyRun>,
     },
     EscalationStepped {
         incident: IncidentId,

@@ -7,7 +7,7 @@ mod timers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::entity::{Entity, Meta};
 use crate::model::{
@@ -26,7 +26,8 @@ pub(super) type GroupKey = (Arc<str>, Labels);
 pub struct State {
     meta: Meta,
     pub(super) alerts: FxHashMap<Fingerprint, Arc<AlertRecord>>,
-    pub(super) incidents: BTreeMap<IncidentId, Arc<Incident>>,
+    /// Looked up many times an alert, walked seldom: in order by [`State::incidents`].
+    pub(super) incidents: FxHashMap<IncidentId, Arc<Incident>>,
     pub(super) notifications: BTreeMap<NotificationId, Arc<Notification>>,
     pub(super) silences: BTreeMap<SilenceId, Arc<Silence>>,
 
@@ -45,7 +46,7 @@ pub struct State {
 /// The alerts of one incident.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    pub(super) alerts: BTreeSet<Fingerprint>,
+    pub(super) alerts: FxHashSet<Fingerprint>,
     /// How many fire, by severity, worst first.
     pub(super) firing_by_severity: [u32; 5],
 }
@@ -83,10 +84,10 @@ impl State {
         self.waiting.clear();
         self.timers = timers::Timers::default();
         self.firing = 0;
-        for (id, incident) in &self.incidents {
-            self.timers.insert_all(*id, &timers::of_incident(incident));
+        for incident in in_order(&self.incidents) {
+            self.timers.insert_all(incident.id, &timers::of_incident(incident));
             if incident.status != IncidentStatus::Closed {
-                self.groups.entry((incident.rule.name.clone(), Labels::clone(&incident.key))).or_default().push(*id);
+                self.groups.entry((incident.rule.name.clone(), Labels::clone(&incident.key))).or_default().push(incident.id);
             }
         }
         for silence in self.silences.values() {
@@ -123,7 +124,7 @@ impl State {
         let mut alerts: Vec<&Arc<AlertRecord>> = self.alerts.values().collect();
         alerts.sort_unstable_by_key(|record| (record.fired_seq, record.alert.fingerprint));
         std::iter::once(Entity::Meta(self.meta.clone()))
-            .chain(self.incidents.values().cloned().map(Entity::Incident))
+            .chain(self.incidents().cloned().map(Entity::Incident))
             .chain(alerts.into_iter().cloned().map(Entity::Alert))
             .chain(self.notifications.values().cloned().map(Entity::Notification))
             .chain(self.silences.values().cloned().map(Entity::Silence))
@@ -184,7 +185,7 @@ impl State {
 
     /// All incidents that have not closed, in order of opening.
     pub fn incidents(&self) -> impl Iterator<Item = &Arc<Incident>> {
-        self.incidents.values()
+        in_order(&self.incidents).into_iter()
     }
 
     /// All notifications in memory.
@@ -227,4 +228,11 @@ impl State {
     pub(super) fn pop_timers(&mut self, now: Time) -> Vec<Timer> {
         std::iter::from_fn(|| self.timers.pop(now)).map(|(_, timer)| timer).collect()
     }
+}
+
+/// Incidents in order of opening.
+fn in_order(incidents: &FxHashMap<IncidentId, Arc<Incident>>) -> Vec<&Arc<Incident>> {
+    let mut all: Vec<&Arc<Incident>> = incidents.values().collect();
+    all.sort_unstable_by_key(|incident| incident.id);
+    all
 }

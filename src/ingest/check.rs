@@ -70,7 +70,13 @@ impl Pairs<'_> {
 
 /// Any Unicode is a name, as in Alertmanager, but for what would break lines or terminals.
 fn check_name(name: &str, limits: &Limits) -> Result<(), String> {
-    if name.is_empty() || name.chars().any(char::is_control) {
+    let has_control = if name.is_ascii() {
+        // Without an early end, because then many bytes are looked at in one step.
+        name.bytes().fold(false, |found, byte| found | byte.is_ascii_control())
+    } else {
+        name.chars().any(char::is_control)
+    };
+    if name.is_empty() || has_control {
         return Err(format!("invalid name {name:?}"));
     }
     if name.len() > limits.label_name_bytes {

@@ -266,8 +266,7 @@ impl<'a> Intake<'a> {
                 ));
             }
         }
-        let label_bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let annotations = check::annotations(&said.annotations, label_bytes + said.generator_url.len(), self.limits)?;
+        let annotations = check::annotations(&said.annotations, labels.bytes() + said.generator_url.len(), self.limits)?;
         let alert = Arc::new(Alert {
             fingerprint: pending.fingerprint,
             labels,

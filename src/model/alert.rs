@@ -143,7 +143,10 @@ impl Severity {
             ("none", Severity::Info),
             ("p5", Severity::Info),
         ];
-        WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, severity)| *severity)
+        // The first letter tells nearly all apart: this is asked several times for each new alert.
+        let first = word.bytes().next()?.to_ascii_lowercase();
+        let known = WORDS.iter().find(|(known, _)| known.as_bytes()[0] == first && known.eq_ignore_ascii_case(word));
+        known.map(|(_, severity)| *severity)
     }
 
     /// The severity of a label set; medium when it says none or an unknown one.

@@ -62,7 +62,7 @@ pub struct Incident {
     pub subcategory: Option<Arc<str>>,
     pub team: Option<Arc<str>>,
     /// What decided category, subcategory and team, in this order; `None` where nothing has.
-    pub classified_by: [Option<Reason>; 3],
+    pub classified_by: Arc<[Option<Reason>; 3]>,
     pub assignee: Option<Arc<str>>,
     /// The services of its alerts, sorted; the first [`SERVICES_MAX`] that came up.
     pub services: Arc<Vec<Arc<str>>>,
@@ -128,7 +128,7 @@ impl Incident {
             category: "uncategorised".into(),
             subcategory: None,
             team: None,
-            classified_by: [None, None, None],
+            classified_by: Arc::default(),
             assignee: None,
             services: Arc::default(),
             labels: Arc::default(),

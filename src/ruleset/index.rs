@@ -14,7 +14,7 @@
 //! may be absent. Keys are hashes: two that collide only share their candidates, and every candidate is checked in full.
 
 use std::cmp::Reverse;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use regex::{RegexSet, RegexSetBuilder};
 use rustc_hash::FxHashMap;
@@ -43,6 +43,7 @@ pub struct MatcherIndex {
 
 #[derive(Debug)]
 struct List {
+    /// What must be looked at where the list is met: all of it, but for an expression that the set has told already.
     matchers: Box<[Matcher]>,
     place: Place,
 }
@@ -63,10 +64,12 @@ enum Place {
 /// Expressions over one label.
 #[derive(Debug, Default)]
 struct Expressions {
-    /// Number of a list and the pattern that must hit, in order of number.
-    patterns: Vec<(u32, Box<str>)>,
+    /// Number of a list and the matcher whose expression must hit, in order of number.
+    patterns: Vec<(u32, Matcher)>,
     /// Built when first asked after a change: building costs more than a hundred look-ups.
     sets: OnceLock<Vec<Option<RegexSet>>>,
+    /// The hits of values asked for before: alerts have few names, and a set costs ten times a look at this.
+    memo: Mutex<FxHashMap<Box<str>, Box<[u32]>>>,
 }
 
 /// Values that one expression may list to count as fixed values.
@@ -82,6 +85,10 @@ const LABELS_COMPARED_MAX: usize = 6;
 const SET_FROM: usize = 4;
 /// Expressions in one set; the automaton of many more outgrows its cache.
 const SET_LENGTH_MAX: usize = 1_000;
+/// Values whose hits are remembered for one label; past that all are forgotten.
+const MEMO_VALUES_MAX: usize = 8_192;
+/// Longer values are not remembered.
+const MEMO_VALUE_BYTES_MAX: usize = 128;
 /// Labels of an alert that are looked up without asking for memory.
 const LABELS_USUAL: usize = 32;
 
@@ -90,15 +97,17 @@ impl MatcherIndex {
     pub fn insert(&mut self, number: u32, matchers: &[Matcher]) {
         self.remove(number);
         let place = self.choose(matchers);
+        let mut to_check = matchers.to_vec();
         match &place {
             Place::All => add(&mut self.all, number),
             Place::Rest => add(&mut self.rest, number),
             Place::Expression(name) => {
-                let pattern = matchers.iter().find(|m| wants_label(m) && *m.name == **name).map_or("", |m| &m.value);
-                let group = self.expressions.entry(name.clone()).or_default();
-                let at = group.patterns.partition_point(|(n, _)| *n < number);
-                group.patterns.insert(at, (number, pattern.into()));
-                group.sets = OnceLock::new();
+                if let Some(which) = matchers.iter().position(|m| wants_label(m) && *m.name == **name) {
+                    let group = self.expressions.entry(name.clone()).or_default();
+                    let at = group.patterns.partition_point(|(n, _)| *n < number);
+                    group.patterns.insert(at, (number, to_check.remove(which)));
+                    group.forget();
+                }
             }
             Place::Ones(keys) => keys.iter().for_each(|key| add(self.ones.entry(*key).or_default(), number)),
             Place::Pairs(keys) => {
@@ -109,7 +118,7 @@ impl MatcherIndex {
                 }
             }
         }
-        self.lists.insert(number, List { matchers: matchers.into(), place });
+        self.lists.insert(number, List { matchers: to_check.into(), place });
     }
 
     /// Takes the list under `number` out, if there is one.
@@ -121,7 +130,7 @@ impl MatcherIndex {
             Place::Expression(name) => {
                 if let Some(group) = self.expressions.get_mut(&name) {
                     group.patterns.retain(|(n, _)| *n != number);
-                    group.sets = OnceLock::new();
+                    group.forget();
                     if group.patterns.is_empty() {
                         self.expressions.remove(&name);
                     }
@@ -169,11 +178,15 @@ impl MatcherIndex {
             &mut heap[..]
         };
         let mut halves_len = 0;
+        let no_keys = self.ones.is_empty() && self.halves.is_empty();
         for (name, value) in labels.iter() {
             if !self.expressions.is_empty()
                 && let Some(group) = self.expressions.get(name)
             {
                 group.hits(value, found);
+            }
+            if no_keys {
+                continue;
             }
             let key = key(name, value);
             if let Some(numbers) = self.ones.get(&key) {
@@ -236,24 +249,50 @@ impl MatcherIndex {
 }
 
 impl Expressions {
+    /// Adds the lists whose expression the value satisfies.
     fn hits(&self, value: &str, found: &mut Vec<u32>) {
-        if self.patterns.len() < SET_FROM {
-            found.extend(self.patterns.iter().map(|(number, _)| *number));
+        if value.len() > MEMO_VALUE_BYTES_MAX {
+            return self.search(value, found);
+        }
+        let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = memo.get(value) {
+            found.extend_from_slice(known);
             return;
+        }
+        let before = found.len();
+        self.search(value, found);
+        if memo.len() >= MEMO_VALUES_MAX {
+            memo.clear();
+        }
+        memo.insert(value.into(), found[before..].into());
+    }
+
+    fn search(&self, value: &str, found: &mut Vec<u32>) {
+        let each = |patterns: &[(u32, Matcher)], found: &mut Vec<u32>| {
+            found.extend(patterns.iter().filter(|(_, matcher)| matcher.matches_value(value)).map(|(number, _)| *number));
+        };
+        if self.patterns.len() < SET_FROM {
+            return each(&self.patterns, found);
         }
         let sets = self.sets.get_or_init(|| self.patterns.chunks(SET_LENGTH_MAX).map(build).collect());
         for (chunk, set) in self.patterns.chunks(SET_LENGTH_MAX).zip(sets) {
             match set {
                 Some(set) => found.extend(set.matches(value).iter().map(|at| chunk[at].0)),
-                None => found.extend(chunk.iter().map(|(number, _)| *number)),
+                None => each(chunk, found),
             }
         }
     }
+
+    /// After a change of the patterns.
+    fn forget(&mut self) {
+        self.sets = OnceLock::new();
+        self.memo.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
-/// A set of patterns; `None` where it would become too large, so that each of its lists is looked at.
-fn build(patterns: &[(u32, Box<str>)]) -> Option<RegexSet> {
-    let anchored = patterns.iter().map(|(_, pattern)| format!("^(?s:{pattern})$"));
+/// A set of patterns; `None` where it would become too large, so that each of them is tried.
+fn build(patterns: &[(u32, Matcher)]) -> Option<RegexSet> {
+    let anchored = patterns.iter().map(|(_, matcher)| format!("^(?s:{})$", matcher.value));
     RegexSetBuilder::new(anchored).size_limit(64 << 20).dfa_size_limit(16 << 20).build().ok()
 }
 

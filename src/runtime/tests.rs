@@ -594,7 +594,7 @@ async fn a_view_catches_up_to_what_it_would_have_been() {
     let rows = |folder: &Path| {
         let connection = rusqlite::Connection::open(folder.join("view.db")).unwrap();
         let count = |table| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
-        ["alert", "incident", "notification", "member"].map(|table| count(table).unwrap())
+        ["alert", "incident", "notification", "members"].map(|table| count(table).unwrap())
     };
     let entities = |view: &mut View| format!("{:?}", view.state().unwrap().entities().collect::<Vec<_>>());
     let caught_up = entities(&mut view);

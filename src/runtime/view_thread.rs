@@ -465,9 +465,14 @@ mod tests {
 
         /// As the engine's thread does: into the log, into the count, to the view.
         fn commit(&self, n: usize) {
+            self.log.lock().unwrap().push((self.health.seq() + 1, n));
+            self.commit_and_trim(n);
+        }
+
+        /// The same where the log's files are gone before anybody reads them.
+        fn commit_and_trim(&self, n: usize) {
             let first_seq = self.health.seq() + 1;
             let seq = first_seq + n as u64 - 1;
-            self.log.lock().unwrap().push((first_seq, n));
             self.health.set_seq(seq);
             let meta = Meta { seq, ..Meta::default() };
             let changes = Arc::new(Changes::default());
@@ -541,8 +546,7 @@ mod tests {
         rig.commit(1);
         rig.sender.flush().await;
         rig.log.lock().unwrap().clear();
-        rig.commit(11);
-        rig.log.lock().unwrap().clear();
+        rig.commit_and_trim(11);
         rig.commit(1);
         while rig.metrics.view_failures_total.get() == 0 {
             rig.sender.flush().await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::State;
+use super::change::Contribution;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
 use crate::model::alert::Waiting;
@@ -127,7 +128,7 @@ impl State {
             Fact::EscalationStarted { incident, run } => self.change_incident(seq, now, *incident, |i| {
                 let policies = Arc::make_mut(&mut i.policies);
                 policies.retain(|present| present.rule.name != run.rule.name);
-                policies.push(run.clone());
+                policies.push(PolicyRun::clone(run));
             }),
             Fact::EscalationStepped { incident, rule, step, skipped } => self.change_policy(seq, now, *incident, rule, |run| {
                 if let Some(step) = run.steps.get_mut(*step as usize) {
@@ -268,11 +269,19 @@ impl State {
         if record.waiting.as_ref().is_some_and(|waiting| &*waiting.rule.name == rule) {
             self.stop_waiting(seq, now, fingerprint);
         }
-        self.members.entry(id).or_default().alerts.insert(fingerprint);
-        self.change_alert(seq, now, fingerprint, |record| record.incidents.push(id));
+        // Nothing that the alert's timers or its other incidents count changes, so this is done in one go: joining is most
+        // of what a storm costs.
+        let Some(record) = self.alerts.get_mut(&fingerprint) else { return };
+        Arc::make_mut(record).incidents.push(id);
         // Held for the incident's sake; nothing changes the alert meanwhile.
-        let Some(record) = self.alerts.get(&fingerprint).cloned() else { return };
+        let record = record.clone();
+        self.touched.alerts.push(fingerprint);
+        let members = self.members.entry(id).or_default();
+        members.alerts.insert(fingerprint);
+        let counts = Contribution::of(&record);
+        let worst = members.count(Contribution::NONE, counts);
         self.change_incident(seq, now, id, |incident| {
+            counts.move_counts(Contribution::NONE, incident, worst);
             let labels = record.labels();
             if incident.alerts_total == 0 {
                 incident.labels = Arc::new(labels.clone());
@@ -300,6 +309,7 @@ impl State {
             incident.close_due = None;
         });
         let Some(incident) = self.incidents.remove(&id) else { return };
+        #[expect(clippy::iter_over_hash_type, reason = "each is changed alone, and what was touched is sorted when it is taken")]
         for fingerprint in self.members.remove(&id).unwrap_or_default().alerts {
             self.change_alert(seq, now, fingerprint, |record| record.incidents.retain(|other| *other != id));
         }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::State;
 use super::timers;
+use super::{Members, State};
 use crate::engine::entity::Changes;
 use crate::model::{
     AlertRecord, Fingerprint, Incident, IncidentId, Notification, NotificationId, Severity, Silence, SilenceId, Time,
@@ -70,23 +70,21 @@ impl State {
 
     /// Changes an alert's record in place where nobody else holds it.
     pub(super) fn change_alert(&mut self, seq: u64, now: Time, fingerprint: Fingerprint, change: impl FnOnce(&mut AlertRecord)) {
-        let Some(mut record) = self.alerts.remove(&fingerprint) else { return };
-        for (due, timer) in timers::of_alert(&record) {
+        let Some(record) = self.alerts.get_mut(&fingerprint) else { return };
+        for (due, timer) in timers::of_alert(record) {
             self.timers.remove(due, timer);
         }
-        let before = Contribution::of(&record);
-        let joined = record.incidents.len();
-        change(Arc::make_mut(&mut record));
+        let before = Contribution::of(record);
+        change(Arc::make_mut(record));
+        let record = record.clone();
         let after = Contribution::of(&record);
         self.firing = self.firing + usize::from(after.firing) - usize::from(before.firing);
-        for (index, id) in record.incidents.iter().enumerate() {
-            let before = if index < joined { before } else { Contribution::NONE };
+        for id in &record.incidents {
             self.change_incident_counts(seq, now, *id, before, after);
         }
         for (due, timer) in timers::of_alert(&record) {
             self.timers.insert(due, timer);
         }
-        self.alerts.insert(fingerprint, record);
         self.touched.alerts.push(fingerprint);
     }
 
@@ -117,33 +115,43 @@ impl State {
             return;
         }
         let Some(members) = self.members.get_mut(&id) else { return };
-        members.firing_by_severity[before.severity as usize] -= u32::from(before.firing);
-        members.firing_by_severity[after.severity as usize] += u32::from(after.firing);
-        let worst = Severity::ALL.into_iter().find(|severity| members.firing_by_severity[*severity as usize] > 0);
-        self.change_incident(seq, now, id, |incident| {
-            incident.alerts_firing = incident.alerts_firing + u32::from(after.firing) - u32::from(before.firing);
-            incident.alerts_suppressed = incident.alerts_suppressed + u32::from(after.suppressed) - u32::from(before.suppressed);
-            if let Some(worst) = worst {
-                incident.severity = worst;
-            }
-        });
+        let worst = members.count(before, after);
+        self.change_incident(seq, now, id, |incident| after.move_counts(before, incident, worst));
+    }
+}
+
+impl Members {
+    /// Moves what one alert counts for; the worst severity that fires then, if any does.
+    pub(super) fn count(&mut self, before: Contribution, after: Contribution) -> Option<Severity> {
+        self.firing_by_severity[before.severity as usize] -= u32::from(before.firing);
+        self.firing_by_severity[after.severity as usize] += u32::from(after.firing);
+        Severity::ALL.into_iter().find(|severity| self.firing_by_severity[*severity as usize] > 0)
     }
 }
 
 /// What one alert adds to the counts of its incidents.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Contribution {
+pub(super) struct Contribution {
     firing: bool,
     suppressed: bool,
     severity: Severity,
 }
 
 impl Contribution {
-    const NONE: Contribution = Contribution { firing: false, suppressed: false, severity: Severity::Info };
+    pub(super) const NONE: Contribution = Contribution { firing: false, suppressed: false, severity: Severity::Info };
 
-    fn of(record: &AlertRecord) -> Contribution {
+    pub(super) fn of(record: &AlertRecord) -> Contribution {
         let firing = record.is_firing();
         Contribution { firing, suppressed: firing && record.is_suppressed(), severity: record.severity() }
+    }
+
+    /// Moves an incident's counts from what the alert was before to this, which leaves `worst` firing in it.
+    pub(super) fn move_counts(self, before: Contribution, incident: &mut Incident, worst: Option<Severity>) {
+        incident.alerts_firing = incident.alerts_firing + u32::from(self.firing) - u32::from(before.firing);
+        incident.alerts_suppressed = incident.alerts_suppressed + u32::from(self.suppressed) - u32::from(before.suppressed);
+        if let Some(worst) = worst {
+            incident.severity = worst;
+        }
     }
 }
 

@@ -15,6 +15,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use dashmap::mapref::one::RefMut;
+
 use super::{Entry, Live, Wording};
 use crate::model::{AlertStatus, Fingerprint, Time};
 
@@ -110,15 +112,13 @@ impl Live {
 
     /// Keeps what a sender said of an alert that was news and is committed now: its own end, and its label text.
     pub fn learn(&self, fingerprint: Fingerprint, raw_key: Option<u64>, heard: &Heard) {
-        if let Some(mut entry) = self.alerts.get_mut(&fingerprint)
-            && heard.status == AlertStatus::Firing
-            && entry.record.is_firing()
-        {
+        let Some(mut entry) = self.alerts.get_mut(&fingerprint) else { return };
+        if heard.status == AlertStatus::Firing && entry.record.is_firing() {
             self.expire(&mut entry, heard);
             entry.wording = heard.wording;
         }
         if let Some(key) = raw_key {
-            self.remember(fingerprint, key);
+            self.remember_in(entry, fingerprint, key);
         }
     }
 
@@ -133,16 +133,20 @@ impl Live {
 
     /// Remembers a label text of an alert; the oldest one goes.
     pub fn remember(&self, fingerprint: Fingerprint, key: u64) {
-        let oldest = match self.alerts.get_mut(&fingerprint) {
-            None => return,
-            Some(entry) if entry.raw.contains(&key) => return,
-            Some(mut entry) => {
-                let oldest = entry.raw[entry.raw.len() - 1];
-                entry.raw.rotate_right(1);
-                entry.raw[0] = key;
-                oldest
-            }
-        };
+        if let Some(entry) = self.alerts.get_mut(&fingerprint) {
+            self.remember_in(entry, fingerprint, key);
+        }
+    }
+
+    fn remember_in(&self, mut entry: RefMut<'_, Fingerprint, Entry>, fingerprint: Fingerprint, key: u64) {
+        if entry.raw.contains(&key) {
+            return;
+        }
+        let oldest = entry.raw[entry.raw.len() - 1];
+        entry.raw.rotate_right(1);
+        entry.raw[0] = key;
+        // No two tables are held at once.
+        drop(entry);
         if oldest != 0 {
             self.raw.remove_if(&oldest, |_, owner| *owner == fingerprint);
         }

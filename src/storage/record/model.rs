@@ -141,10 +141,8 @@ impl Wire for SilenceId {
 impl Wire for Labels {
     fn put(&self, out: &mut Out<'_>) {
         out.array(2 * self.len());
-        for (name, value) in self.iter() {
-            out.text(name);
-            out.text(value);
-        }
+        out.reserve(self.bytes() + 2 * 2 * self.len());
+        self.parts().for_each(|part| out.utf8(part));
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {

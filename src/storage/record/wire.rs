@@ -45,14 +45,28 @@ impl<'a> Out<'a> {
     }
 
     pub(super) fn text(&mut self, text: &str) {
+        self.utf8(text.as_bytes());
+    }
+
+    /// Makes room for so many bytes at once.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.0.writer_mut().reserve(bytes);
+    }
+
+    /// A text that is at hand as bytes, and known to be one.
+    pub(super) fn utf8(&mut self, text: &[u8]) {
         // Nearly all of a record is short texts, so their heads are written here: half the time of the general way.
         let bytes = self.0.writer_mut();
         match u8::try_from(text.len()) {
             Ok(length @ 0..24) => bytes.push(0x60 | length),
             Ok(length) => bytes.extend_from_slice(&[0x78, length]),
-            Err(_) => return sure(self.0.str(text)),
+            Err(_) => {
+                sure(self.0.str_len(text.len() as u64));
+                self.0.writer_mut().extend_from_slice(text);
+                return;
+            }
         }
-        bytes.extend_from_slice(text.as_bytes());
+        bytes.extend_from_slice(text);
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {

@@ -58,7 +58,7 @@ fn delete_step(connection: &mut Connection, table: &Table, behind: i64, to: i64,
     let bounds = params![behind, to, before.0];
     let transaction = connection.transaction()?;
     if table.name == "incident" {
-        for part in ["timeline_block", "member"] {
+        for part in ["timeline_block", "member_block"] {
             transaction.execute(&format!("DELETE FROM {part} WHERE incident IN (SELECT id {old})"), bounds)?;
         }
     }

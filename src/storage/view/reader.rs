@@ -92,8 +92,8 @@ impl ViewReader {
     /// # Errors
     /// What SQLite says.
     pub fn incident_alerts(&self, id: IncidentId, limit: usize) -> Result<Vec<AlertRecord>, ViewError> {
-        let sql = "SELECT alert.fired_seq, record_version, record FROM member CROSS JOIN alert USING (fired_seq)
-             WHERE member.incident = ?1 ORDER BY member.fired_seq";
+        let sql = "SELECT fired_seq, record_version, record FROM alert WHERE fired_seq IN
+             (SELECT value FROM member_block, json_each(member_block.alerts) WHERE incident = ?1) ORDER BY fired_seq";
         self.collect("alert", sql, [key(id.0)], limit, &mut |entity| match entity {
             Entity::Alert(alert) => Some(Arc::unwrap_or_clone(alert)),
             _ => None,

@@ -10,14 +10,14 @@ use rusqlite::{Connection, OpenFlags};
 use super::ViewError;
 
 /// The version of [`TABLES`], kept in `user_version`. A view of another version is built anew from the log.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// "Quel" as SQLite's `application_id`, so that a foreign database is not taken for a view.
 const APPLICATION_ID: i64 = 0x5175_656c;
 
 /// Rows are keyed by log position or by running number, so that new ones are always appended: a row keyed by a hash
 /// costs ten times as much. For the same reason no index on the alerts covers a firing one's fingerprint (the writer
-/// keeps those in memory), and a timeline is kept as one row for each write and incident, not for each entry.
+/// keeps those in memory), and timelines and members are kept as one row for each write and incident, not for each entry.
 const TABLES: &str = "
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -60,12 +60,13 @@ CREATE TABLE incident (
 ) STRICT;
 CREATE INDEX incident_live ON incident (live) WHERE live = 1;
 
--- Which occurrences were ever in which incident.
-CREATE TABLE member (
+-- The occurrences that one write found to have come into one incident, as a JSON array of their fired_seq.
+CREATE TABLE member_block (
+    id INTEGER PRIMARY KEY,
     incident INTEGER NOT NULL,
-    fired_seq INTEGER NOT NULL,
-    PRIMARY KEY (incident, fired_seq)
-) STRICT, WITHOUT ROWID;
+    alerts TEXT NOT NULL
+) STRICT;
+CREATE INDEX member_block_incident ON member_block (incident);
 
 -- The entries that one write added to one incident's timeline, as a JSON array.
 CREATE TABLE timeline_block (
@@ -113,6 +114,8 @@ CREATE VIEW incidents AS
         strftime('%Y-%m-%dT%H:%M:%fZ', opened_at / 1000.0, 'unixepoch') AS opened_at,
         strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at
     FROM incident;
+CREATE VIEW members AS
+    SELECT DISTINCT 'INC-' || incident AS incident, value AS fired_seq FROM member_block, json_each(member_block.alerts);
 CREATE VIEW timeline AS
     SELECT 'INC-' || incident AS incident, value ->> '$.seq' AS seq,
         strftime('%Y-%m-%dT%H:%M:%fZ', (value ->> '$.at') / 1000.0, 'unixepoch') AS at,

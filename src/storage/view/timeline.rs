@@ -3,7 +3,7 @@
 //! Owns the wording and which facts are worth a line; never decides, stores nothing. Plans (`…_planned`), bookkeeping and
 //! what another line already says leave none: an alert's `alert_fired` stands in the same second as its `alert_joined`.
 
-use std::borrow::Cow;
+use std::fmt;
 
 use rustc_hash::FxHashMap;
 
@@ -26,7 +26,8 @@ fn is_worth_telling(attempts: u32) -> bool {
 
 /// What a sentence needs beyond its fact: the records as they stand behind the facts of the same commit.
 pub(super) struct Context<'a> {
-    pub alerts: FxHashMap<Fingerprint, &'a AlertRecord>,
+    /// In order of fingerprint: a commit has them so, and a search costs less than a table made for each commit.
+    alerts: Vec<&'a AlertRecord>,
     pub notifications: FxHashMap<NotificationId, &'a Notification>,
     /// The priority that the incident had, for a fact that sets one.
     pub priority_before: Option<u8>,
@@ -35,11 +36,21 @@ pub(super) struct Context<'a> {
 impl<'a> Context<'a> {
     /// The records of one commit, ready to be asked.
     pub(super) fn of(changes: &'a Changes) -> Context<'a> {
+        let mut alerts: Vec<&AlertRecord> = changes.alerts.iter().map(|record| &**record).collect();
+        // Stable: of one alert, the present record stays behind one that has left.
+        alerts.sort_by_key(|record| record.alert.fingerprint);
         Context {
-            alerts: changes.alerts.iter().map(|record| (record.alert.fingerprint, &**record)).collect(),
+            alerts,
             notifications: changes.notifications.iter().map(|notification| (notification.id, &**notification)).collect(),
             priority_before: None,
         }
+    }
+
+    /// The record of an alert that the commit has changed.
+    pub(super) fn alert(&self, fingerprint: Fingerprint) -> Option<&'a AlertRecord> {
+        let behind = self.alerts.partition_point(|record| record.alert.fingerprint <= fingerprint);
+        let record = *self.alerts.get(behind.checked_sub(1)?)?;
+        (record.alert.fingerprint == fingerprint).then_some(record)
     }
 }
 
@@ -47,18 +58,34 @@ impl<'a> Context<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Told<'a> {
     /// The incidents in whose timelines it stands.
-    pub incidents: Cow<'a, [IncidentId]>,
+    pub incidents: Incidents<'a>,
     pub text: String,
     pub actor: Option<&'a str>,
     pub reason: Option<ReasonJson<'a>>,
+}
+
+/// The incidents that a fact is about.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Incidents<'a> {
+    One([IncidentId; 1]),
+    All(&'a [IncidentId]),
+}
+
+impl Incidents<'_> {
+    pub(super) fn as_slice(&self) -> &[IncidentId] {
+        match self {
+            Incidents::One(one) => one,
+            Incidents::All(all) => all,
+        }
+    }
 }
 
 /// Tells a fact; `None` for one that no timeline shows.
 pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>> {
     match fact {
         Fact::AlertJoined { incident, fingerprint, rule } => {
-            let alert = alert_name(*fingerprint, context);
-            Some(in_incident(*incident, format!("alert {alert} joined ({})", rule_words(rule))).because_of_rule(rule))
+            let alert = AlertName::of(*fingerprint, context);
+            Some(in_incident(*incident, format!("alert {alert} joined ({})", RuleWords(rule))).because_of_rule(rule))
         }
         Fact::AlertSuppressed { fingerprint, by } => {
             let until = by.until.map(|until| format!(" until {until}")).unwrap_or_default();
@@ -72,7 +99,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
                 .map(|told| told.because(&by.reason))
         }
         Fact::AlertWaitedInVain { fingerprint, rule, dropped: false } => {
-            let why = rule_words(rule);
+            let why = RuleWords(rule);
             about_alert(*fingerprint, context, |alert| format!("alert {alert} waited in vain for others like it ({why})"))
                 .map(|told| told.because_of_rule(rule))
         }
@@ -82,7 +109,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         }),
         Fact::IncidentOpened { incident, rule, title, recurrence_of, .. } => {
             let again = recurrence_of.map(|earlier| format!(", a recurrence of {earlier}")).unwrap_or_default();
-            Some(in_incident(*incident, format!("opened ({}){again}: {title}", rule_words(rule))).because_of_rule(rule))
+            Some(in_incident(*incident, format!("opened ({}){again}: {title}", RuleWords(rule))).because_of_rule(rule))
         }
         Fact::IncidentTitled { incident, title } => Some(in_incident(*incident, format!("title is now: {title}"))),
         Fact::IncidentClassified { incident, category, subcategory, team, reasons } => {
@@ -122,7 +149,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             Some(in_incident(*incident, "nobody is told: no escalation rule fits, and no receiver is named default".to_owned()))
         }
         Fact::EscalationStarted { incident, run } => {
-            let text = format!("escalation began ({}): {}", rule_words(&run.rule), plan_words(run));
+            let text = format!("escalation began ({}): {}", RuleWords(&run.rule), plan_words(run));
             Some(in_incident(*incident, text).because_of_rule(&run.rule))
         }
         Fact::EscalationStepped { incident, rule, step, skipped: true } => Some(in_incident(
@@ -200,17 +227,21 @@ impl<'a> Told<'a> {
 }
 
 fn in_incident<'a>(incident: IncidentId, text: String) -> Told<'a> {
-    Told { incidents: Cow::Owned(vec![incident]), text, actor: None, reason: None }
+    Told { incidents: Incidents::One([incident]), text, actor: None, reason: None }
 }
 
 /// A line in the timelines of all incidents that the alert is in; none where it is in none.
-fn about_alert<'a>(fingerprint: Fingerprint, context: &Context<'a>, words: impl FnOnce(&str) -> String) -> Option<Told<'a>> {
-    let record: &'a AlertRecord = context.alerts.get(&fingerprint)?;
+fn about_alert<'a>(
+    fingerprint: Fingerprint,
+    context: &Context<'a>,
+    words: impl FnOnce(AlertName<'a>) -> String,
+) -> Option<Told<'a>> {
+    let record = context.alert(fingerprint)?;
     if record.incidents.is_empty() {
         return None;
     }
-    let text = words(&alert_name(fingerprint, context));
-    Some(Told { incidents: Cow::Borrowed(&record.incidents), text, actor: None, reason: None })
+    let text = words(AlertName::of(fingerprint, context));
+    Some(Told { incidents: Incidents::All(&record.incidents), text, actor: None, reason: None })
 }
 
 fn about_notification<'a>(
@@ -232,36 +263,54 @@ fn ended<'a>(incident: IncidentId, what: &str, reason: &'a Reason) -> Told<'a> {
     in_incident(incident, text).because(reason)
 }
 
-/// `HighLatency on host a`; the fingerprint where the alert has no name or is not known any more.
-fn alert_name(fingerprint: Fingerprint, context: &Context<'_>) -> String {
-    let Some(record) = context.alerts.get(&fingerprint) else { return fingerprint.to_string() };
-    let labels = record.labels();
-    let name = match labels.get("alertname") {
-        "" => fingerprint.to_string(),
-        name => name.to_owned(),
-    };
-    // One walk over the labels, because this is done for every alert of a storm.
-    let rank = |name: &str| THING_LABELS.iter().position(|thing| *thing == name);
-    let thing = labels.iter().filter_map(|(name, value)| Some((rank(name)?, name, value))).min();
-    match thing {
-        Some((_, label, value)) => format!("{name} on {label} {value}"),
-        None => name,
+/// `HighLatency on host a`; the fingerprint where the alert has no name or is not known any more. Written where it
+/// goes without a text of its own: this is done for every alert of a storm.
+struct AlertName<'a> {
+    fingerprint: Fingerprint,
+    name: &'a str,
+    /// The label that says which thing it is about, and its value.
+    thing: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> AlertName<'a> {
+    fn of(fingerprint: Fingerprint, context: &Context<'a>) -> AlertName<'a> {
+        let Some(record) = context.alert(fingerprint) else { return AlertName { fingerprint, name: "", thing: None } };
+        let labels = record.labels();
+        let rank = |name: &str| THING_LABELS.iter().position(|thing| *thing == name);
+        let thing = labels.iter().filter_map(|(name, value)| Some((rank(name)?, name, value))).min();
+        AlertName { fingerprint, name: labels.get("alertname"), thing: thing.map(|(_, name, value)| (name, value)) }
     }
 }
 
-fn rule_words(rule: &RuleRef) -> String {
-    if rule.line == 0 {
-        format!("built-in rule {}", rule.name)
-    } else {
-        format!("rule {}, {}:{}", rule.name, rule.file, rule.line)
+impl fmt::Display for AlertName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            "" => fmt::Display::fmt(&self.fingerprint, f)?,
+            name => f.write_str(name)?,
+        }
+        let Some((name, value)) = self.thing else { return Ok(()) };
+        [" on ", name, " ", value].iter().try_for_each(|part| f.write_str(part))
+    }
+}
+
+/// `rule database-cluster, rules.yaml:7`.
+struct RuleWords<'a>(&'a RuleRef);
+
+impl fmt::Display for RuleWords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RuleRef { name, file, line } = self.0;
+        match line {
+            0 => write!(f, "built-in rule {name}"),
+            _ => write!(f, "rule {name}, {file}:{line}"),
+        }
     }
 }
 
 fn reason_words(reason: &Reason) -> String {
     match reason {
-        Reason::Rule(rule) => rule_words(rule),
+        Reason::Rule(rule) => RuleWords(rule).to_string(),
         Reason::Silence(id) => format!("silence {id}"),
-        Reason::Alert(fingerprint, rule) => format!("alert {fingerprint} by {}", rule_words(rule)),
+        Reason::Alert(fingerprint, rule) => format!("alert {fingerprint} by {}", RuleWords(rule)),
         Reason::Actor(actor) => actor.to_string(),
         Reason::Text(text) => text.to_string(),
     }

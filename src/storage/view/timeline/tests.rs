@@ -150,10 +150,10 @@ fn an_alert_stands_in_the_timelines_of_all_its_incidents() {
     let context = Context::of(&changes);
     let fingerprint = known().alert.fingerprint;
     let resolved = Fact::AlertResolved { fingerprint, ends_at: START, expired: false };
-    assert_eq!(*tell(&resolved, &context).unwrap().incidents, [INCIDENT, IncidentId(2)]);
+    assert_eq!(tell(&resolved, &context).unwrap().incidents.as_slice(), [INCIDENT, IncidentId(2)]);
     // Joining is told only where it joined.
     let joined = Fact::AlertJoined { incident: IncidentId(2), fingerprint, rule: rule() };
-    assert_eq!(*tell(&joined, &context).unwrap().incidents, [IncidentId(2)]);
+    assert_eq!(tell(&joined, &context).unwrap().incidents.as_slice(), [IncidentId(2)]);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn an_alert_is_named_by_what_it_is_about() {
         let record = alert("a", 1);
         let alert = crate::model::Alert { fingerprint, labels, ..(*record.alert).clone() };
         let changes = Changes { alerts: vec![Arc::new(AlertRecord { alert: Arc::new(alert), ..record })], ..Changes::default() };
-        assert_eq!(super::alert_name(fingerprint, &Context::of(&changes)), name);
+        assert_eq!(super::AlertName::of(fingerprint, &Context::of(&changes)).to_string(), name);
     }
 }
 
@@ -250,12 +250,12 @@ fn classifications() {
     let other = || Reason::Rule(RuleRef { name: "owners".into(), file: "teams.yaml".into(), line: 3 });
     let ours = || Reason::Rule(rule());
     let text = || Reason::Text("by default".into());
-    let classified = |subcategory: Option<&str>, team: Option<&str>, reasons| Fact::IncidentClassified {
+    let classified = |subcategory: Option<&str>, team: Option<&str>, reasons: [Option<Reason>; 3]| Fact::IncidentClassified {
         incident: INCIDENT,
         category: "database".into(),
         subcategory: subcategory.map(Into::into),
         team: team.map(Into::into),
-        reasons,
+        reasons: reasons.into(),
     };
     check(
         [
@@ -318,7 +318,7 @@ fn escalations() {
     check(
         [
             (
-                Fact::EscalationStarted { incident: INCIDENT, run: run() },
+                Fact::EscalationStarted { incident: INCIDENT, run: Box::new(run()) },
                 Some((
                     "escalation began (rule database-cluster, database.yaml:12): dba-pager at once, dba-lead and boss after 15m unless acknowledged",
                     None,
