@@ -7,7 +7,8 @@
 //! | --- | --- |
 //! | `read` | a file's text into tests, or all that is wrong with it |
 //! | `pattern` | what is expected of an incident and of a suppressed alert |
-//! | `run` | plays one test and compares |
+//! | `run` | plays one test |
+//! | `compare`, `describe` | what differs then, and what there was, in words |
 //!
 //! A test file is a mapping:
 //!
@@ -30,6 +31,8 @@
 //! got a first message or a further step since the check before. `suppressed` are the alerts that fire and are suppressed,
 //! in any order, by `labels` and `kind`.
 
+mod compare;
+mod describe;
 mod pattern;
 mod read;
 mod run;

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::describe::reason_text;
 use super::read::{incident_id, label_pairs, one_of};
-use super::run::{Difference, reason_text};
+use super::run::Difference;
 use crate::model::{AlertRecord, Incident, IncidentId, Labels, Severity, SuppressionKind};
 use crate::ruleset::fields::Fields;
 use crate::ruleset::yaml::Node;

@@ -1,20 +1,19 @@
 //! Plays one test and compares what became of it with what was expected.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::pattern::{AlertPattern, IncidentPattern};
+use super::compare::differences;
+use super::describe::{incident_lines, suppressed_line};
 use super::{Check, RESOLVE_TIMEOUT, RuleTest, SENT_EACH, Word};
-use crate::engine::{Fact, Input, News, Refusal};
-use crate::model::incident::{PolicyStep, StepState};
-use crate::model::{
-    Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, Millis, NotificationKind, PolicyRun, Reason, Suppression,
-};
+use crate::engine::{Input, News, Refusal};
+use crate::model::{Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, Millis};
 use crate::ruleset::Ruleset;
 use crate::verify::player::Player;
 
-/// Alerts of one incident that are shown.
-const ALERTS_SHOWN: usize = 5;
+/// Of what there was at the moment of a failure, and of the differences, as many are shown: a storm that went wrong would
+/// fill the screen with what all looks alike.
+const SHOWN_MAX: usize = 20;
 
 /// A moment at which a test failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,217 +178,35 @@ fn refusal_text(refusal: &Refusal) -> String {
     }
 }
 
-fn failure(at: Millis, line: u32, differences: Vec<Difference>, player: &Player) -> Failure {
-    let open = open(player).map(|incident| describe(incident, player)).collect();
-    let suppressed = suppressed(player).into_iter().map(describe_suppressed).collect();
+fn failure(at: Millis, line: u32, mut differences: Vec<Difference>, player: &Player) -> Failure {
+    let more = differences.len().saturating_sub(SHOWN_MAX);
+    differences.truncate(SHOWN_MAX);
+    if more > 0 {
+        let what = "and so on".to_owned();
+        differences.push(Difference { what, expected: "no more".to_owned(), got: format!("{more} more"), reason: None });
+    }
+    let mut open_incidents = open(player);
+    let mut open: Vec<Vec<String>> =
+        open_incidents.by_ref().take(SHOWN_MAX).map(|incident| incident_lines(incident, player)).collect();
+    open.extend(and_more(open_incidents.count()).map(|line| vec![line]));
+    let records = suppressed(player);
+    let mut suppressed: Vec<String> = records.iter().take(SHOWN_MAX).map(|record| suppressed_line(record)).collect();
+    suppressed.extend(and_more(records.len().saturating_sub(SHOWN_MAX)));
     Failure { at, line, differences, open, suppressed }
 }
 
-fn open(player: &Player) -> impl Iterator<Item = &Arc<Incident>> {
+fn and_more(count: usize) -> Option<String> {
+    (count > 0).then(|| format!("and {count} more"))
+}
+
+/// All that is neither resolved nor closed, in order of opening.
+pub(super) fn open(player: &Player) -> impl Iterator<Item = &Arc<Incident>> {
     player.state().incidents().filter(|incident| incident.status.is_active())
 }
 
-/// In the order in which they began to fire.
-fn suppressed(player: &Player) -> Vec<&Arc<AlertRecord>> {
+/// What fires and is suppressed, in the order in which it began to fire.
+pub(super) fn suppressed(player: &Player) -> Vec<&Arc<AlertRecord>> {
     let mut found: Vec<_> = player.state().alerts().filter(|record| record.is_firing() && record.is_suppressed()).collect();
     found.sort_by_key(|record| record.fired_seq);
     found
-}
-
-fn differences(check: &Check, player: &Player, facts: &[Fact]) -> Vec<Difference> {
-    let mut found = Vec::new();
-    if let Some(expected) = &check.incidents {
-        let open: Vec<&Incident> = open(player).map(|incident| &**incident).collect();
-        found.append(&mut incident_differences(expected, &open));
-    }
-    if let Some(expected) = &check.notified {
-        found.extend(notified_difference(expected, facts));
-    }
-    if let Some(expected) = &check.suppressed {
-        found.append(&mut suppressed_differences(expected, &suppressed(player)));
-    }
-    found
-}
-
-fn incident_differences(expected: &[IncidentPattern], open: &[&Incident]) -> Vec<Difference> {
-    if expected.len() == open.len() {
-        return expected.iter().zip(open).flat_map(|(expected, incident)| expected.differences(incident)).collect();
-    }
-    let what = || "open incidents".to_owned();
-    let counts = Difference { what: what(), expected: expected.len().to_string(), got: open.len().to_string(), reason: None };
-    // Which of them it is that is missing or too many can be seen from what finds no partner.
-    let (missing, extra) = without_partners(expected, open, |pattern, incident| pattern.holds(incident));
-    let missing = missing.map(|pattern| Difference {
-        what: "an incident".to_owned(),
-        expected: pattern.to_string(),
-        got: "none like it".to_owned(),
-        reason: None,
-    });
-    let extra = extra.map(|incident| Difference {
-        what: incident.id.to_string(),
-        expected: "no such incident".to_owned(),
-        got: format!("{:?}", incident.title),
-        reason: Some(format!("rule {}", incident.rule)),
-    });
-    std::iter::once(counts).chain(missing).chain(extra).collect()
-}
-
-/// First messages and further steps; updates, repetitions and what closes them are none.
-fn notified_difference(expected: &[Arc<str>], facts: &[Fact]) -> Option<Difference> {
-    let mut told: BTreeMap<&Arc<str>, BTreeSet<String>> = BTreeMap::new();
-    let mut stepping = false;
-    for fact in facts {
-        match fact {
-            Fact::EscalationStepped { skipped, .. } => stepping = !skipped,
-            Fact::EscalationTold { .. } => stepping = false,
-            Fact::NotificationQueued { notification: n } if n.kind == NotificationKind::Trigger && (stepping || !n.again) => {
-                told.entry(&n.receiver).or_default().insert(format!("{} by {}", n.incident, reason_text(&n.reason)));
-            }
-            _ => {}
-        }
-    }
-    let expected: BTreeSet<&Arc<str>> = expected.iter().collect();
-    if told.keys().copied().eq(expected.iter().copied()) {
-        return None;
-    }
-    let unexpected: Vec<String> = told
-        .iter()
-        .filter(|(receiver, _)| !expected.contains(*receiver))
-        .map(|(receiver, of)| format!("{receiver} was told of {}", of.iter().cloned().collect::<Vec<_>>().join(" and ")))
-        .collect();
-    Some(Difference {
-        what: "notified".to_owned(),
-        expected: listed(expected.into_iter()),
-        got: listed(told.into_keys()),
-        reason: (!unexpected.is_empty()).then(|| unexpected.join("; ")),
-    })
-}
-
-fn listed<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> String {
-    format!("[{}]", names.map(|name| &**name).collect::<Vec<_>>().join(", "))
-}
-
-fn suppressed_differences(expected: &[AlertPattern], suppressed: &[&Arc<AlertRecord>]) -> Vec<Difference> {
-    let (missing, extra) = without_partners(expected, suppressed, |pattern, record| pattern.holds(record));
-    let what = || "suppressed".to_owned();
-    let missing = missing.map(|pattern| Difference {
-        what: what(),
-        expected: pattern.to_string(),
-        got: "none like it".to_owned(),
-        reason: None,
-    });
-    let extra = extra.map(|record| Difference {
-        what: what(),
-        expected: "no such alert".to_owned(),
-        got: record.labels().to_string(),
-        reason: Some(suppressions(record)),
-    });
-    missing.chain(extra).collect()
-}
-
-/// Pairs expectations with things so that as many as can be have a partner, and gives what is left over of both. One
-/// expectation may fit several things, so the first that fits may have to go to another one (Kuhn's matching).
-fn without_partners<'a, P, T>(
-    expected: &'a [P],
-    things: &'a [T],
-    fits: impl Fn(&P, &T) -> bool,
-) -> (impl Iterator<Item = &'a P>, impl Iterator<Item = &'a T>) {
-    fn pair<P, T>(
-        number: usize,
-        expected: &[P],
-        things: &[T],
-        fits: &impl Fn(&P, &T) -> bool,
-        partner: &mut [Option<usize>],
-        seen: &mut [bool],
-    ) -> bool {
-        for (at, thing) in things.iter().enumerate() {
-            if seen[at] || !fits(&expected[number], thing) {
-                continue;
-            }
-            seen[at] = true;
-            let free = match partner[at] {
-                None => true,
-                Some(other) => pair(other, expected, things, fits, partner, seen),
-            };
-            if free {
-                partner[at] = Some(number);
-                return true;
-            }
-        }
-        false
-    }
-    let mut partner: Vec<Option<usize>> = vec![None; things.len()];
-    for number in 0..expected.len() {
-        pair(number, expected, things, &fits, &mut partner, &mut vec![false; things.len()]);
-    }
-    let paired: BTreeSet<usize> = partner.iter().copied().flatten().collect();
-    let missing = expected.iter().enumerate().filter(move |(number, _)| !paired.contains(number)).map(|(_, pattern)| pattern);
-    let extra = things.iter().zip(partner).filter(|(_, partner)| partner.is_none()).map(|(thing, _)| thing);
-    (missing, extra)
-}
-
-/// An open incident for people: what it is, why it is there, who is told, which alerts are in it.
-fn describe(incident: &Incident, player: &Player) -> Vec<String> {
-    let category = match &incident.subcategory {
-        Some(subcategory) => format!("{}/{subcategory}", incident.category),
-        None => incident.category.to_string(),
-    };
-    let team = incident.team.as_deref().unwrap_or("none");
-    let mut lines = vec![
-        format!(
-            "{} {} P{} {category}, team {team}, {} of {} alerts fire: {}",
-            incident.id,
-            incident.status.as_str(),
-            incident.priority,
-            incident.alerts_firing,
-            incident.alerts_total,
-            incident.title
-        ),
-        format!("opened by rule {}, key {}", incident.rule, incident.key),
-        format!("priority from {}", reason_text(&incident.priority_reason)),
-    ];
-    if incident.policies.is_empty() {
-        lines.push("told nobody: no escalation rule fits".to_owned());
-    }
-    lines.extend(incident.policies.iter().map(|run| describe_policy(run, incident)));
-    let mut alerts: Vec<_> = player.state().alerts().filter(|record| record.incidents.contains(&incident.id)).collect();
-    alerts.sort_by_key(|record| record.fired_seq);
-    lines.extend(alerts.iter().take(ALERTS_SHOWN).map(|record| format!("alert {} {}", record.labels(), record.status.as_str())));
-    if alerts.len() > ALERTS_SHOWN {
-        lines.push(format!("and {} more alerts", alerts.len() - ALERTS_SHOWN));
-    }
-    lines
-}
-
-fn describe_policy(run: &PolicyRun, incident: &Incident) -> String {
-    let step = |step: &PolicyStep| {
-        let state = match step.state {
-            StepState::Done => "told",
-            StepState::Skipped => "left out",
-            StepState::Waiting => "waits for",
-        };
-        format!("; step after {}: {state} {}", step.due.since(incident.opened_at), step.notify.join(", "))
-    };
-    let steps: String = run.steps.iter().map(step).collect();
-    let paused = if run.paused_at.is_some() { "; paused, because all that fires is suppressed" } else { "" };
-    format!("escalation rule {}{steps}{paused}", run.rule)
-}
-
-fn describe_suppressed(record: &Arc<AlertRecord>) -> String {
-    format!("{} by {}", record.labels(), suppressions(record))
-}
-
-fn suppressions(record: &AlertRecord) -> String {
-    let one = |by: &Suppression| format!("{} ({})", by.kind.as_str(), reason_text(&by.reason));
-    record.suppressed_by.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-/// Why something was decided, with the rule's file and line.
-pub(super) fn reason_text(reason: &Reason) -> String {
-    match reason {
-        Reason::Rule(rule) | Reason::Alert(_, rule) => format!("rule {rule}"),
-        Reason::Silence(id) => format!("silence {id}"),
-        Reason::Actor(actor) => format!("by {actor}"),
-        Reason::Text(text) => text.to_string(),
-    }
 }
