@@ -1,5 +1,6 @@
 //! `quell test`: plays rule tests (`*.test.yaml`) and says which of them fail, and why. Reads files, needs no server.
 
+mod capture;
 mod junit;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,12 @@ pub(super) struct Args {
     /// The configuration, whose receivers rules may name [default: quell.yaml, if it is here]
     #[arg(long, env = "QUELL_CONFIG", hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Print a recorded incident as a test instead: what its senders and people did, and what became of it
+    #[arg(long, value_name = "INCIDENT", conflicts_with_all = ["filter", "junit", "json"])]
+    capture: Option<String>,
+    /// The data directory that the incident is recorded in [default: the configured one]
+    #[arg(long, value_name = "DIR", requires = "capture")]
+    data: Option<PathBuf>,
     /// Count warnings, and that there is nothing to run, as failures
     #[arg(long)]
     strict: bool,
@@ -44,6 +51,10 @@ pub(super) fn run(args: &Args, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     let receivers = site::find(args.config.as_deref())
         .map(|_| config.receivers.iter().map(|receiver| receiver.name.clone()).collect::<Vec<Arc<str>>>());
     let paths = if args.paths.is_empty() { vec![config.rules] } else { args.paths.clone() };
+    if let Some(incident) = &args.capture {
+        let data = args.data.clone().unwrap_or(config.data);
+        return capture::run(incident, &data, &paths, args.strict, screen);
+    }
     let results = play(&paths, args.filter.as_deref(), receivers.as_deref())?;
     show(&results, args, screen)
 }

@@ -212,11 +212,17 @@ fn acts(fields: &mut Fields<'_>, start: Time) -> Vec<ActLine> {
         let ids: Vec<Option<IncidentId>> =
             KEYS.iter().map(|key| if *key == "silence" { None } else { incident_id(entry, key) }).collect();
         let id = ids.into_iter().flatten().next();
-        let to = belongs(entry, "to", key == Some("assign"));
+        // `to: ~` takes the assignment away.
+        let nobody = key == Some("assign") && entry.is_null("to");
+        if nobody {
+            entry.ignore("to");
+        }
+        let to = if nobody { None } else { belongs(entry, "to", key == Some("assign")) };
         let text = belongs(entry, "text", key == Some("comment"));
         let silence = silence(entry, start + at.unwrap_or(Millis::ZERO), &by);
         let act = match key? {
             "acknowledge" => Act::Acknowledge(id?),
+            "assign" if nobody => Act::Assign(id?, None),
             "assign" => Act::Assign(id?, Some(to?)),
             "comment" => Act::Comment(id?, text?),
             "resolve" => Act::Resolve(id?),
