@@ -24,6 +24,7 @@
 //! 6. [`runtime`]: the thread that runs the engine, commits what it decides and publishes what changed. [`runtime::Handle`] is the only way in.
 //! 7. [`ingest`] and [`api`]: HTTP, from senders and for people.
 //! 8. `app` puts all of it together, starts it and stops it; [`cli`] has one file per command.
+//! 9. [`verify`]: the live engine on events that never happened, for trying rules out. Needs none of the shell.
 //!
 //! [`config`] and [`metrics`] are used throughout the shell; `wire` has the JSON shapes that the API and webhooks share.
 //!
@@ -55,4 +56,5 @@ pub mod ruleset;
 pub mod runtime;
 pub mod storage;
 pub mod telemetry;
+pub mod verify;
 pub mod wire;

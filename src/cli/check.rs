@@ -1,4 +1,5 @@
-//! `quell check`: says what is wrong with rule files. Reads files, changes nothing, needs no server.
+//! `quell check`: says what is wrong with rule files, and with the tests beside them. Reads files, changes nothing, needs
+//! no server.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -6,7 +7,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::ruleset::{Diagnostic, Limits, Ruleset, SourceFile, load, read_files};
+use crate::ruleset::{Diagnostic, Limits, Ruleset, SourceFile, load, read_files, read_tests};
+use crate::verify::rule_test;
 
 /// All is well.
 const GOOD: u8 = 0;
@@ -15,7 +17,7 @@ const BAD: u8 = 1;
 /// There is nothing to check: a path that cannot be read.
 const USAGE: u8 = 2;
 
-/// Checks the rule files under `paths`, and that every receiver they name is among `receivers`, where these are known.
+/// Checks the rule files under `paths` and whether tests among them can be read, and that every receiver they name is among `receivers`, where these are known.
 /// Faults go to `err` in rustc's form and one line of summary to `out`; with `json` everything is one object on `out`.
 /// With `strict` a warning is as bad as an error.
 ///
@@ -31,17 +33,27 @@ pub fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<u8> {
-    let files = match read_files(paths) {
+    let (files, test_files) = match read_files(paths).and_then(|files| Ok((files, read_tests(paths)?))) {
         Ok(files) => files,
         Err(error) => {
             writeln!(err, "error: {error}")?;
             return Ok(USAGE);
         }
     };
-    let (rules, found) = match load(&files, receivers, Limits::default()) {
+    let (rules, mut found) = match load(&files, receivers, Limits::default()) {
         Ok(loaded) => (Some(loaded.ruleset), loaded.warnings),
         Err(found) => (None, found),
     };
+    let mut tests = 0;
+    for file in &test_files {
+        match rule_test::read(file) {
+            Ok((file, mut warnings)) => {
+                tests += file.tests.len();
+                found.append(&mut warnings);
+            }
+            Err(mut faults) => found.append(&mut faults),
+        }
+    }
     let errors = found.iter().filter(|diagnostic| diagnostic.code.is_error()).count();
     let warnings = found.len() - errors;
     let code = if errors > 0 || (strict && warnings > 0) { BAD } else { GOOD };
@@ -50,6 +62,8 @@ pub fn run(
             "ok": code == GOOD,
             "files": files.iter().map(|file| &file.name).collect::<Vec<_>>(),
             "rules": rules.as_ref().map(Ruleset::len_in_files),
+            "test_files": test_files.iter().map(|file| &file.name).collect::<Vec<_>>(),
+            "tests": tests,
             "receivers_checked": receivers.is_some(),
             "errors": errors,
             "warnings": warnings,
@@ -58,25 +72,29 @@ pub fn run(
         writeln!(out, "{object:#}")?;
         return Ok(code);
     }
-    write_found(&found, &files, err)?;
+    write_found(&found, &files, &test_files, err)?;
     if receivers.is_none() {
         writeln!(err, "note: the names of receivers were not checked, because no configuration was found")?;
     }
-    let files = counted(files.len(), "file");
+    let in_tests = if test_files.is_empty() { String::new() } else { format!(", {}", counted(tests, "test")) };
+    let files = counted(files.len() + test_files.len(), "file");
     match &rules {
-        Some(rules) if warnings == 0 => writeln!(out, "good: {} in {files}", counted(rules.len_in_files(), "rule"))?,
-        Some(rules) => {
-            writeln!(out, "usable: {} in {files}, {}", counted(rules.len_in_files(), "rule"), counted(warnings, "warning"))?;
+        Some(rules) if errors + warnings == 0 => {
+            writeln!(out, "good: {}{in_tests} in {files}", counted(rules.len_in_files(), "rule"))?;
         }
-        None => writeln!(out, "bad: {} and {} in {files}", counted(errors, "error"), counted(warnings, "warning"))?,
+        Some(rules) if errors == 0 => {
+            let rules = counted(rules.len_in_files(), "rule");
+            writeln!(out, "usable: {rules}{in_tests} in {files}, {}", counted(warnings, "warning"))?;
+        }
+        _ => writeln!(out, "bad: {} and {} in {files}", counted(errors, "error"), counted(warnings, "warning"))?,
     }
     Ok(code)
 }
 
 /// Writes diagnostics in rustc's form, with an empty line after each.
-fn write_found(found: &[Diagnostic], files: &[SourceFile], err: &mut dyn Write) -> io::Result<()> {
+fn write_found(found: &[Diagnostic], rules: &[SourceFile], tests: &[SourceFile], err: &mut dyn Write) -> io::Result<()> {
     for diagnostic in found {
-        let text = files.iter().find(|file| file.name == *diagnostic.file).map_or("", |file| &file.text);
+        let text = rules.iter().chain(tests).find(|file| file.name == *diagnostic.file).map_or("", |file| &file.text);
         writeln!(err, "{}\n", diagnostic.render(text))?;
     }
     Ok(())
@@ -125,6 +143,24 @@ mod tests {
         let (code, out, err) = check(None, None, false, false);
         assert_eq!((code, out.as_str()), (2, ""));
         assert!(err.starts_with("error: rules.yaml: No such file"), "{err}");
+    }
+
+    #[test]
+    fn tests_beside_the_rules_are_read_too() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.yaml"), RULE).unwrap();
+        let test = folder.path().join("a.test.yaml");
+        let check = |text: &str| {
+            std::fs::write(&test, text).unwrap();
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let code = run(&[folder.path().to_owned()], Some(&["pager".into()]), false, true, &mut out, &mut err).unwrap();
+            (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+        };
+        let (code, out, _) = check("tests: [{ name: a, expect: [{ at: 1m, incidents: [] }] }]\n");
+        assert_eq!((code, out.as_str()), (0, "good: 1 rule, 1 test in 2 files\n"));
+        let (code, out, err) = check("tests: [{ nam: a, expect: [{ at: 1m, incidents: [] }] }]\n");
+        assert_eq!((code, out.as_str()), (1, "bad: 2 errors and 0 warnings in 2 files\n"));
+        assert!(err.contains("a.test.yaml:1:11") && err.contains("did you mean `name`?"), "{err}");
     }
 
     #[test]

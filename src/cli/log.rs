@@ -95,7 +95,8 @@ pub fn dump(dir: &Path, from: u64, json: bool, out: &mut dyn Write, err: &mut dy
     Ok(code)
 }
 
-fn open(dir: &Path) -> Result<FolderDisk, LogError> {
+/// The log's files in a data folder, to look at.
+pub(super) fn open(dir: &Path) -> Result<FolderDisk, LogError> {
     let folder = dir.join("log");
     FolderDisk::open_read_only(&folder).map_err(|source| LogError::Io {
         what: "opening",

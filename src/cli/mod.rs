@@ -4,7 +4,7 @@
 //! or was refused, 2 when the command line itself is wrong. Colour only on a terminal; `--json` wherever there is data.
 //!
 //! Commands that speak to a running daemon ([`incident`], [`notification`], [`send`]) use its HTTP API and nothing else.
-//! `check` and `log` work on files without any daemon.
+//! `check`, [`test`] and `log` work on files without any daemon.
 
 pub mod check;
 mod client;
@@ -17,6 +17,7 @@ mod screen;
 mod send;
 mod serve;
 mod site;
+mod test;
 
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,8 @@ enum Command {
     Demo(demo::Args),
     /// Check rule files
     Check(site::CheckArgs),
+    /// Run rule tests
+    Test(test::Args),
     /// Send an alert to a daemon, for trying out and from scripts
     Send(send::Args),
     /// List incidents and work on them
@@ -112,6 +115,7 @@ fn dispatch(command: Command, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         Command::Serve(args) => serve::run(args, screen),
         Command::Demo(args) => demo::run(&args, screen),
         Command::Check(args) => args.run(screen),
+        Command::Test(args) => test::run(&args, screen),
         Command::Send(args) => send::run(&args, screen),
         Command::Incident(command) => incident::run(command, screen),
         Command::Notification(command) => notification::run(command, screen),

@@ -69,7 +69,8 @@ impl Screen<'_> {
         Ok(())
     }
 
-    fn toned(&self, text: &str, tone: Tone) -> String {
+    /// The text as it stands out, where there is colour.
+    pub(super) fn toned(&self, text: &str, tone: Tone) -> String {
         let code = match tone {
             _ if !self.colour => return text.to_owned(),
             Tone::Plain => return text.to_owned(),

@@ -35,7 +35,7 @@ pub(super) fn load(named: Option<&Path>, flags: &[(&str, Option<String>)], scree
 }
 
 /// The configuration that is named, or the usual one if it is here.
-fn find(named: Option<&Path>) -> Option<PathBuf> {
+pub(super) fn find(named: Option<&Path>) -> Option<PathBuf> {
     let usual = Path::new(USUAL_CONFIG);
     named.map(Path::to_path_buf).or_else(|| usual.exists().then(|| usual.to_path_buf()))
 }

@@ -156,7 +156,7 @@ impl fmt::Display for Diagnostic {
 
 impl Diagnostic {
     /// A fault at `span` of a file; the place in lines is filled in by [`SourceMap::place`].
-    pub(super) fn new(code: Code, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
+    pub(crate) fn new(code: Code, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             code,
             severity: code.severity(),
@@ -170,12 +170,12 @@ impl Diagnostic {
         }
     }
 
-    pub(super) fn label(mut self, label: impl Into<String>) -> Diagnostic {
+    pub(crate) fn label(mut self, label: impl Into<String>) -> Diagnostic {
         self.label = label.into();
         self
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Diagnostic {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Diagnostic {
         self.hint = hint.into();
         self
     }
@@ -228,28 +228,28 @@ fn shown_lines(text: &str, span: &Range<usize>) -> Range<usize> {
 }
 
 /// Lines and columns of one file.
-pub(super) struct SourceMap<'a> {
+pub(crate) struct SourceMap<'a> {
     file: Arc<str>,
     text: &'a str,
     line_starts: Vec<usize>,
 }
 
 impl<'a> SourceMap<'a> {
-    pub(super) fn new(name: &str, text: &'a str) -> SourceMap<'a> {
+    pub(crate) fn new(name: &str, text: &'a str) -> SourceMap<'a> {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         SourceMap { file: name.into(), text, line_starts }
     }
 
-    pub(super) fn file(&self) -> &Arc<str> {
+    pub(crate) fn file(&self) -> &Arc<str> {
         &self.file
     }
 
-    pub(super) fn text(&self) -> &'a str {
+    pub(crate) fn text(&self) -> &'a str {
         self.text
     }
 
     /// The line, from 1, in which a byte lies.
-    pub(super) fn line(&self, offset: usize) -> u32 {
+    pub(crate) fn line(&self, offset: usize) -> u32 {
         u32::try_from(self.line_starts.partition_point(|start| *start <= offset)).unwrap_or(u32::MAX)
     }
 
@@ -262,7 +262,7 @@ impl<'a> SourceMap<'a> {
     }
 
     /// Fills in file, line and column.
-    pub(super) fn place(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+    pub(crate) fn place(&self, mut diagnostic: Diagnostic) -> Diagnostic {
         let at = diagnostic.span.start.min(self.text.len());
         let line_start = self.line_starts[self.line_starts.partition_point(|start| *start <= at) - 1];
         diagnostic.file = self.file.clone();

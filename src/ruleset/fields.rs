@@ -17,13 +17,13 @@ use crate::model::{Matcher, Millis};
 
 /// A text value and where it stands.
 #[derive(Clone, Copy)]
-pub(super) struct Text<'a> {
+pub(crate) struct Text<'a> {
     pub text: &'a str,
     pub node: &'a Node,
 }
 
 /// One mapping being read.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     pub report: &'a Report<'a>,
     /// What it is, with its article: `a correlate rule`.
     what: &'static str,
@@ -37,7 +37,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Reads a mapping with `read`, then reports every key that was not asked for.
-    pub(super) fn read<R>(
+    pub(crate) fn read<R>(
         node: &'a Node,
         what: &'static str,
         report: &'a Report<'a>,
@@ -72,43 +72,43 @@ impl<'a> Fields<'a> {
     }
 
     /// Where the mapping begins.
-    pub(super) fn span(&self) -> Range<usize> {
+    pub(crate) fn span(&self) -> Range<usize> {
         self.entries.first().map_or(self.node.span.clone(), |(key, _)| key.span.clone())
     }
 
     /// Reports a fault.
-    pub(super) fn fault(&self, code: Code, span: &Range<usize>, message: impl Into<String>, hint: &str) {
+    pub(crate) fn fault(&self, code: Code, span: &Range<usize>, message: impl Into<String>, hint: &str) {
         self.report.add(Diagnostic::new(code, span.clone(), message).hint(hint));
     }
 
     /// Whether a key is there, whatever its value.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|(k, _)| k.text == key)
     }
 
     /// Every entry, for a mapping whose keys the file chooses.
-    pub(super) fn all(&mut self) -> &'a [(Key, Node)] {
+    pub(crate) fn all(&mut self) -> &'a [(Key, Node)] {
         self.open = true;
         self.entries
     }
 
     /// Whether a key is there without a value.
-    pub(super) fn is_null(&self, key: &str) -> bool {
+    pub(crate) fn is_null(&self, key: &str) -> bool {
         self.entries.iter().any(|(k, node)| k.text == key && node.value == Value::Null)
     }
 
     /// Whether a key has an empty list.
-    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+    pub(crate) fn is_empty_list(&self, key: &str) -> bool {
         self.entries.iter().any(|(k, node)| k.text == key && matches!(&node.value, Value::List(items) if items.is_empty()))
     }
 
     /// The key's own place, where it is there.
-    pub(super) fn key_span(&self, key: &str) -> Range<usize> {
+    pub(crate) fn key_span(&self, key: &str) -> Range<usize> {
         self.entries.iter().find(|(k, _)| k.text == key).map_or(self.span(), |(k, _)| k.span.clone())
     }
 
     /// The value of a key; `None` if it is not there.
-    pub(super) fn get(&mut self, key: &'static str) -> Option<&'a Node> {
+    pub(crate) fn get(&mut self, key: &'static str) -> Option<&'a Node> {
         let asked_before = self.known.contains(&key);
         if !asked_before {
             self.known.push(key);
@@ -126,7 +126,7 @@ impl<'a> Fields<'a> {
     }
 
     /// As [`Fields::get`], for what must be there.
-    pub(super) fn need(&mut self, key: &'static str) -> Option<&'a Node> {
+    pub(crate) fn need(&mut self, key: &'static str) -> Option<&'a Node> {
         let value = self.get(key);
         if value.is_none() && !self.has(key) {
             let message = format!("{} needs `{key}`", self.what);
@@ -136,7 +136,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Refuses a key that a later version will know. True if it is there.
-    pub(super) fn refuse(&mut self, key: &'static str) -> bool {
+    pub(crate) fn refuse(&mut self, key: &'static str) -> bool {
         self.refused.push(key);
         let there = self.entries.iter().find(|(k, _)| k.text == key);
         if let Some((key, _)) = there {
@@ -147,29 +147,29 @@ impl<'a> Fields<'a> {
     }
 
     /// Passes over a key without a word.
-    pub(super) fn ignore(&mut self, key: &'static str) {
+    pub(crate) fn ignore(&mut self, key: &'static str) {
         self.refused.push(key);
     }
 
     /// A text.
-    pub(super) fn text(&mut self, key: &'static str) -> Option<Text<'a>> {
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<Text<'a>> {
         let node = self.get(key)?;
         self.as_text(key, node)
     }
 
     /// A text that must be there and may not be empty.
-    pub(super) fn need_text(&mut self, key: &'static str) -> Option<Text<'a>> {
+    pub(crate) fn need_text(&mut self, key: &'static str) -> Option<Text<'a>> {
         let node = self.need(key)?;
         self.as_text(key, node).filter(|text| self.not_empty(key, *text))
     }
 
     /// A text that may not be empty, as a label's value or name.
-    pub(super) fn word(&mut self, key: &'static str) -> Option<Arc<str>> {
+    pub(crate) fn word(&mut self, key: &'static str) -> Option<Arc<str>> {
         self.text(key).filter(|text| self.not_empty(key, *text)).map(|text| text.text.into())
     }
 
     /// A list of texts, none empty, none twice.
-    pub(super) fn words(&mut self, key: &'static str) -> Vec<Text<'a>> {
+    pub(crate) fn words(&mut self, key: &'static str) -> Vec<Text<'a>> {
         let node = self.get(key);
         let mut words: Vec<Text<'a>> = Vec::new();
         let mut seen = BTreeSet::new();
@@ -184,7 +184,7 @@ impl<'a> Fields<'a> {
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
+    pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
         let node = self.get(key)?;
         if let Value::Bool(value) = node.value {
             return Some(value);
@@ -194,7 +194,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A whole number in a range.
-    pub(super) fn number(&mut self, key: &'static str, allowed: RangeInclusive<u32>) -> Option<u32> {
+    pub(crate) fn number(&mut self, key: &'static str, allowed: RangeInclusive<u32>) -> Option<u32> {
         let node = self.get(key)?;
         let Value::Number(written) = &node.value else {
             self.wrong_kind(key, node, "a whole number", "");
@@ -210,13 +210,13 @@ impl<'a> Fields<'a> {
     }
 
     /// A length of time.
-    pub(super) fn duration(&mut self, key: &'static str) -> Option<Millis> {
+    pub(crate) fn duration(&mut self, key: &'static str) -> Option<Millis> {
         let node = self.get(key)?;
         self.as_duration(key, node)
     }
 
     /// Reads a value as a length of time.
-    pub(super) fn as_duration(&self, key: &str, node: &Node) -> Option<Millis> {
+    pub(crate) fn as_duration(&self, key: &str, node: &Node) -> Option<Millis> {
         let (Value::Text(written) | Value::Number(written)) = &node.value else {
             self.wrong_kind(key, node, "a length of time such as `10m`", "");
             return None;
@@ -233,7 +233,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The matchers under a key, all entries together.
-    pub(super) fn matchers(&mut self, key: &'static str) -> Vec<Matcher> {
+    pub(crate) fn matchers(&mut self, key: &'static str) -> Vec<Matcher> {
         let mut matchers = Vec::new();
         let node = self.get(key);
         for item in node.map_or(&[][..], |node| self.as_list(key, node)) {
@@ -261,7 +261,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Compiles a template; `allowed` says for a root and a field what is wrong with naming them, if anything.
-    pub(super) fn template(
+    pub(crate) fn template(
         &self,
         text: Text<'_>,
         allowed: impl Fn(&str, Option<&str>) -> Result<(), String>,
@@ -284,7 +284,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The items of a list.
-    pub(super) fn as_list(&self, key: &str, node: &'a Node) -> &'a [Node] {
+    pub(crate) fn as_list(&self, key: &str, node: &'a Node) -> &'a [Node] {
         if let Value::List(items) = &node.value {
             return items;
         }
@@ -295,7 +295,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A value as text.
-    pub(super) fn as_text(&self, key: &str, node: &'a Node) -> Option<Text<'a>> {
+    pub(crate) fn as_text(&self, key: &str, node: &'a Node) -> Option<Text<'a>> {
         if let Value::Text(text) = &node.value {
             return Some(Text { text, node });
         }

@@ -18,21 +18,40 @@ const FILES_MAX: usize = 10_000;
 /// # Errors
 /// A path that does not exist or cannot be read, with its name in the message.
 pub fn read_files(paths: &[PathBuf]) -> io::Result<Vec<SourceFile>> {
+    read_wanted(paths, |path| !is_test(path))
+}
+
+/// Reads the rule tests that `paths` name, as [`read_files`] reads rule files; those are passed over.
+///
+/// # Errors
+/// A path that does not exist or cannot be read, with its name in the message.
+pub fn read_tests(paths: &[PathBuf]) -> io::Result<Vec<SourceFile>> {
+    read_wanted(paths, is_test)
+}
+
+/// Whether a file of this name holds rule tests.
+#[must_use]
+pub fn is_test(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
+}
+
+fn read_wanted(paths: &[PathBuf], wanted: fn(&Path) -> bool) -> io::Result<Vec<SourceFile>> {
     let mut found = Vec::new();
     for path in paths {
         if fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
             let mut inside = Vec::new();
-            walk(path, 0, &mut inside)?;
+            walk(path, 0, wanted, &mut inside)?;
             inside.sort();
             found.append(&mut inside);
-        } else if !is_test(path) {
+        } else if wanted(path) {
             found.push(path.clone());
         }
     }
     found.into_iter().map(|path| read(&path)).collect()
 }
 
-fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
+fn walk(folder: &Path, depth: usize, wanted: fn(&Path) -> bool, found: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder).map_err(|error| named(folder, &error))? {
         let path = entry.map_err(|error| named(folder, &error))?.path();
         if path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.')) {
@@ -42,20 +61,15 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()>
             if depth == DEPTH_MAX {
                 return Err(io::Error::other(format!("{}: folders are nested too deeply", path.display())));
             }
-            walk(&path, depth + 1, found)?;
-        } else if path.extension().is_some_and(|end| end == "yaml" || end == "yml") && !is_test(&path) {
+            walk(&path, depth + 1, wanted, found)?;
+        } else if path.extension().is_some_and(|end| end == "yaml" || end == "yml") && wanted(&path) {
             if found.len() == FILES_MAX {
-                return Err(io::Error::other(format!("{}: more than {FILES_MAX} rule files", folder.display())));
+                return Err(io::Error::other(format!("{}: more than {FILES_MAX} files", folder.display())));
             }
             found.push(path);
         }
     }
     Ok(())
-}
-
-fn is_test(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
 }
 
 /// One byte more than the limit at most, so that the limit is noticed and the memory is not taken.
@@ -95,5 +109,8 @@ mod tests {
         assert_eq!(names(&["."]).unwrap(), "./a.yml ./b.yaml ./c/d.yaml");
         assert_eq!(names(&["single.conf", "a.test.yaml", "b.yaml"]).unwrap(), "single.conf b.yaml");
         assert_eq!(names(&["b.yaml", "none.yaml"]), Err(io::ErrorKind::NotFound));
+        let tests = read_tests(&[folder.path().to_owned(), folder.path().join("b.yaml")]).unwrap();
+        assert_eq!(tests.len(), 1);
+        assert!(tests[0].name.ends_with("/a.test.yaml"));
     }
 }

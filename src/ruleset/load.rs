@@ -16,7 +16,7 @@ use super::lint;
 use super::report::Report;
 use super::rules::{Ruleset, SuppressHow};
 use super::schema::{classify, correlate, enrich, escalate, prioritize, suppress};
-use super::yaml::{self, Value};
+use super::yaml::{self, Node, Value, YamlFault};
 use crate::model::{Matcher, RuleRef};
 
 /// A rule file's text under the name that diagnostics give it.
@@ -85,6 +85,23 @@ impl Ruleset {
     }
 }
 
+/// Reads a file's text as one YAML document. `None` where it is none, which is then reported.
+pub(crate) fn document(report: &Report<'_>, bytes_max: usize) -> Option<Node> {
+    let text = report.map.text();
+    if text.len() > bytes_max {
+        let message = format!("the file has {} bytes, but at most {bytes_max} are allowed", text.len());
+        report.add(Diagnostic::new(Code::Limit, 0..0, message).hint("cut it into several files"));
+        return None;
+    }
+    if let Some(at) = text.find('\u{fffd}') {
+        let message = "the file is not UTF-8, or was damaged on its way";
+        report.add(Diagnostic::new(Code::Syntax, at..at + 3, message).hint("save it as UTF-8"));
+        return None;
+    }
+    let refuse = |fault: YamlFault| report.add(Diagnostic::new(fault.code, fault.span, fault.message).hint(fault.hint));
+    yaml::parse(text).map_err(refuse).ok()
+}
+
 struct Loader<'r> {
     receivers: Option<&'r [Arc<str>]>,
     limits: Limits,
@@ -96,19 +113,7 @@ struct Loader<'r> {
 
 impl Loader<'_> {
     fn file(&mut self, report: &Report<'_>) {
-        let text = report.map.text();
-        if text.len() > self.limits.file_bytes_max {
-            let message = format!("the file has {} bytes, but at most {} are allowed", text.len(), self.limits.file_bytes_max);
-            return report.add(Diagnostic::new(Code::Limit, 0..0, message).hint("cut it into several files"));
-        }
-        if let Some(at) = text.find('\u{fffd}') {
-            let message = "the file is not UTF-8, or was damaged on its way";
-            return report.add(Diagnostic::new(Code::Syntax, at..at + 3, message).hint("save it as UTF-8"));
-        }
-        let root = match yaml::parse(text) {
-            Ok(root) => root,
-            Err(fault) => return report.add(Diagnostic::new(fault.code, fault.span, fault.message).hint(fault.hint)),
-        };
+        let Some(root) = document(report, self.limits.file_bytes_max) else { return };
         if root.value == Value::Null {
             return report.add(Diagnostic::new(Code::Empty, 0..0, "a file without any rule"));
         }

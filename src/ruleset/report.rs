@@ -12,7 +12,7 @@ use super::yaml::Node;
 const FAULTS_MAX: usize = 200;
 
 /// One file under examination and what was found in it.
-pub(super) struct Report<'a> {
+pub(crate) struct Report<'a> {
     pub map: SourceMap<'a>,
     found: RefCell<Vec<Diagnostic>>,
     /// Faults that were not kept.
@@ -20,12 +20,12 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(name: &str, text: &'a str) -> Report<'a> {
+    pub(crate) fn new(name: &str, text: &'a str) -> Report<'a> {
         Report { map: SourceMap::new(name, text), found: RefCell::default(), more: Cell::default() }
     }
 
     /// Keeps a fault, up to [`FAULTS_MAX`] of one file.
-    pub(super) fn add(&self, diagnostic: Diagnostic) {
+    pub(crate) fn add(&self, diagnostic: Diagnostic) {
         let mut found = self.found.borrow_mut();
         if found.len() < FAULTS_MAX {
             found.push(self.map.place(diagnostic));
@@ -35,7 +35,7 @@ impl<'a> Report<'a> {
     }
 
     /// What was found, in the order of the file, each fault once.
-    pub(super) fn finish(self) -> Vec<Diagnostic> {
+    pub(crate) fn finish(self) -> Vec<Diagnostic> {
         let mut found = self.found.into_inner();
         found.sort_by_key(|diagnostic| diagnostic.span.start);
         // What an alias stands for is read at each of its places.
@@ -49,7 +49,7 @@ impl<'a> Report<'a> {
     }
 
     /// The bytes of the file that stand for a part of a text in it.
-    pub(super) fn part(&self, node: &Node, text: &str, offset: usize, length: usize) -> Range<usize> {
+    pub(crate) fn part(&self, node: &Node, text: &str, offset: usize, length: usize) -> Range<usize> {
         let raw = self.map.text().get(node.span.clone()).unwrap_or_default();
         match (raw_offset(raw, text, offset), raw_offset(raw, text, offset + length)) {
             (Some(start), Some(end)) => node.span.start + start..node.span.start + end,

@@ -1,13 +1,13 @@
 //! Words for hints: which known word was probably meant by an unknown one.
 
 /// The word that was probably meant, if one is near enough.
-pub(super) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     let near = known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
     (near.0 <= (word.chars().count().max(2) / 2).min(2)).then_some(near.1)
 }
 
 /// The words with commas between, each in backticks.
-pub(super) fn listed(words: &[&str]) -> String {
+pub(crate) fn listed(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 

@@ -13,7 +13,7 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, Spanned};
 
 /// One value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub value: Value,
     /// Bytes of the file. For a list or mapping: its first character.
     pub span: Range<usize>,
@@ -21,7 +21,7 @@ pub(super) struct Node {
 
 /// What YAML can say.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Nothing at all: `key:` or `~`.
     Null,
     Bool(bool),
@@ -35,14 +35,14 @@ pub(super) enum Value {
 
 /// A key of a mapping and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Key {
+pub(crate) struct Key {
     pub text: String,
     pub span: Range<usize>,
 }
 
 /// Why a text is no YAML.
 #[derive(Debug)]
-pub(super) struct YamlFault {
+pub(crate) struct YamlFault {
     /// Syntax or limit.
     pub code: Code,
     pub message: String,
@@ -57,7 +57,7 @@ const DEPTH_MAX: usize = 24;
 
 impl Value {
     /// What it is, in words.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Value::Null => "nothing",
             Value::Bool(_) => "a truth value",
@@ -73,7 +73,7 @@ impl Value {
 ///
 /// # Errors
 /// The first fault of syntax, or the limit that was passed.
-pub(super) fn parse(text: &str) -> Result<Node, YamlFault> {
+pub(crate) fn parse(text: &str) -> Result<Node, YamlFault> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_events: 2 * NODES_MAX,

@@ -147,3 +147,44 @@ fn an_incident_from_first_to_last_by_the_commands() {
     assert_eq!(*reason("incident_opened"), json!({ "rule": "by-host", "file": "hosts.yaml", "line": 3 }));
     assert_eq!(*reason("incident_classified"), json!({ "rule": "storage", "file": null, "line": null }));
 }
+
+#[test]
+fn a_recorded_incident_becomes_a_test() {
+    let site = Site::new(CONFIG, &[("hosts.yaml", RULES)]);
+    let daemon = site.start();
+    let url = format!("http://{}", daemon.addr);
+    let quell = |args: &[&str], code: i32| -> [String; 2] {
+        let output = site.run(args);
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said:?}");
+        said
+    };
+    quell(&["send", "alertname=DiskFull", "host=other", "--url", &url], 0);
+    quell(&["send", "alertname=DiskFull", "host=db-1", "severity=critical", "--url", &url], 0);
+    quell(&["send", "alertname=Latency", "host=db-1", "--url", &url], 0);
+    quell(&["incident", "ack", "INC-2", "--by", "ann", "--url", &url], 0);
+    quell(&["send", "alertname=Latency", "host=db-1", "--resolve", "--url", &url], 0);
+
+    // Beside the running daemon, from what is on disk.
+    let [text, notes] = quell(&["test", "rules", "--capture", "INC-2", "--strict"], 0);
+    assert_eq!(notes, "", "it passes under the rules that decided");
+    for part in
+        ["# INC-2 as it was recorded. Here it is INC-1.\n", "acknowledge: INC-1", "status: acknowledged, count: 2, firing: 1"]
+    {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(!text.contains("other"), "what has nothing to do with it is left out:\n{text}");
+    site.write_rules("inc-2.test.yaml", &text);
+    let [out, _] = quell(&["test", "rules"], 0);
+    assert!(out.contains("good: 1 test passed in 1 file"), "{out}");
+
+    // Other rules would have decided otherwise.
+    site.write_rules("hosts.yaml", &RULES.replace("by: [host]", "by: [host, alertname]"));
+    let [_, notes] = quell(&["test", "rules", "--capture", "INC-2"], 0);
+    assert!(notes.contains("would be otherwise: INC-1 count: expected 2, got 1"), "{notes}");
+    quell(&["test", "rules"], 1);
+    let [out, told] = quell(&["test", "--capture", "INC-9"], 1);
+    assert_eq!([out.as_str(), told.as_str()], ["", "error: there is no incident INC-9 in the log\n"]);
+    let [_, told] = quell(&["test", "--capture", "INC-1", "--data", "nowhere"], 2);
+    assert!(told.starts_with("error: there is no log in nowhere\nhint: "), "{told}");
+}

@@ -29,6 +29,47 @@ fn the_readmes_rules_and_configuration_are_accepted() {
 }
 
 #[test]
+fn what_the_documents_say_of_rule_tests_is_so() {
+    let document = fs::read_to_string(repository().join("docs/rules.md")).unwrap();
+    let (_, section) = document.split_once("## Test your rules").expect("docs/rules.md has a section on rule tests");
+    let [rules, tests] = &blocks(section, "yaml")[..2] else { panic!("rules and their tests") };
+    let shown = blocks(section, "text").swap_remove(0);
+    let config = "receivers: [{ name: payments-pager, log: {} }, { name: managers, log: {} }]\n";
+    let site = Site::new(config, &[("checkout.yaml", rules), ("checkout.test.yaml", tests)]);
+    let output = site.run(&["test", "rules"]);
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    // What stands in the place of a time is another one each time.
+    let plain = |text: &str| -> Vec<String> {
+        let without_time =
+            |line: &str| line.rsplit_once("  ").filter(|_| line.ends_with(" ms")).map_or(line, |(rest, _)| rest).to_owned();
+        text.lines().map(|line| without_time(line).trim_end().to_owned()).collect()
+    };
+    assert_eq!(plain(&out), plain(&shown), "{out}{err}");
+    assert_eq!(output.status.code(), Some(1), "the example shows a failure");
+}
+
+#[test]
+fn the_shipped_rules_pass_their_tests() {
+    let site = Site::new("", &[]);
+    let rules = repository().join("rules");
+    let results = site.path().join("results.xml");
+    let output = site.run(&["test", rules.to_str().unwrap(), "--strict", "--junit", results.to_str().unwrap()]);
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!((output.status.code(), err.as_str()), (Some(0), ""), "{out}");
+    assert!(out.ends_with("passed in 1 file\n") && !out.contains('\u{1b}'), "{out}");
+    assert!(fs::read_to_string(results).unwrap().contains("failures=\"0\" errors=\"0\""));
+
+    // The same tests tell when the rules change: spikes are held back for a shorter time.
+    let changed = fs::read_to_string(rules.join("example.yaml")).unwrap().replace("hold: 2m", "hold: 1m");
+    site.write_rules("example.yaml", &changed);
+    site.write_rules("example.test.yaml", &fs::read_to_string(rules.join("example.test.yaml")).unwrap());
+    let output = site.run(&["test", site.rules().to_str().unwrap()]);
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{out}");
+    assert!(out.contains("open incidents: expected 0, got 1"), "{out}");
+}
+
+#[test]
 fn the_shipped_rules_work_without_any_configuration() {
     // `quell serve` in a fresh clone has them in force, and no receivers.
     let site = Site::new("", &[]);

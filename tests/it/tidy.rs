@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ruleset", &["model"]),
     ("engine", &["model", "ruleset"]),
     ("storage", &["model", "ruleset", "engine"]),
+    ("verify", &["model", "ruleset", "engine", "storage"]),
     ("config", &["model", "ruleset"]),
     ("metrics", &["model"]),
     ("telemetry", &["config"]),
@@ -40,6 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "metrics",
             "telemetry",
             "app",
+            "verify",
         ],
     ),
     // `main` installs the one TLS provider before anything else runs.
