@@ -12,9 +12,12 @@
 //!
 //! Fixed values are those of `=` and of expressions that only list literals (`a|b|c`). An empty value is none: the label
 //! may be absent. Keys are hashes: two that collide only share their candidates, and every candidate is checked in full.
+//!
+//! What expressions say of a value is kept, because labels that rules look at with expressions have few values, and a set
+//! of a hundred expressions with many words in them costs hundreds of microseconds for a value that it has not met.
 
 use std::cmp::Reverse;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use regex::{RegexSet, RegexSetBuilder};
 use rustc_hash::FxHashMap;
@@ -45,6 +48,8 @@ pub struct MatcherIndex {
 struct List {
     matchers: Box<[Matcher]>,
     place: Place,
+    /// Stands under an expression and has conditions on that label only, so that a hit there is the whole answer.
+    settled: bool,
 }
 
 /// Where a list stands.
@@ -67,6 +72,8 @@ struct Expressions {
     patterns: Vec<(u32, Box<str>)>,
     /// Built when first asked after a change: building costs more than a hundred look-ups.
     sets: OnceLock<Vec<Option<RegexSet>>>,
+    /// By value: the lists whose conditions on this label all hold.
+    known: Mutex<FxHashMap<Box<str>, Box<[u32]>>>,
 }
 
 /// Values that one expression may list to count as fixed values.
@@ -82,6 +89,10 @@ const LABELS_COMPARED_MAX: usize = 6;
 const SET_FROM: usize = 4;
 /// Expressions in one set; the automaton of many more outgrows its cache.
 const SET_LENGTH_MAX: usize = 1_000;
+/// Values of one label that are remembered; when there are more, remembering begins anew.
+const KNOWN_MAX: usize = 4_096;
+/// Bytes of a value that is remembered.
+const KNOWN_BYTES_MAX: usize = 256;
 /// Labels of an alert that are looked up without asking for memory.
 const LABELS_USUAL: usize = 32;
 
@@ -98,7 +109,7 @@ impl MatcherIndex {
                 let group = self.expressions.entry(name.clone()).or_default();
                 let at = group.patterns.partition_point(|(n, _)| *n < number);
                 group.patterns.insert(at, (number, pattern.into()));
-                group.sets = OnceLock::new();
+                group.forget();
             }
             Place::Ones(keys) => keys.iter().for_each(|key| add(self.ones.entry(*key).or_default(), number)),
             Place::Pairs(keys) => {
@@ -109,7 +120,8 @@ impl MatcherIndex {
                 }
             }
         }
-        self.lists.insert(number, List { matchers: matchers.into(), place });
+        let settled = matches!(&place, Place::Expression(name) if matchers.iter().all(|m| *m.name == **name));
+        self.lists.insert(number, List { matchers: matchers.into(), place, settled });
     }
 
     /// Takes the list under `number` out, if there is one.
@@ -121,7 +133,7 @@ impl MatcherIndex {
             Place::Expression(name) => {
                 if let Some(group) = self.expressions.get_mut(&name) {
                     group.patterns.retain(|(n, _)| *n != number);
-                    group.sets = OnceLock::new();
+                    group.forget();
                     if group.patterns.is_empty() {
                         self.expressions.remove(&name);
                     }
@@ -151,7 +163,8 @@ impl MatcherIndex {
             self.candidates(labels, found);
         }
         found.extend_from_slice(&self.rest);
-        found.retain(|number| self.lists.get(number).is_some_and(|list| list.matchers.iter().all(|m| m.matches(labels))));
+        let holds = |list: &List| list.settled || list.matchers.iter().all(|m| m.matches(labels));
+        found.retain(|number| self.lists.get(number).is_some_and(holds));
         found.extend_from_slice(&self.all);
         found.sort_unstable();
         found.dedup();
@@ -173,7 +186,8 @@ impl MatcherIndex {
             if !self.expressions.is_empty()
                 && let Some(group) = self.expressions.get(name)
             {
-                group.hits(value, found);
+                let of_label = |list: &List| list.matchers.iter().all(|m| *m.name != *name || m.matches_value(value));
+                group.hits(value, found, |number| self.lists.get(&number).is_some_and(of_label));
             }
             let key = key(name, value);
             if let Some(numbers) = self.ones.get(&key) {
@@ -236,18 +250,44 @@ impl MatcherIndex {
 }
 
 impl Expressions {
-    fn hits(&self, value: &str, found: &mut Vec<u32>) {
-        if self.patterns.len() < SET_FROM {
-            found.extend(self.patterns.iter().map(|(number, _)| *number));
+    /// Adds the lists whose conditions on this label all hold, as `holds` tells of one list.
+    fn hits(&self, value: &str, found: &mut Vec<u32>, holds: impl Fn(u32) -> bool) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(numbers) = known.get(value) {
+            found.extend_from_slice(numbers);
             return;
+        }
+        let hits: Box<[u32]> = self.likely(value).into_iter().filter(|number| holds(*number)).collect();
+        found.extend_from_slice(&hits);
+        if value.len() <= KNOWN_BYTES_MAX {
+            if known.len() >= KNOWN_MAX {
+                known.clear();
+            }
+            known.insert(value.into(), hits);
+        }
+    }
+
+    /// The lists whose pattern hits; all of them where there are few.
+    fn likely(&self, value: &str) -> Vec<u32> {
+        let mut likely = Vec::new();
+        if self.patterns.len() < SET_FROM {
+            likely.extend(self.patterns.iter().map(|(number, _)| *number));
+            return likely;
         }
         let sets = self.sets.get_or_init(|| self.patterns.chunks(SET_LENGTH_MAX).map(build).collect());
         for (chunk, set) in self.patterns.chunks(SET_LENGTH_MAX).zip(sets) {
             match set {
-                Some(set) => found.extend(set.matches(value).iter().map(|at| chunk[at].0)),
-                None => found.extend(chunk.iter().map(|(number, _)| *number)),
+                Some(set) => likely.extend(set.matches(value).iter().map(|at| chunk[at].0)),
+                None => likely.extend(chunk.iter().map(|(number, _)| *number)),
             }
         }
+        likely
+    }
+
+    /// The patterns have changed.
+    fn forget(&mut self) {
+        self.sets = OnceLock::new();
+        self.known = Mutex::default();
     }
 }
 
