@@ -12,6 +12,9 @@
 //!
 //! Fixed values are those of `=` and of expressions that only list literals (`a|b|c`). An empty value is none: the label
 //! may be absent. Keys are hashes: two that collide only share their candidates, and every candidate is checked in full.
+//!
+//! What expressions say of a value is kept, because labels that rules look at with expressions have few values, and a set
+//! of a hundred expressions with many words in them costs hundreds of microseconds for a value that it has not met.
 
 use std::cmp::Reverse;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -43,9 +46,10 @@ pub struct MatcherIndex {
 
 #[derive(Debug)]
 struct List {
-    /// What must be looked at where the list is met: all of it, but for an expression that the set has told already.
     matchers: Box<[Matcher]>,
     place: Place,
+    /// Stands under an expression and has conditions on that label only, so that a hit there is the whole answer.
+    settled: bool,
 }
 
 /// Where a list stands.
@@ -64,12 +68,12 @@ enum Place {
 /// Expressions over one label.
 #[derive(Debug, Default)]
 struct Expressions {
-    /// Number of a list and the matcher whose expression must hit, in order of number.
-    patterns: Vec<(u32, Matcher)>,
+    /// Number of a list and the pattern that must hit, in order of number.
+    patterns: Vec<(u32, Box<str>)>,
     /// Built when first asked after a change: building costs more than a hundred look-ups.
     sets: OnceLock<Vec<Option<RegexSet>>>,
-    /// The hits of values asked for before: alerts have few names, and a set costs ten times a look at this.
-    memo: Mutex<FxHashMap<Box<str>, Box<[u32]>>>,
+    /// By value: the lists whose conditions on this label all hold.
+    known: Mutex<FxHashMap<Box<str>, Box<[u32]>>>,
 }
 
 /// Values that one expression may list to count as fixed values.
@@ -85,10 +89,10 @@ const LABELS_COMPARED_MAX: usize = 6;
 const SET_FROM: usize = 4;
 /// Expressions in one set; the automaton of many more outgrows its cache.
 const SET_LENGTH_MAX: usize = 1_000;
-/// Values whose hits are remembered for one label; past that all are forgotten.
-const MEMO_VALUES_MAX: usize = 8_192;
-/// Longer values are not remembered.
-const MEMO_VALUE_BYTES_MAX: usize = 128;
+/// Values of one label that are remembered; when there are more, remembering begins anew.
+const KNOWN_MAX: usize = 8_192;
+/// Bytes of a value that is remembered.
+const KNOWN_BYTES_MAX: usize = 256;
 /// Labels of an alert that are looked up without asking for memory.
 const LABELS_USUAL: usize = 32;
 
@@ -97,17 +101,15 @@ impl MatcherIndex {
     pub fn insert(&mut self, number: u32, matchers: &[Matcher]) {
         self.remove(number);
         let place = self.choose(matchers);
-        let mut to_check = matchers.to_vec();
         match &place {
             Place::All => add(&mut self.all, number),
             Place::Rest => add(&mut self.rest, number),
             Place::Expression(name) => {
-                if let Some(which) = matchers.iter().position(|m| wants_label(m) && *m.name == **name) {
-                    let group = self.expressions.entry(name.clone()).or_default();
-                    let at = group.patterns.partition_point(|(n, _)| *n < number);
-                    group.patterns.insert(at, (number, to_check.remove(which)));
-                    group.forget();
-                }
+                let pattern = matchers.iter().find(|m| wants_label(m) && *m.name == **name).map_or("", |m| &m.value);
+                let group = self.expressions.entry(name.clone()).or_default();
+                let at = group.patterns.partition_point(|(n, _)| *n < number);
+                group.patterns.insert(at, (number, pattern.into()));
+                group.forget();
             }
             Place::Ones(keys) => keys.iter().for_each(|key| add(self.ones.entry(*key).or_default(), number)),
             Place::Pairs(keys) => {
@@ -118,7 +120,8 @@ impl MatcherIndex {
                 }
             }
         }
-        self.lists.insert(number, List { matchers: to_check.into(), place });
+        let settled = matches!(&place, Place::Expression(name) if matchers.iter().all(|m| *m.name == **name));
+        self.lists.insert(number, List { matchers: matchers.into(), place, settled });
     }
 
     /// Takes the list under `number` out, if there is one.
@@ -160,7 +163,8 @@ impl MatcherIndex {
             self.candidates(labels, found);
         }
         found.extend_from_slice(&self.rest);
-        found.retain(|number| self.lists.get(number).is_some_and(|list| list.matchers.iter().all(|m| m.matches(labels))));
+        let holds = |list: &List| list.settled || list.matchers.iter().all(|m| m.matches(labels));
+        found.retain(|number| self.lists.get(number).is_some_and(holds));
         found.extend_from_slice(&self.all);
         found.sort_unstable();
         found.dedup();
@@ -183,7 +187,8 @@ impl MatcherIndex {
             if !self.expressions.is_empty()
                 && let Some(group) = self.expressions.get(name)
             {
-                group.hits(value, found);
+                let of_label = |list: &List| list.matchers.iter().all(|m| *m.name != *name || m.matches_value(value));
+                group.hits(value, found, |number| self.lists.get(&number).is_some_and(of_label));
             }
             if no_keys {
                 continue;
@@ -249,50 +254,50 @@ impl MatcherIndex {
 }
 
 impl Expressions {
-    /// Adds the lists whose expression the value satisfies.
-    fn hits(&self, value: &str, found: &mut Vec<u32>) {
-        if value.len() > MEMO_VALUE_BYTES_MAX {
-            return self.search(value, found);
-        }
-        let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = memo.get(value) {
-            found.extend_from_slice(known);
+    /// Adds the lists whose conditions on this label all hold, as `holds` tells of one list.
+    fn hits(&self, value: &str, found: &mut Vec<u32>, holds: impl Fn(u32) -> bool) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(numbers) = known.get(value) {
+            found.extend_from_slice(numbers);
             return;
         }
-        let before = found.len();
-        self.search(value, found);
-        if memo.len() >= MEMO_VALUES_MAX {
-            memo.clear();
+        let hits: Box<[u32]> = self.likely(value).into_iter().filter(|number| holds(*number)).collect();
+        found.extend_from_slice(&hits);
+        if value.len() <= KNOWN_BYTES_MAX {
+            if known.len() >= KNOWN_MAX {
+                known.clear();
+            }
+            known.insert(value.into(), hits);
         }
-        memo.insert(value.into(), found[before..].into());
     }
 
-    fn search(&self, value: &str, found: &mut Vec<u32>) {
-        let each = |patterns: &[(u32, Matcher)], found: &mut Vec<u32>| {
-            found.extend(patterns.iter().filter(|(_, matcher)| matcher.matches_value(value)).map(|(number, _)| *number));
-        };
+    /// The lists whose pattern hits; all of them where there are few.
+    fn likely(&self, value: &str) -> Vec<u32> {
+        let mut likely = Vec::new();
         if self.patterns.len() < SET_FROM {
-            return each(&self.patterns, found);
+            likely.extend(self.patterns.iter().map(|(number, _)| *number));
+            return likely;
         }
         let sets = self.sets.get_or_init(|| self.patterns.chunks(SET_LENGTH_MAX).map(build).collect());
         for (chunk, set) in self.patterns.chunks(SET_LENGTH_MAX).zip(sets) {
             match set {
-                Some(set) => found.extend(set.matches(value).iter().map(|at| chunk[at].0)),
-                None => each(chunk, found),
+                Some(set) => likely.extend(set.matches(value).iter().map(|at| chunk[at].0)),
+                None => likely.extend(chunk.iter().map(|(number, _)| *number)),
             }
         }
+        likely
     }
 
-    /// After a change of the patterns.
+    /// The patterns have changed.
     fn forget(&mut self) {
         self.sets = OnceLock::new();
-        self.memo.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        self.known = Mutex::default();
     }
 }
 
-/// A set of patterns; `None` where it would become too large, so that each of them is tried.
-fn build(patterns: &[(u32, Matcher)]) -> Option<RegexSet> {
-    let anchored = patterns.iter().map(|(_, matcher)| format!("^(?s:{})$", matcher.value));
+/// A set of patterns; `None` where it would become too large, so that each of its lists is looked at.
+fn build(patterns: &[(u32, Box<str>)]) -> Option<RegexSet> {
+    let anchored = patterns.iter().map(|(_, pattern)| format!("^(?s:{pattern})$"));
     RegexSetBuilder::new(anchored).size_limit(64 << 20).dfa_size_limit(16 << 20).build().ok()
 }
 

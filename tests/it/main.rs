@@ -9,6 +9,7 @@
 //! - [`service`]: what systemd and people at a terminal see: readiness, watchdog, signals, ports, folders.
 //! - [`reload`]: broken rules at start and at reload.
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
+//! - [`packs`]: the shipped rule packs, and the alert names that they must know.
 //! - [`secrets`]: canaries, and a search through every output.
 //! - [`deliver`]: each kind of receiver against a faithful fake that misbehaves.
 //! - [`commands`]: the commands, amtool and promtool against a running daemon.
@@ -27,6 +28,7 @@ mod documents;
 mod fakes;
 mod http;
 mod overload;
+mod packs;
 mod prometheus;
 mod reload;
 mod secrets;

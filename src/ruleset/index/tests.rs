@@ -116,6 +116,27 @@ fn many_expressions_over_one_label_and_many_labels() {
     assert_eq!(found(&index, &wide), [3]);
 }
 
+#[test]
+fn what_is_remembered_of_a_value_is_what_would_be_found_anew() {
+    let mut index = index(&[r#"a=~"x.*""#, r#"a=~"x.*",a!~".*z""#, r#"a=~"x.*",b="1""#, r#"a=~"x.*",b!="2""#]);
+    for _ in 0..2 {
+        assert_eq!(found(&index, &[("a", "xy")]), [0, 1, 3]);
+        assert_eq!(found(&index, &[("a", "xy"), ("b", "1")]), [0, 1, 2, 3]);
+        assert_eq!(found(&index, &[("a", "xz"), ("b", "2")]), [0]);
+        assert_eq!(found(&index, &[("a", "y")]), [0; 0]);
+    }
+    index.insert(1, &parse_matchers(r#"a=~".*y""#).unwrap());
+    index.remove(0);
+    assert_eq!(found(&index, &[("a", "xy")]), [1, 3]);
+    assert_eq!(found(&index, &[("a", "y")]), [1]);
+    for n in 0..=KNOWN_MAX {
+        assert_eq!(found(&index, &[("a", &format!("x{n}"))]), [3]);
+    }
+    assert_eq!(found(&index, &[("a", &"x".repeat(KNOWN_BYTES_MAX + 1))]), [3]);
+    let known = index.expressions["a"].known.lock().unwrap();
+    assert!(known.len() <= KNOWN_MAX && known.keys().all(|value| value.len() <= KNOWN_BYTES_MAX), "{}", known.len());
+}
+
 fn matcher() -> impl Strategy<Value = Matcher> {
     let values = ["", "1", "2", "1|2", "1|", "(2|3)", "1.*", ".*", ".+", "[12]", "3?", r"\.", "(?i)X"];
     let ops = [MatchOp::Equal, MatchOp::Equal, MatchOp::NotEqual, MatchOp::Matches, MatchOp::NotMatches];
