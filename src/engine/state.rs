@@ -105,7 +105,7 @@ impl State {
                     members.firing_by_severity[record.severity() as usize] += 1;
                 }
             }
-            if let Some(waiting) = &record.waiting {
+            for waiting in record.waits() {
                 self.waiting
                     .entry((waiting.rule.name.clone(), waiting.key.clone()))
                     .or_default()

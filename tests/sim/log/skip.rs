@@ -13,8 +13,11 @@ fn skip(files: &[&str]) -> SkipDamage {
     SkipDamage::in_segments(files.iter().map(|file| (*file).to_owned()).collect())
 }
 
-/// Opens the log with these segments given up and reads it all: the sequences it has, and what was passed over.
-fn read(disk: &SimDisk, files: &[&str]) -> Result<(Log<SimDisk>, Vec<u64>, Vec<Skipped>), LogError> {
+/// A log, the sequences that it has, and what was passed over.
+type Read = (Log<SimDisk>, Vec<u64>, Vec<Skipped>);
+
+/// Opens the log with these segments given up and reads it all.
+fn read(disk: &SimDisk, files: &[&str]) -> Result<Read, LogError> {
     let (log, _) = Log::open_skipping(disk.clone(), SMALL, skip(files))?;
     let (mut seqs, mut skipped) = (Vec::new(), Vec::new());
     for item in log.read(1)? {
