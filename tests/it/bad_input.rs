@@ -47,7 +47,7 @@ fn framed(headers: &str, body: &[u8]) -> Vec<u8> {
     post(&format!("content-length: {}\r\n{headers}", body.len()), body)
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
