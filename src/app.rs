@@ -20,17 +20,17 @@ use crate::metrics::Metrics;
 use crate::ruleset::{self, Ruleset, SourceFile};
 use crate::runtime::{self, Clock, Handle, LoadRules, Parts, Receivers};
 use crate::storage::disk::{FolderDisk, FolderLock};
-use crate::storage::log::LogOptions;
+use crate::storage::log::{LogOptions, SkipDamage};
 
 /// How long the threads may take to end once everything is answered; what the view has not written by then, the next start
 /// reads from the log.
 const STOP_PATIENCE: Duration = Duration::from_secs(4);
 
-/// Runs the daemon until SIGTERM or SIGINT.
+/// Runs the daemon until SIGTERM or SIGINT. Damage of the log is passed over only in the segments that `skip_damage` names.
 ///
 /// # Errors
 /// Why it did not start, or what made it impossible to go on. The process must end then with a code other than 0.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(config: Config, skip_damage: SkipDamage) -> anyhow::Result<()> {
     config::check_exposure(&config).map_err(|error| anyhow::anyhow!("{error}"))?;
     deliver::install_crypto();
     let config = Arc::new(config);
@@ -50,10 +50,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         clock: Clock::system(),
         disk,
-        read_log: runtime::read_log(move || FolderDisk::open_read_only(&log_folder)),
+        read_log: runtime::read_log(move || FolderDisk::open_read_only(&log_folder), skip_damage.clone()),
         receivers,
         load: rules_loader(&config),
         log_options: LogOptions::default(),
+        skip_damage,
     })
     .await?;
     let handle = runtime.handle().clone();

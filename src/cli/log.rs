@@ -82,7 +82,7 @@ pub fn dump(dir: &Path, from: u64, json: bool, out: &mut dyn Write, err: &mut dy
             for item in reader {
                 match item {
                     Ok(LogItem::Record(record)) => write_record(&record, from, json, &mut out)?,
-                    Ok(LogItem::Entity(_)) => {}
+                    Ok(LogItem::Entity(_) | LogItem::Skipped(_)) => {}
                     Err(error) => {
                         fail(error, err)?;
                         code = BAD;

@@ -6,6 +6,8 @@ use super::failure::Failure;
 use super::screen::Screen;
 use super::site;
 use crate::app;
+use crate::runtime::StartError;
+use crate::storage::log::SkipDamage;
 use crate::telemetry::{self, LogFormat};
 
 #[derive(clap::Args, Debug)]
@@ -27,6 +29,9 @@ pub(super) struct Args {
     /// Serve on a public address without tokens
     #[arg(long)]
     insecure: bool,
+    /// Start in spite of damage in this segment of the log, as `quell log verify` names it; its facts are lost. May be repeated
+    #[arg(long, value_name = "SEGMENT")]
+    skip_damage: Vec<String>,
     /// How the daemon writes its own log, to stderr
     #[arg(long, default_value = "text", value_name = "text|json")]
     log_format: LogFormat,
@@ -44,6 +49,17 @@ pub(super) fn run(args: Args, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     telemetry::init(args.log_format, std::env::var("QUELL_LOG").ok().as_deref());
     let config = site::load(args.config.as_deref(), &flags, screen)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(app::serve(config)).map_err(|error| Failure::new(format!("{error:#}")))?;
+    runtime.block_on(app::serve(config, SkipDamage::in_segments(args.skip_damage))).map_err(|error| failure(&error))?;
     Ok(0)
+}
+
+fn failure(error: &anyhow::Error) -> Failure {
+    let failure = Failure::new(format!("{error:#}"));
+    match error.downcast_ref::<StartError>().and_then(StartError::damaged_segment) {
+        Some(segment) => failure.hint(format!(
+            "restore the log from backup; or, if there is none, start with --skip-damage {segment} and lose the facts in the \
+             damaged place (quell log verify lists all of it)"
+        )),
+        None => failure,
+    }
 }

@@ -106,7 +106,7 @@ impl State {
                     members.firing_by_severity[record.severity() as usize] += 1;
                 }
             }
-            if let Some(waiting) = &record.waiting {
+            for waiting in record.waits() {
                 self.waiting
                     .entry((waiting.rule.name.clone(), waiting.key.clone()))
                     .or_default()
@@ -117,6 +117,26 @@ impl State {
             }
         }
         self.touched = change::Touched::default();
+    }
+
+    /// Goes on behind `lost` facts that the log has no more. Each may have opened an incident or owed a notification, so as
+    /// many numbers of both are left out: a number that a receiver has heard of never means something else. The one change
+    /// without a fact, because facts are what is missing.
+    pub fn skip_facts(&mut self, lost: u64) {
+        self.meta.seq += lost;
+        self.meta.last_incident += lost;
+        self.meta.last_notification += lost;
+    }
+
+    /// The alerts that fire in no active incident, in order. Behind lost facts these are to be taken as expired: an incident
+    /// of theirs may be among what is lost, and as alerts that are known already they would never open one again.
+    #[must_use]
+    pub fn adrift(&self) -> Vec<Fingerprint> {
+        let is_active = |id: &IncidentId| self.incidents.get(id).is_some_and(|incident| incident.status.is_active());
+        let alerts = self.alerts.values().filter(|record| record.is_firing() && !record.incidents.iter().any(is_active));
+        let mut adrift: Vec<_> = alerts.map(|record| record.alert.fingerprint).collect();
+        adrift.sort_unstable();
+        adrift
     }
 
     /// Every part, in a fixed order: a checkpoint.

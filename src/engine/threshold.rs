@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::engine::correlate::Joined;
 use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
+use crate::model::alert::Waiting;
 use crate::model::{AlertRecord, Fingerprint, Time};
 use crate::ruleset::{CorrelateRule, Otherwise, Threshold};
 
@@ -28,7 +29,7 @@ impl Engine {
                 self.join(id, member, &rule.rule);
                 self.follow_join(id, member, if index == 0 { Joined::Opened } else { Joined::More });
             }
-        } else if self.state.alert(fingerprint).is_some_and(|record| record.waiting.is_none()) {
+        } else if self.state.alert(fingerprint).is_some_and(|record| record.waits_under(&group.0).is_none()) {
             let until = self.now + threshold.within;
             self.record(Fact::AlertWaiting { fingerprint, rule: rule.rule.clone(), key: group.1, until });
         }
@@ -47,7 +48,7 @@ impl Engine {
             record.alert.fingerprint != last
                 && record.is_firing()
                 && !record.is_suppressed()
-                && record.waiting.as_ref().is_some_and(|waiting| waiting.since > since)
+                && record.waits_under(&group.0).is_some_and(|waiting| waiting.since > since)
         };
         let others = || waiting.into_iter().flatten().filter_map(|(_, key)| self.state.alert(*key)).filter(counts);
         if let Some(label) = &threshold.distinct {
@@ -67,10 +68,16 @@ impl Engine {
         (together.len() >= wanted).then_some(together)
     }
 
-    /// The time is over and the threshold was not reached.
+    /// The time is over and the threshold was not reached; under each rule for which that is so, soonest first.
     pub(super) fn wait_in_vain(&mut self, fingerprint: Fingerprint) {
-        let Some(record) = self.state.alert(fingerprint).cloned() else { return };
-        let Some(waiting) = record.waiting.as_ref().filter(|waiting| waiting.until <= self.now) else { return };
+        while let Some(record) = self.state.alert(fingerprint).cloned() {
+            let over = record.waits().filter(|waiting| waiting.until <= self.now).min_by_key(|waiting| waiting.until);
+            let Some(waiting) = over else { return };
+            self.end_wait(fingerprint, &record, waiting);
+        }
+    }
+
+    fn end_wait(&mut self, fingerprint: Fingerprint, record: &AlertRecord, waiting: &Waiting) {
         let position = self.positions.correlate.get(&waiting.rule.name).copied();
         let rule = position.map(|position| &self.rules.correlate[position]);
         let otherwise = rule.and_then(|rule| rule.threshold.as_ref()).map_or(Otherwise::Alone, |threshold| threshold.otherwise);

@@ -68,6 +68,7 @@ metrics! {
     histogram log_commit_seconds [] "Time to write and sync one batch of the log";
     counter log_commits_total [] "Batches of the log synced";
     counter log_commit_failures_total [] "Batches of the log that could not be synced";
+    counter log_lost_facts_total [] "Facts lost to damage of the log that was skipped at this start, as ordered";
     gauge log_bytes [] "Bytes of the log's segments";
     gauge view_behind_facts [] "Facts that the view has yet to apply";
     counter view_failures_total [] "Writes to the view that failed";

@@ -58,7 +58,7 @@ pub struct AlertRecord {
     pub suppressed_by: Vec<Suppression>,
     /// The incidents that it is in, in order of joining. Stays when it resolves: an alert that comes back comes back there.
     pub incidents: Vec<IncidentId>,
-    /// The threshold rule that it waits under, and until when.
+    /// The first threshold rule that it waits under, and until when; the others hang behind it, see [`AlertRecord::waits`].
     pub waiting: Option<Box<Waiting>>,
 }
 
@@ -70,9 +70,22 @@ pub struct Waiting {
     pub key: Labels,
     pub since: Time,
     pub until: Time,
+    /// The next rule that the alert waits under: with `continue`, several count it at the same time.
+    pub also: Option<Box<Waiting>>,
 }
 
 impl AlertRecord {
+    /// All threshold rules that it waits under, in order of their beginning.
+    pub fn waits(&self) -> impl Iterator<Item = &Waiting> {
+        std::iter::successors(self.waiting.as_deref(), |waiting| waiting.also.as_deref())
+    }
+
+    /// How it waits under one rule.
+    #[must_use]
+    pub fn waits_under(&self, rule: &str) -> Option<&Waiting> {
+        self.waits().find(|waiting| &*waiting.rule.name == rule)
+    }
+
     /// The labels that rules and people see: enriched where a rule changed any.
     #[must_use]
     pub fn labels(&self) -> &Labels {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::handle::Committed;
 use crate::storage::disk::Disk;
-use crate::storage::log::{LogError, LogFiles, LogItem};
+use crate::storage::log::{LogError, LogFiles, LogItem, SkipDamage};
 
 /// Facts kept at most; about 2 MB.
 const FACTS_MAX: usize = 10_000;
@@ -50,10 +50,12 @@ pub type ReadLog = Arc<dyn Fn(u64, usize) -> Result<Vec<Arc<Committed>>, LogErro
 
 /// A reader of the log in the folder that `open` opens. It sees what is written, synced or not: who asks must leave out what is
 /// not committed yet.
-pub fn read_log<D: Disk>(open: impl Fn() -> io::Result<D> + Send + Sync + 'static) -> ReadLog {
+///
+/// Damage in the segments that `skip` names is passed over, as it was at the start.
+pub fn read_log<D: Disk>(open: impl Fn() -> io::Result<D> + Send + Sync + 'static, skip: SkipDamage) -> ReadLog {
     Arc::new(move |seq, limit| {
         let opening = |source| LogError::Io { what: "opening", file: "the log's folder".to_owned(), source };
-        let files = LogFiles::open(open().map_err(opening)?)?;
+        let files = LogFiles::open_skipping(open().map_err(opening)?, skip.clone())?;
         let mut commits = Vec::new();
         for item in files.read(seq + 1)? {
             if let LogItem::Record(record) = item? {

@@ -8,7 +8,7 @@ use std::{fs, io};
 use super::catch_up::WriteView;
 use crate::engine::{Changes, Entity, Fact, State};
 use crate::storage::disk::Disk;
-use crate::storage::log::{Log, LogError, LogItem, LogOptions, Record};
+use crate::storage::log::{Log, LogError, LogItem, LogOptions, Record, SkipDamage, Skipped};
 use crate::storage::view::{View, ViewBatch, ViewError};
 
 /// Facts that one transaction of the view takes while it is brought up to date.
@@ -27,15 +27,31 @@ pub enum RecoverError {
     RemoveView { path: String, source: io::Error },
     #[error("the log begins at sequence {first_seq}, without a checkpoint, but the state ends at {state_seq}")]
     Gap { state_seq: u64, first_seq: u64 },
+    #[error("{stretch} cannot be skipped: the name of this data directory is lost with it")]
+    LostBeginning { stretch: String },
+}
+
+/// What there is to go on from.
+pub(super) struct Recovered<D: Disk> {
+    pub(super) log: Log<D>,
+    pub(super) state: State,
+    pub(super) view: View,
+    /// Facts that the state lacks because their damage was passed over.
+    pub(super) lost_facts: u64,
 }
 
 /// Opens the log and the view and brings both to the same place. The state is that place's.
 ///
 /// # Errors
 /// A log that cannot be trusted, a disk that cannot be read. A bad view is no error: it is written anew.
-pub(super) fn recover<D: Disk>(disk: D, options: LogOptions, view_path: &Path) -> Result<(Log<D>, State, View), RecoverError> {
+pub(super) fn recover<D: Disk>(
+    disk: D,
+    options: LogOptions,
+    skip: SkipDamage,
+    view_path: &Path,
+) -> Result<Recovered<D>, RecoverError> {
     let started = Instant::now();
-    let (log, report) = Log::open(disk, options)?;
+    let (log, report) = Log::open_skipping(disk, options, skip)?;
     if report.torn_bytes > 0 {
         tracing::warn!(bytes = report.torn_bytes, "cut an unfinished record off the log's end; nothing in it was acknowledged");
     }
@@ -69,14 +85,18 @@ pub(super) fn recover<D: Disk>(disk: D, options: LogOptions, view_path: &Path) -
                 replay.end_checkpoint();
                 replay.apply(record)?;
             }
+            LogItem::Skipped(stretch) => {
+                replay.end_checkpoint();
+                replay.skip(&stretch)?;
+            }
         }
     }
     replay.end_checkpoint();
     replay.write()?;
-    let Replay { state, view, .. } = replay;
+    let Replay { state, view, lost_facts, .. } = replay;
     let seconds = started.elapsed().as_secs_f64();
     tracing::info!(seq = state.seq(), segments = report.segments, seconds, "the state is recovered");
-    Ok((log, state, view))
+    Ok(Recovered { log, state, view, lost_facts })
 }
 
 /// The whole state, as if all of it had just changed.
@@ -157,12 +177,14 @@ struct Replay {
     /// Where the log ends.
     last_seq: u64,
     tell_at: Instant,
+    /// Facts that neither the log nor the view has any more.
+    lost_facts: u64,
 }
 
 impl Replay {
     fn new(state: State, view: View, last_seq: u64) -> Replay {
         let tell_at = Instant::now() + TELL_EVERY;
-        Replay { state, view, in_checkpoint: false, batches: Vec::new(), facts: 0, last_seq, tell_at }
+        Replay { state, view, in_checkpoint: false, batches: Vec::new(), facts: 0, last_seq, tell_at, lost_facts: 0 }
     }
 
     fn end_checkpoint(&mut self) {
@@ -180,6 +202,29 @@ impl Replay {
         if self.facts >= FACTS_PER_WRITE {
             self.write()?;
         }
+        Ok(())
+    }
+
+    /// Goes on behind a damaged stretch. What the view knows of it is not lost.
+    fn skip(&mut self, stretch: &Skipped) -> Result<(), RecoverError> {
+        if self.state.seq() + 1 < stretch.first_seq {
+            return Err(RecoverError::Gap { state_seq: self.state.seq(), first_seq: stretch.first_seq });
+        }
+        if self.state.directory().is_empty() {
+            return Err(RecoverError::LostBeginning { stretch: stretch.to_string() });
+        }
+        let lost = stretch.last_seq.saturating_sub(self.state.seq());
+        tracing::error!(
+            file = stretch.file,
+            from_byte = stretch.bytes.start,
+            to_byte = stretch.bytes.end,
+            first_seq = stretch.first_seq,
+            last_seq = stretch.last_seq,
+            lost_facts = lost,
+            "skipped damage in the log, as ordered; facts that the view lacks are lost"
+        );
+        self.state.skip_facts(lost);
+        self.lost_facts += lost;
         Ok(())
     }
 

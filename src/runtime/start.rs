@@ -22,7 +22,7 @@ use super::observe::Observer;
 use super::outbox::{Outbox, Owed, Receivers, Tools};
 use super::queue;
 use super::recent::{ReadLog, Recent};
-use super::recovery::{self, RecoverError};
+use super::recovery::{self, RecoverError, Recovered};
 use super::reload::{self, LoadRules, ReloadRequest, Reloader};
 use super::shutdown::Shutdown;
 use super::view_thread::{self, Writer};
@@ -31,7 +31,7 @@ use crate::engine::{Engine, EngineOptions, Input};
 use crate::metrics::Metrics;
 use crate::model::{Millis, Time};
 use crate::storage::disk::Disk;
-use crate::storage::log::{LogError, LogOptions};
+use crate::storage::log::{LogError, LogOptions, SkipDamage};
 use crate::storage::view::View;
 
 /// Commits that a slow listener may lag behind before it loses some and reads the log instead.
@@ -52,6 +52,8 @@ pub struct Parts<D: Disk> {
     /// Loads the rules; at the start they must load.
     pub load: LoadRules,
     pub log_options: LogOptions,
+    /// Damage of the log that an operator has given up.
+    pub skip_damage: SkipDamage,
 }
 
 /// Why the runtime does not start.
@@ -65,6 +67,17 @@ pub enum StartError {
     Io { what: &'static str, source: io::Error },
     #[error("the first records could not be written: {0}")]
     FirstRecords(#[from] SubmitError),
+}
+
+impl StartError {
+    /// The segment of the log whose damage is the cause.
+    #[must_use]
+    pub fn damaged_segment(&self) -> Option<&str> {
+        match self {
+            StartError::Recover(RecoverError::Log(LogError::Damaged { file, .. })) => Some(file),
+            _ => None,
+        }
+    }
 }
 
 /// The running runtime.
@@ -100,10 +113,12 @@ pub(super) struct Built<D: Disk> {
 /// # Errors
 /// Why there can be no running engine now.
 pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Result<Arc<str>>) -> Result<Built<D>, StartError> {
-    let Parts { config, metrics, clock, disk, read_log, receivers, load, log_options } = parts;
+    let Parts { config, metrics, clock, disk, read_log, receivers, load, log_options, skip_damage } = parts;
     let rules = load().map_err(StartError::Rules)?;
     let rule_count = rules.len();
-    let (log, mut state, view) = recovery::recover(disk, log_options, &view_path(&config.data))?;
+    let Recovered { log, mut state, view, lost_facts } =
+        recovery::recover(disk, log_options, skip_damage, &view_path(&config.data))?;
+    metrics.log_lost_facts_total.inc_by(lost_facts);
     let first_start = state.seq() == 0;
     let directory = if first_start {
         new_id().map_err(|source| StartError::Io { what: "/dev/urandom", source })?
@@ -113,7 +128,9 @@ pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Resul
 
     let live = Arc::new(Live::new(&config));
     drop(state.take_changes());
+    let adrift = if lost_facts > 0 { state.adrift() } else { Vec::new() };
     live.publish(&recovery::everything(&state), clock.now());
+    let started_at = clock.now();
     let health = Arc::new(Health::default());
     health.set_seq(state.seq());
     health.set_view_seq(state.seq());
@@ -177,6 +194,8 @@ pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Resul
         first.push(Input::Created { directory });
     }
     first.push(Input::Rules(rules));
+    // Their senders' next repeats are news then, and bring them into incidents.
+    first.extend(adrift.into_iter().map(|fingerprint| Input::Expired { fingerprint, expired_at: started_at }));
     Ok(Built { thread, handle, view, receivers, owed, first, rule_count, reload_requests })
 }
 

@@ -24,7 +24,7 @@ use crate::model::{
 };
 use crate::ruleset::{self, SourceFile};
 use crate::storage::disk::{Disk, DiskFile, FolderDisk};
-use crate::storage::log::{LogFiles, LogOptions};
+use crate::storage::log::{LogFiles, LogOptions, SkipDamage};
 use crate::storage::view::View;
 
 const START: Time = Time(1_767_571_200_000);
@@ -196,10 +196,11 @@ async fn start_in(folder: &Path, options: Options) -> House {
             Reading { wall: now, steady: now.since(START) }
         }),
         disk: MoodyDisk { folder: FolderDisk::open(&log_folder).unwrap(), control: control.clone() },
-        read_log: read_log(move || FolderDisk::open_read_only(&log_folder)),
+        read_log: read_log(move || FolderDisk::open_read_only(&log_folder), SkipDamage::default()),
         receivers,
         load: Arc::new(move || load_rules(&text.lock().unwrap()).map(Arc::new)),
         log_options: LogOptions { segment_bytes: options.segment_bytes },
+        skip_damage: SkipDamage::default(),
     })
     .await
     .unwrap();
@@ -582,7 +583,7 @@ async fn a_view_catches_up_to_what_it_would_have_been() {
     let seq = house.handle.status().seq;
     house.runtime.stop().await;
     let log = folder.path().join("log");
-    let read = read_log(move || FolderDisk::open_read_only(&log));
+    let read = read_log(move || FolderDisk::open_read_only(&log), SkipDamage::default());
     let mut view = View::open(&old.path().join("view.db")).unwrap();
     let mut catch_up = CatchUp::begin(&mut view).unwrap();
     assert!(catch_up.seq() < seq);

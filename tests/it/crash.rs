@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 use crate::daemon::{Daemon, PATIENCE, Site, wait_until};
 use crate::fakes::http::Request;
 use crate::fakes::pagerduty::PagerDuty;
-use crate::http::Connection;
+use crate::http::{self, Connection};
 
 /// Rounds of kill -9, unless `QUELL_KILL_ROUNDS` says otherwise.
 const ROUNDS: u64 = 100;
 /// Rounds whose alerts share an incident: some incidents open under load in a new process, some live through several.
 const ROUNDS_PER_INCIDENT: u64 = 5;
+/// Rounds of kill -9 while rules are being reloaded.
+const RELOAD_ROUNDS: u64 = 6;
 const CONNECTIONS: u64 = 4;
 const ALERTS_PER_REQUEST: u64 = 5;
 /// Requests of one connection in one round, if nothing stops it before.
@@ -87,6 +89,71 @@ fn check_pages(daemon: &Daemon, pager: &PagerDuty, rounds: u64) {
         assert!(keys.len() == 1 && keys.iter().all(|key| key.ends_with(&format!("/{id}"))), "{id} was paged under {keys:?}");
     }
     assert!(keys.is_empty(), "pages for incidents that are not there: {keys:?}");
+}
+
+/// Rules that differ in the name of their one rule.
+fn named(rule: &str) -> String {
+    RULES.replacen("name: load", &format!("name: {rule}"), 1)
+}
+
+#[test]
+fn kill_9_while_rules_are_reloaded_leaves_the_rules_that_the_file_has() {
+    let pager = PagerDuty::start();
+    let site = site(&pager);
+    let mut delays = Delays(0x0e1d);
+    let mut interrupted = 0;
+    let mut reloads = 0;
+    for round in 1..=RELOAD_ROUNDS {
+        let mut daemon = site.start();
+        let load = Load::start(daemon.addr, round);
+        let addr = daemon.addr;
+        let (file, given) = thread::scope(|scope| {
+            let reloading = scope.spawn(|| reload_until_it_dies(&site, addr));
+            // As above; longer, because rules take longer to compile than alerts to be taken.
+            thread::sleep(delays.next() * 6);
+            daemon.kill();
+            reloading.join().unwrap()
+        });
+        interrupted += u64::from(given.interrupted);
+        reloads += given.taken;
+        let ledger = load.finish();
+        let verified = site.run(&["log", "verify", "--data", site.data().to_str().unwrap()]);
+        assert_eq!(verified.status.code(), Some(0), "round {round}: {}", String::from_utf8_lossy(&verified.stderr));
+
+        let mut daemon = site.start();
+        let when = format!("round {round}");
+        ledger.check(&daemon, &format!("/v1/alerts?status=all&label=round:{round}"), &when);
+        let probe = format!("probe-{round}");
+        daemon.post_alerts(&json!([{ "labels": { "alertname": "Load", "incident": probe } }]));
+        let incidents = daemon.list(&format!("/v1/incidents?label=incident:{probe}"), "incidents");
+        assert_eq!(incidents.iter().map(|incident| text(&incident["rule"])).collect::<Vec<_>>(), [file], "{when}");
+        daemon.kill();
+    }
+    assert!(reloads > 0 && interrupted > 0, "{reloads} reloads, {interrupted} interrupted: the test shows nothing");
+    eprintln!("{RELOAD_ROUNDS} kills: {reloads} reloads taken, {interrupted} interrupted");
+}
+
+/// What became of the reloads of one process.
+#[derive(Default)]
+struct Reloads {
+    taken: u64,
+    /// Whether the last one got no answer.
+    interrupted: bool,
+}
+
+/// Reloads one of two rules and then the other until there is no answer. Gives the name of the rule that the file has then.
+fn reload_until_it_dies(site: &Site, addr: SocketAddr) -> (&'static str, Reloads) {
+    let mut reloads = Reloads::default();
+    for rule in ["old", "new"].into_iter().cycle() {
+        site.write_rules("load.yaml", &named(rule));
+        let Ok(response) = http::request(addr, "POST", "/-/reload", &[], b"") else {
+            reloads.interrupted = true;
+            return (rule, reloads);
+        };
+        assert!(response.is_success(), "{} {}", response.status, response.text());
+        reloads.taken += 1;
+    }
+    unreachable!("the names come round for ever")
 }
 
 #[test]

@@ -110,6 +110,13 @@ impl Site {
         self.start_by("127.0.0.1:0", shell)
     }
 
+    /// Starts the daemon with more flags, which need no quoting.
+    pub(crate) fn start_with(&self, flags: &[&str]) -> Daemon {
+        let mut shell = self.command_of("sh");
+        shell.args(["-c", &format!("exec \"$0\" \"$@\" {}", flags.join(" ")), env!("CARGO_BIN_EXE_quell")]);
+        self.start_by("127.0.0.1:0", shell)
+    }
+
     fn start_by(&self, listen: &str, command: Command) -> Daemon {
         let daemon = self.spawn(listen, command);
         wait_until("the daemon to be ready", PATIENCE, || daemon.try_get("/-/ready").is_some_and(|r| r.status == 200));

@@ -5,6 +5,7 @@
 //! - [`systemd`]: the unit and its companions, judged by systemd's own tools.
 //! - [`prometheus`]: the whole way from a real Prometheus to a pager, with a kill -9 in between.
 //! - [`crash`]: kill -9 and SIGTERM under load, a second daemon on the same folder.
+//! - [`damage`]: damage in the middle of the log, refused and passed over.
 //! - [`overload`]: far more than the engine takes.
 //! - [`service`]: what systemd and people at a terminal see: readiness, watchdog, signals, ports, folders.
 //! - [`reload`]: broken rules at start and at reload.
@@ -22,6 +23,7 @@ mod bad_input;
 mod commands;
 mod crash;
 mod daemon;
+mod damage;
 mod deliver;
 mod demo;
 mod documents;

@@ -34,7 +34,7 @@ impl State {
                 record.suppressed_by.retain(|present| !present.same_origin(by));
             }),
             Fact::AlertWaiting { fingerprint, rule, key, until } => self.wait(seq, now, *fingerprint, rule, key, *until),
-            Fact::AlertWaitedInVain { fingerprint, .. } => self.stop_waiting(seq, now, *fingerprint),
+            Fact::AlertWaitedInVain { fingerprint, rule, .. } => self.stop_waiting_under(seq, now, *fingerprint, &rule.name),
             Fact::AlertResolved { fingerprint, ends_at, .. } => {
                 self.stop_waiting(seq, now, *fingerprint);
                 self.change_alert(seq, now, *fingerprint, |record| {
@@ -223,7 +223,11 @@ impl State {
 
     fn wait(&mut self, seq: u64, now: Time, fingerprint: Fingerprint, rule: &RuleRef, key: &Labels, until: Time) {
         self.change_alert(seq, now, fingerprint, |record| {
-            record.waiting = Some(Box::new(Waiting { rule: rule.clone(), key: key.clone(), since: now, until }));
+            let mut last = &mut record.waiting;
+            while let Some(waiting) = last {
+                last = &mut waiting.also;
+            }
+            *last = Some(Box::new(Waiting { rule: rule.clone(), key: key.clone(), since: now, until, also: None }));
         });
         if let Some(record) = self.alerts.get(&fingerprint) {
             let place = (record.fired_seq, fingerprint);
@@ -232,8 +236,15 @@ impl State {
     }
 
     fn stop_waiting(&mut self, seq: u64, now: Time, fingerprint: Fingerprint) {
+        while let Some(first) = self.alerts.get(&fingerprint).and_then(|record| record.waiting.as_ref()) {
+            let rule = first.rule.name.clone();
+            self.stop_waiting_under(seq, now, fingerprint, &rule);
+        }
+    }
+
+    fn stop_waiting_under(&mut self, seq: u64, now: Time, fingerprint: Fingerprint, rule: &str) {
         let Some(record) = self.alerts.get(&fingerprint) else { return };
-        let Some(waiting) = &record.waiting else { return };
+        let Some(waiting) = record.waits_under(rule) else { return };
         let (group, place) = ((waiting.rule.name.clone(), waiting.key.clone()), (record.fired_seq, fingerprint));
         if let Some(others) = self.waiting.get_mut(&group) {
             others.remove(&place);
@@ -241,7 +252,14 @@ impl State {
                 self.waiting.remove(&group);
             }
         }
-        self.change_alert(seq, now, fingerprint, |record| record.waiting = None);
+        self.change_alert(seq, now, fingerprint, |record| {
+            let mut place = &mut record.waiting;
+            while place.as_ref().is_some_and(|waiting| &*waiting.rule.name != rule) {
+                let Some(waiting) = place else { return };
+                place = &mut waiting.also;
+            }
+            *place = place.take().and_then(|waiting| waiting.also);
+        });
     }
 
     fn open(&mut self, seq: u64, now: Time, fact: &Fact) {
@@ -264,11 +282,8 @@ impl State {
     }
 
     fn join(&mut self, seq: u64, now: Time, id: IncidentId, fingerprint: Fingerprint, rule: &str) {
-        let Some(record) = self.alerts.get(&fingerprint) else { return };
-        // With `continue`, one rule may take an alert while it still waits under another.
-        if record.waiting.as_ref().is_some_and(|waiting| &*waiting.rule.name == rule) {
-            self.stop_waiting(seq, now, fingerprint);
-        }
+        // With `continue`, one rule may take an alert while it still waits under others.
+        self.stop_waiting_under(seq, now, fingerprint, rule);
         // Nothing that the alert's timers or its other incidents count changes, so this is done in one go: joining is most
         // of what a storm costs.
         let Some(record) = self.alerts.get_mut(&fingerprint) else { return };

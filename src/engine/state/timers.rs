@@ -103,7 +103,7 @@ pub(in crate::engine) fn policy_due(run: &PolicyRun) -> Option<Time> {
 pub(super) fn of_alert(record: &AlertRecord) -> impl Iterator<Item = (Time, Timer)> {
     let fingerprint = record.alert.fingerprint;
     let suppressions = record.suppressed_by.iter().filter_map(|s| s.until).min();
-    let waiting = record.waiting.as_ref().map(|waiting| waiting.until);
+    let waiting = record.waits().map(|waiting| waiting.until).min();
     suppressions
         .map(|due| (due, Timer::SuppressionEnds(fingerprint)))
         .into_iter()

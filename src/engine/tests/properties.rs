@@ -139,6 +139,16 @@ fn entities(state: &State) -> Vec<Entity> {
     state.entities().collect()
 }
 
+/// The names of incidents and notifications that these facts make.
+fn numbers(facts: &[Fact]) -> Vec<String> {
+    let made = facts.iter().filter_map(|fact| match fact {
+        Fact::IncidentOpened { incident, .. } => Some(incident.to_string()),
+        Fact::NotificationQueued { notification } => Some(format!("notification {}", notification.id.0)),
+        _ => None,
+    });
+    made.collect()
+}
+
 fn check_counts(state: &State) {
     for incident in state.incidents() {
         assert!(incident.alerts_firing <= incident.alerts_total, "{incident:?}");
@@ -203,6 +213,57 @@ proptest! {
         prop_assert_eq!(entities(&replica), entities(story.engine.state()));
         // Timers that are due have run in the one and not in the other; those to come are the same.
         prop_assert_eq!(replica.timers_after(at), story.engine.state().timers_after(at));
+    }
+
+    /// A stretch of the log that is lost costs what it said and nothing more: the rest applies, no number is used twice, and
+    /// once what fires in no incident has expired, its next repeat brings it into one.
+    #[test]
+    fn a_lost_stretch_stops_nothing(script in moves(), first in 0usize..60, count in 1usize..20) {
+        let rules = rules();
+        let mut story = Story::new(rules.clone());
+        let mut state = State::new();
+        let mut at = START;
+        let mut opened = Vec::new();
+        for (seq, fact) in (1..).zip(&story.facts) {
+            state.apply(seq, at, fact);
+        }
+        for (index, (seconds, step)) in script.iter().enumerate() {
+            at = at + Millis::seconds(i64::from(*seconds));
+            let facts = story.step(at, input(at, step));
+            opened.extend(numbers(&facts));
+            let mut seq = state.seq();
+            if (first..first + count).contains(&index) {
+                state.skip_facts(facts.len() as u64);
+                continue;
+            }
+            for fact in &facts {
+                seq += 1;
+                state.apply(seq, at, fact);
+            }
+        }
+        prop_assert_eq!(state.seq(), story.engine.state().seq());
+
+        let adrift = state.adrift();
+        let mut again: Vec<_> = state.alerts().filter(|record| record.is_firing()).map(|record| record.alert.clone()).collect();
+        again.sort_by_key(|alert| alert.fingerprint);
+        let mut engine = Engine::new(state, rules, EngineOptions::default());
+        let mut facts = Vec::new();
+        let repeats = again.iter().map(|alert| Input::Alert(News {
+            alert: alert.clone(),
+            status: AlertStatus::Firing,
+            ends_at: None,
+        }));
+        for input in adrift.into_iter().map(|fingerprint| Input::Expired { fingerprint, expired_at: at }).chain(repeats).chain([Input::Tick]) {
+            drop(engine.step(at, input, &mut facts));
+        }
+        for number in numbers(&facts) {
+            prop_assert!(!opened.contains(&number), "{} meant something else before", number);
+        }
+        for alert in &again {
+            let record = engine.state().alert(alert.fingerprint).unwrap();
+            let is_active = |id: &IncidentId| engine.state().incident(*id).is_some_and(|incident| incident.status.is_active());
+            prop_assert!(!record.is_firing() || record.is_suppressed() || record.incidents.iter().any(is_active), "{:?}", record);
+        }
     }
 
     /// An input given twice at the same moment is decided once.

@@ -222,3 +222,30 @@ fn prepared_fingerprints_do_not_pile_up() {
     // 4,096 balls in as many bins leave about 2,589 bins filled.
     assert!(low.len() > 2_000 && high.len() > 2_000, "{} {}", low.len(), high.len());
 }
+
+/// Row 47: however often it is said, and by however many at once, it is one occurrence, and every word of it is counted.
+#[test]
+fn a_million_repeats_are_one_occurrence_and_each_is_counted() {
+    const SENDERS: u32 = 4;
+    const EACH: u32 = 250_000;
+    let live = live();
+    let fingerprint = publish(&live, record("prometheus", "A", 7, T0, None), T0);
+    live.remember(fingerprint, live.raw_key(1, RAW));
+    std::thread::scope(|scope| {
+        for _ in 0..SENDERS {
+            scope.spawn(|| {
+                for n in 0..EACH {
+                    let known = live.known(live.raw_key(1, RAW));
+                    assert_eq!(known, Some(fingerprint));
+                    let heard = Heard { wording: 0, ..firing(T0, at(i64::from(n) / 10_000), None) };
+                    assert_eq!(live.seen(fingerprint, &heard), Seen::Repeat);
+                }
+            });
+        }
+    });
+    let entries = live.alerts(|_| true);
+    assert_eq!(entries.len(), 1);
+    let entry = &entries[0];
+    assert_eq!((entry.repeats, entry.record.fired_seq, live.firing()), (SENDERS * EACH, 7, 1));
+    assert_eq!((entry.last_seen, entry.starts_at), (at(24), T0));
+}

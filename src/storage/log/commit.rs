@@ -28,7 +28,7 @@ impl<F> Active<F> {
 
     /// What it is once it is closed.
     pub(super) fn close(&self, last_seq: u64) -> Closed {
-        Closed { header: self.header, bytes: self.end, last_seq, last_time: self.last_time }
+        Closed { header: self.header, bytes: self.end, last_seq, last_time: self.last_time, followed: true }
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Closed {
     pub(super) bytes: u64,
     pub(super) last_seq: u64,
     pub(super) last_time: Time,
+    /// Whether the segment behind it is there; where it is missing, nobody knows where this one should end.
+    pub(super) followed: bool,
 }
 
 impl Closed {
@@ -53,6 +55,8 @@ fn seq_of(name: &str) -> Option<u64> {
 pub(super) struct Survey {
     /// Segments with a good header, oldest first.
     pub(super) segments: Vec<SegmentHeader>,
+    /// Bytes of each of them.
+    lengths: Vec<u64>,
     pub(super) spare: bool,
     pub(super) temporary: bool,
     /// Where the log begins: 1, or where segments were let go last.
@@ -66,11 +70,15 @@ pub(super) struct Survey {
 impl Survey {
     /// All segments but the newest.
     pub(super) fn closed(&self) -> impl Iterator<Item = Closed> + '_ {
-        self.segments.windows(2).map(|pair| Closed {
-            header: pair[0],
-            bytes: pair[1].before_bytes,
-            last_seq: pair[1].first_seq - 1,
-            last_time: pair[1].before_time,
+        self.segments.windows(2).zip(&self.lengths).map(|(pair, length)| {
+            let followed = pair[1].before_seq == pair[0].first_seq;
+            Closed {
+                header: pair[0],
+                bytes: if followed { pair[1].before_bytes } else { *length },
+                last_seq: pair[1].first_seq - 1,
+                last_time: pair[1].before_time,
+                followed,
+            }
         })
     }
 }
@@ -83,7 +91,6 @@ pub(super) fn survey<D: Disk>(disk: &D) -> Result<Survey, LogError> {
     let names = disk.list().map_err(io_error("listing", "the log folder"))?;
     let begin = names.iter().filter_map(|name| seq_of(name).filter(|seq| begin_name(*seq) == *name)).max().unwrap_or(1);
     let mut survey = Survey { begin, ..Survey::default() };
-    let mut lengths = Vec::new();
     for name in names {
         match (name.as_str(), seq_of(&name)) {
             (SPARE, _) => survey.spare = true,
@@ -96,7 +103,7 @@ pub(super) fn survey<D: Disk>(disk: &D) -> Result<Survey, LogError> {
                     match read_header(&file, &name, seq)? {
                         Ok(header) => {
                             survey.segments.push(header);
-                            lengths.push(file.len().map_err(io_error("measuring", &name))?);
+                            survey.lengths.push(file.len().map_err(io_error("measuring", &name))?);
                         }
                         Err(fault) => survey.faults.push(fault),
                     }
@@ -105,7 +112,7 @@ pub(super) fn survey<D: Disk>(disk: &D) -> Result<Survey, LogError> {
             _ => survey.faults.push(LogError::Foreign { file: name }),
         }
     }
-    check_chain(&mut survey, &lengths);
+    check_chain(&mut survey);
     Ok(survey)
 }
 
@@ -126,7 +133,7 @@ fn read_header(file: &impl DiskFile, name: &str, seq: u64) -> Result<Result<Segm
 }
 
 /// Holds each segment against what the next one's header says of it.
-fn check_chain(survey: &mut Survey, lengths: &[u64]) {
+fn check_chain(survey: &mut Survey) {
     let mut faults = Vec::new();
     let mut damaged = |first_seq: u64, offset: u64, after_seq: u64, what: String| {
         faults.push(LogError::Damaged { file: segment_name(first_seq), offset, after_seq, what });
@@ -140,7 +147,7 @@ fn check_chain(survey: &mut Survey, lengths: &[u64]) {
     if let Some(oldest) = oldest.filter(|oldest| oldest.first_seq == begin && begin > 1 && !oldest.has_checkpoint()) {
         damaged(oldest.first_seq, 0, begin - 1, "the log begins with it, yet it has no checkpoint".to_owned());
     }
-    for (pair, bytes) in survey.segments.windows(2).zip(lengths) {
+    for (pair, bytes) in survey.segments.windows(2).zip(&survey.lengths) {
         let (before, next) = (pair[0], pair[1]);
         if next.before_seq != before.first_seq {
             let what = format!("missing; {} follows on it", segment_name(next.first_seq));
@@ -150,7 +157,7 @@ fn check_chain(survey: &mut Survey, lengths: &[u64]) {
             damaged(before.first_seq, next.before_bytes.min(*bytes), before.first_seq - 1, what);
         }
     }
-    for (header, bytes) in survey.segments.iter().zip(lengths) {
+    for (header, bytes) in survey.segments.iter().zip(&survey.lengths) {
         if header.records_at > *bytes {
             let what = "the file ends within its checkpoint".to_owned();
             damaged(header.first_seq, *bytes, header.first_seq - 1, what);

@@ -18,6 +18,7 @@ mod format;
 mod open;
 mod read;
 mod scan;
+mod skip;
 mod verify;
 
 use std::io;
@@ -30,6 +31,7 @@ use commit::Active;
 use folder::Closed;
 
 pub use read::{LogFiles, LogReader};
+pub use skip::{SkipDamage, Skipped};
 pub use verify::{SegmentCheck, Verification, verify, verify_telling};
 
 /// Sizes of the log.
@@ -59,6 +61,8 @@ pub enum LogItem {
     Record(Record),
     /// Part of a checkpoint: the state as it stood behind the records before it.
     Entity(Entity),
+    /// Damage that was passed over because its segment is in [`SkipDamage`]; the facts of this stretch are lost.
+    Skipped(Skipped),
 }
 
 /// What the log could not do, and where.
@@ -122,6 +126,8 @@ pub struct Log<D: Disk> {
     spare: bool,
     /// The file whose sync failed.
     sealed: Option<String>,
+    /// Damage that reading passes over.
+    skip: SkipDamage,
 }
 
 impl<D: Disk> Log<D> {
@@ -130,7 +136,16 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// Damage in the middle, foreign files, a newer version, what the disk says.
     pub fn open(disk: D, options: LogOptions) -> Result<(Log<D>, OpenReport), LogError> {
-        open::open(disk, options)
+        open::open(disk, options, SkipDamage::default())
+    }
+
+    /// As [`Log::open`]; damage in the segments that `skip` names is passed over. Positions that were lost stay lost: what is
+    /// appended goes on behind the last sound record.
+    ///
+    /// # Errors
+    /// As [`Log::open`] for all other damage, for a newest segment without a sound header, and for a damaged checkpoint.
+    pub fn open_skipping(disk: D, options: LogOptions, skip: SkipDamage) -> Result<(Log<D>, OpenReport), LogError> {
+        open::open(disk, options, skip)
     }
 
     /// Adds one record to the batch; in memory until [`Log::commit`]. Without facts there is no record.
@@ -162,7 +177,7 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// What the disk says.
     pub fn read(&self, from_seq: u64) -> Result<LogReader<'_, D>, LogError> {
-        LogReader::new(&self.disk, self.pieces(), from_seq)
+        LogReader::new(&self.disk, self.pieces(), from_seq, &self.skip)
     }
 
     /// Starts a new segment that begins with a checkpoint of the state as it stands behind `seq`, the last sequence given

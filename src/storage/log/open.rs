@@ -1,19 +1,22 @@
 //! Opening: looks at the folder, finds where the newest segment ends, cuts a torn tail.
 
+use std::io;
+
 use super::batch::Batch;
 use super::commit::{Active, new_segment, write_zeros};
 use super::folder::{TEMPORARY, segment_name, survey};
 use super::format::{KIND_FACTS, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::scan::{Behind, Scanner, Step, look_behind};
-use super::{Log, LogError, LogOptions, OpenReport, io_error};
+use super::scan::{Behind, Scanner, Step, find_record, look_behind};
+use super::{Log, LogError, LogOptions, OpenReport, SkipDamage, io_error};
 use crate::model::Time;
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::record::RECORD_VERSION;
 
-pub(super) fn open<D: Disk>(disk: D, options: LogOptions) -> Result<(Log<D>, OpenReport), LogError> {
+pub(super) fn open<D: Disk>(disk: D, options: LogOptions, skip: SkipDamage) -> Result<(Log<D>, OpenReport), LogError> {
     let found = survey(&disk)?;
     let closed = found.closed().collect();
-    if let Some(fault) = found.faults.into_iter().next() {
+    let newest = found.segments.last().map(|header| header.first_seq);
+    if let Some(fault) = found.faults.into_iter().find(|fault| !skip.covers(fault, newest)) {
         return Err(fault);
     }
     let sync_folder = || disk.sync_folder().map_err(io_error("syncing", "the log folder"));
@@ -24,11 +27,12 @@ pub(super) fn open<D: Disk>(disk: D, options: LogOptions) -> Result<(Log<D>, Ope
         disk.remove(&name).map_err(io_error("removing", &name))?;
     }
     let (active, last_seq, torn_bytes) = match found.segments.last() {
-        Some(newest) => open_newest(&disk, *newest)?,
+        Some(newest) => open_newest(&disk, *newest, &skip)?,
         None => (new_segment(&disk, TEMPORARY, FIRST)?, 0, 0),
     };
     sync_folder()?;
-    let log = Log { disk, options, closed, active, batch: Batch::new(last_seq + 1), last_seq, spare: found.spare, sealed: None };
+    let batch = Batch::new(last_seq + 1);
+    let log = Log { disk, options, closed, active, batch, last_seq, spare: found.spare, sealed: None, skip };
     let report = OpenReport { last_seq, last_time: log.active.last_time, segments: log.closed.len() + 1, torn_bytes };
     Ok((log, report))
 }
@@ -45,7 +49,7 @@ const FIRST: SegmentHeader = SegmentHeader {
 };
 
 /// Opens the newest segment; says its last sequence and how many bytes were torn.
-fn open_newest<D: Disk>(disk: &D, header: SegmentHeader) -> Result<(Active<D::File>, u64, u64), LogError> {
+fn open_newest<D: Disk>(disk: &D, header: SegmentHeader, skip: &SkipDamage) -> Result<(Active<D::File>, u64, u64), LogError> {
     let name = segment_name(header.first_seq);
     let file = disk.open(&name, false).map_err(io_error("opening", &name))?;
     let file_bytes = file.len().map_err(io_error("measuring", &name))?;
@@ -53,24 +57,32 @@ fn open_newest<D: Disk>(disk: &D, header: SegmentHeader) -> Result<(Active<D::Fi
     let mut next_seq = header.first_seq;
     let mut last_time = header.before_time;
     let mut commit_at = header.records_at;
-    let stop = loop {
+    let (stop, behind) = loop {
         let at = scanner.pos();
-        match scanner.step().map_err(io_error("reading", &name))? {
+        let stop = match scanner.step().map_err(io_error("reading", &name))? {
             Step::Record(record) => {
                 next_seq = check_facts(&record, &name, at, next_seq)?;
                 last_time = record.time;
                 commit_at = at.saturating_sub(u64::from(record.back));
+                continue;
             }
-            stop => break stop,
+            stop => stop,
+        };
+        let behind = look_behind(scanner.file(), header.generation, at).map_err(io_error("reading", &name))?;
+        let Behind::LaterCommit { seq } = behind else { break (stop, behind) };
+        match find_facts(scanner.file(), &header, at, next_seq).map_err(io_error("reading", &name))? {
+            Some((sound_at, sound_seq)) if skip.allows(&name) => {
+                scanner.go_to(sound_at);
+                next_seq = sound_seq;
+            }
+            _ => {
+                let what = lost_before(stop, seq);
+                return Err(LogError::Damaged { file: name, offset: at, after_seq: next_seq - 1, what });
+            }
         }
     };
     let end = scanner.pos();
     let mut file = scanner.into_file();
-    let behind = look_behind(&file, header.generation, end).map_err(io_error("reading", &name))?;
-    if let Behind::LaterCommit { seq } = behind {
-        let what = lost_before(stop, seq);
-        return Err(LogError::Damaged { file: name, offset: end, after_seq: next_seq - 1, what });
-    }
     let torn = matches!(stop, Step::Bad(_)) || behind == Behind::SameCommit;
     if torn {
         // Zeros to the very end: nothing of the torn commit may come to stand behind a later one.
@@ -84,6 +96,17 @@ fn open_newest<D: Disk>(disk: &D, header: SegmentHeader) -> Result<(Active<D::Fi
     file.sync().map_err(io_error("syncing", &name))?;
     let torn_bytes = if torn { file_bytes - end } else { 0 };
     Ok((Active { file, header, end, file_bytes, last_time }, next_seq - 1, torn_bytes))
+}
+
+/// The next whole record of facts behind a bad place, and its sequence, which is not before `next_seq`.
+pub(super) fn find_facts(
+    file: &impl DiskFile,
+    header: &SegmentHeader,
+    bad_at: u64,
+    next_seq: u64,
+) -> io::Result<Option<(u64, u64)>> {
+    let found = find_record(file, header.generation, bad_at, |_, record| record.kind == KIND_FACTS && record.seq >= next_seq)?;
+    Ok(found.map(|(at, record)| (at, record.seq)))
 }
 
 /// Says what is wrong at a bad place that a later commit lies behind.

@@ -5,9 +5,9 @@ use std::io;
 use super::commit::Active;
 use super::folder::{Closed, Survey, segment_name, survey};
 use super::format::{KIND_CHECKPOINT_END, KIND_ENTITY, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::open::{check_facts, check_version, lost_before};
+use super::open::{check_facts, check_version, find_facts, lost_before};
 use super::scan::{Behind, Scanner, Step, look_behind};
-use super::{Log, LogError, LogItem, Record, io_error};
+use super::{Log, LogError, LogItem, Record, SkipDamage, Skipped, io_error};
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::record::{decode_entity, decode_facts};
 
@@ -23,7 +23,8 @@ pub(super) struct Piece {
 
 impl From<&Closed> for Piece {
     fn from(closed: &Closed) -> Piece {
-        Piece { header: closed.header, end: Some(closed.bytes), next_seq: Some(closed.last_seq + 1) }
+        let known = |n: u64| closed.followed.then_some(n);
+        Piece { header: closed.header, end: known(closed.bytes), next_seq: known(closed.last_seq + 1) }
     }
 }
 
@@ -39,6 +40,7 @@ impl<D: Disk> Log<D> {
 pub struct LogFiles<D: Disk> {
     disk: D,
     pieces: Vec<Piece>,
+    skip: SkipDamage,
 }
 
 /// Times that the folder is looked at anew because a running daemon changed it meanwhile.
@@ -50,11 +52,20 @@ impl<D: Disk> LogFiles<D> {
     /// # Errors
     /// As [`Log::open`] for damaged headers, gaps and foreign files; what the disk says.
     pub fn open(disk: D) -> Result<LogFiles<D>, LogError> {
+        LogFiles::open_skipping(disk, SkipDamage::default())
+    }
+
+    /// As [`LogFiles::open`]; damage in the segments that `skip` names is passed over.
+    ///
+    /// # Errors
+    /// As [`LogFiles::open`] for all other damage.
+    pub fn open_skipping(disk: D, skip: SkipDamage) -> Result<LogFiles<D>, LogError> {
         let found = patient_survey(&disk)?;
         let pieces = pieces(&found);
-        match found.faults.into_iter().next() {
+        let newest = found.segments.last().map(|header| header.first_seq);
+        match found.faults.into_iter().find(|fault| !skip.covers(fault, newest)) {
             Some(fault) => Err(fault),
-            None => Ok(LogFiles { disk, pieces }),
+            None => Ok(LogFiles { disk, pieces, skip }),
         }
     }
 
@@ -70,7 +81,7 @@ impl<D: Disk> LogFiles<D> {
     /// # Errors
     /// What the disk says.
     pub fn read(&self, from_seq: u64) -> Result<LogReader<'_, D>, LogError> {
-        LogReader::new(&self.disk, self.pieces.clone(), from_seq)
+        LogReader::new(&self.disk, self.pieces.clone(), from_seq, &self.skip)
     }
 }
 
@@ -101,6 +112,7 @@ pub struct LogReader<'a, D: Disk> {
     from_seq: u64,
     /// Whether the first segment's checkpoint is wanted.
     checkpoint: bool,
+    skip: &'a SkipDamage,
     failed: bool,
 }
 
@@ -115,12 +127,17 @@ struct Place<F> {
 }
 
 impl<'a, D: Disk> LogReader<'a, D> {
-    pub(super) fn new(disk: &'a D, mut pieces: Vec<Piece>, from_seq: u64) -> Result<LogReader<'a, D>, LogError> {
+    pub(super) fn new(
+        disk: &'a D,
+        mut pieces: Vec<Piece>,
+        from_seq: u64,
+        skip: &'a SkipDamage,
+    ) -> Result<LogReader<'a, D>, LogError> {
         let oldest = pieces.first().map_or(1, |piece| piece.header.first_seq);
         let skipped = pieces.iter().skip(1).take_while(|piece| piece.header.first_seq <= from_seq).count();
         pieces.drain(..skipped);
         let checkpoint = from_seq < oldest;
-        let mut reader = LogReader { disk, pieces: pieces.into_iter(), now: None, from_seq, checkpoint, failed: false };
+        let mut reader = LogReader { disk, pieces: pieces.into_iter(), now: None, from_seq, checkpoint, skip, failed: false };
         reader.enter_next()?;
         Ok(reader)
     }
@@ -143,16 +160,36 @@ impl<'a, D: Disk> LogReader<'a, D> {
     fn advance(&mut self) -> Result<Option<LogItem>, LogError> {
         loop {
             let Some(place) = &mut self.now else { return Ok(None) };
-            match place.next(self.from_seq)? {
-                Next::Item(item) => return Ok(Some(item)),
-                Next::Skipped => {}
-                Next::End => {
+            match place.next(self.from_seq) {
+                Ok(Next::Item(item)) => return Ok(Some(item)),
+                Ok(Next::Skipped) => {}
+                Ok(Next::End) => {
+                    let next_seq = place.next_seq;
                     if !self.enter_next()? {
                         return Ok(None);
                     }
+                    if let Some(missing) = self.missing_before(next_seq) {
+                        return Ok(Some(LogItem::Skipped(missing)));
+                    }
                 }
+                // A checkpoint is never passed over: it is the state, and nothing behind it makes sense without.
+                Err(LogError::Damaged { offset, .. })
+                    if offset >= place.piece.header.records_at && self.skip.allows(&place.name) =>
+                {
+                    return Ok(Some(LogItem::Skipped(place.skip(offset)?)));
+                }
+                Err(fault) => return Err(fault),
             }
         }
+    }
+}
+
+impl<D: Disk> LogReader<'_, D> {
+    /// What is missing before the segment that was just entered. Whoever looked at the folder has allowed it.
+    fn missing_before(&self, next_seq: u64) -> Option<Skipped> {
+        let first_seq = self.now.as_ref()?.piece.header.first_seq;
+        let is_gap = first_seq > next_seq;
+        is_gap.then(|| Skipped { file: segment_name(next_seq), bytes: 0..0, first_seq: next_seq, last_seq: first_seq - 1 })
     }
 }
 
@@ -209,6 +246,21 @@ impl<F: DiskFile> Place<F> {
             record @ Step::Record(_) => Ok(record),
             stop => Err(self.damaged(at, &lost_before(stop, seq))),
         }
+    }
+
+    /// Goes on behind the damage at `bad_at`: at the next whole record, or at the segment's end.
+    fn skip(&mut self, bad_at: u64) -> Result<Skipped, LogError> {
+        let first_seq = self.next_seq;
+        let found = find_facts(self.scanner.file(), &self.piece.header, bad_at, first_seq);
+        let found = found.map_err(io_error("reading", &self.name))?.filter(|(at, _)| self.piece.end.is_none_or(|end| *at < end));
+        let (to, next_seq) = match (found, self.piece.end) {
+            (Some(found), _) => found,
+            (None, Some(end)) => (end, self.piece.next_seq.unwrap_or(first_seq)),
+            (None, None) => (self.scanner.file().len().map_err(io_error("measuring", &self.name))?, first_seq),
+        };
+        self.scanner.go_to(to);
+        self.next_seq = next_seq;
+        Ok(Skipped { file: self.name.clone(), bytes: bad_at..to, first_seq, last_seq: next_seq - 1 })
     }
 
     fn finish(&self) -> Result<Next, LogError> {

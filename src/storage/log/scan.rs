@@ -59,6 +59,12 @@ impl<F: DiskFile> Scanner<F> {
         self.file
     }
 
+    /// Goes to another place; forgets what it has read ahead.
+    pub(super) fn go_to(&mut self, pos: u64) {
+        self.pos = pos;
+        self.refresh();
+    }
+
     /// Forgets what it has read ahead, because the file may have grown since.
     pub(super) fn refresh(&mut self) {
         self.filled = 0;
@@ -139,7 +145,29 @@ pub(super) enum Behind {
 /// # Errors
 /// What the disk says.
 pub(super) fn look_behind(file: &impl DiskFile, generation: u32, bad_at: u64) -> io::Result<Behind> {
-    let mut found = Behind::Nothing;
+    let mut same_commit = false;
+    let later = find_record(file, generation, bad_at, |at, header| {
+        let is_later = at.saturating_sub(u64::from(header.back)) > bad_at;
+        same_commit |= !is_later;
+        is_later
+    })?;
+    Ok(match later {
+        Some((_, header)) => Behind::LaterCommit { seq: header.seq },
+        None if same_commit => Behind::SameCommit,
+        None => Behind::Nothing,
+    })
+}
+
+/// The first whole record behind `bad_at` that is wanted, and where it begins.
+///
+/// # Errors
+/// What the disk says.
+pub(super) fn find_record(
+    file: &impl DiskFile,
+    generation: u32,
+    bad_at: u64,
+    mut is_wanted: impl FnMut(u64, &RecordHeader) -> bool,
+) -> io::Result<Option<(u64, RecordHeader)>> {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut chunk_at = bad_at + ALIGN_BYTES as u64;
     loop {
@@ -147,19 +175,18 @@ pub(super) fn look_behind(file: &impl DiskFile, generation: u32, bad_at: u64) ->
         let mut at = 0;
         while at + RECORD_HEADER_BYTES <= n {
             let header = RecordHeader::read(&chunk[at..]);
+            let record_at = chunk_at + at as u64;
             let mut bytes = ALIGN_BYTES;
-            if is_plausible(&header, generation) && is_whole_at(file, chunk_at + at as u64, &header)? {
-                let commit_at = (chunk_at + at as u64).saturating_sub(u64::from(header.back));
-                if commit_at > bad_at {
-                    return Ok(Behind::LaterCommit { seq: header.seq });
+            if is_plausible(&header, generation) && is_whole_at(file, record_at, &header)? {
+                if is_wanted(record_at, &header) {
+                    return Ok(Some((record_at, header)));
                 }
-                found = Behind::SameCommit;
                 bytes = header.record_bytes();
             }
             at += bytes;
         }
         if n < chunk.len() {
-            return Ok(found);
+            return Ok(None);
         }
         chunk_at += at as u64;
     }

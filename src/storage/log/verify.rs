@@ -2,7 +2,7 @@
 
 use super::folder::segment_name;
 use super::read::{LogReader, Piece, patient_survey, pieces};
-use super::{LogError, LogItem};
+use super::{LogError, LogItem, SkipDamage};
 use crate::storage::disk::Disk;
 
 /// What checking found.
@@ -78,7 +78,7 @@ fn check<D: Disk>(disk: &D, piece: Piece) -> SegmentCheck {
         fault: None,
     };
     // From before the first sequence, so that the checkpoint is read too.
-    match LogReader::new(disk, vec![piece], first_seq - 1) {
+    match LogReader::new(disk, vec![piece], first_seq - 1, &SkipDamage::default()) {
         Err(fault) => check.fault = Some(fault),
         Ok(reader) => {
             for item in reader {
@@ -89,6 +89,8 @@ fn check<D: Disk>(disk: &D, piece: Piece) -> SegmentCheck {
                         check.facts += record.facts.len() as u64;
                         check.last_seq += record.facts.len() as u64;
                     }
+                    // Checking passes over nothing.
+                    Ok(LogItem::Skipped(_)) => {}
                     Err(fault) => check.fault = Some(fault),
                 }
             }

@@ -25,7 +25,7 @@ variants!(Reason { 0 Rule(1 rule), 1 Silence(1 silence), 2 Alert(1 alert, 2 rule
 fields!(RuleRef { 0 name, 1 file, 2 line });
 fields!(Suppression { 0 kind, 1 reason, 2 until });
 fields!(Alert { 0 fingerprint, 1 labels, 2 annotations, 3 generator_url, 4 source, 5 starts_at });
-fields!(Waiting { 0 rule, 1 key, 2 since, 3 until });
+fields!(Waiting { 0 rule, 1 key, 2 since, 3 until, 4 also });
 fields!(AlertRecord {
     0 alert,
     1 enriched,

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Fingerprint, IncidentId, Labels, MatchOp, Matcher, Millis, NotificationId, SilenceId, Time};
+use crate::model::alert::Waiting;
+use crate::model::{Fingerprint, IncidentId, Labels, MatchOp, Matcher, Millis, NotificationId, RuleRef, SilenceId, Time};
 
 /// Choices for drawn values, as bytes; zeros when they run out, so that shrinking the bytes shrinks the value.
 pub(super) struct Source<'a>(&'a [u8]);
@@ -284,6 +285,21 @@ fn golden_entities_read_and_write_as_ever() {
         let entity = decode_entity(1, bytes).unwrap();
         (format!("{entity:?}"), entity_bytes(&entity))
     });
+}
+
+/// An alert that waits, from a log of the time when an alert waited under one rule only: without the field `also`.
+#[test]
+fn an_alert_that_waits_under_one_rule_reads_as_ever() {
+    let Entity::Alert(mut alert) = draw(&golden_choices(1)) else { panic!("the second kind is an alert") };
+    let rule = RuleRef { name: "many".into(), file: "rules.yaml".into(), line: 7 };
+    let waiting = Waiting { rule, key: Labels::default(), since: Time(1), until: Time(2), also: None };
+    Arc::make_mut(&mut alert).waiting = Some(Box::new(waiting));
+    let present = entity_bytes(&Entity::Alert(alert.clone()));
+    // [[name, file, line], [], since, until, nothing]
+    let form = b"\x85\x83\x64many\x6arules.yaml\x07\x80\x01\x02\xf6";
+    let kept = present.strip_suffix(form).expect("the record ends with how the alert waits");
+    let former = [kept, b"\x84\x83\x64many\x6arules.yaml\x07\x80\x01\x02"].concat();
+    assert_eq!(decode_entity(RECORD_VERSION, &former).unwrap(), Entity::Alert(alert));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod email;
 mod faults;
+mod hostile;
 mod pagerduty;
 mod servicenow;
 mod tls;

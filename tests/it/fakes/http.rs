@@ -53,7 +53,12 @@ impl Answer {
 
     /// Any body.
     pub(crate) fn text(status: u16, body: &str) -> Answer {
-        Answer { status, headers: vec![], body: body.as_bytes().to_vec() }
+        Answer::bytes(status, body.as_bytes().to_vec())
+    }
+
+    /// Any body that need not be text.
+    pub(crate) fn bytes(status: u16, body: Vec<u8>) -> Answer {
+        Answer { status, headers: vec![], body }
     }
 
     /// With one header more.
@@ -82,7 +87,12 @@ pub(crate) enum Fault {
     Stall,
     /// Handled fully; the answer's body never ends.
     Endless,
+    /// Handled fully; the answer's body comes a byte a second and never ends.
+    Drip,
 }
+
+/// From one byte of a dripping answer to the next.
+const DRIP: Duration = Duration::from_secs(1);
 
 type Handler = dyn Fn(&Request) -> Answer + Send + Sync;
 
@@ -156,7 +166,7 @@ impl Shared {
         match (&fault, usual) {
             (Fault::Pass, Some(answer)) => send(&mut out, &answer),
             (Fault::Answer(answer) | Fault::TakeThen(answer), _) => send(&mut out, answer),
-            (Fault::Stall | Fault::Endless, Some(answer)) => {
+            (Fault::Stall | Fault::Endless | Fault::Drip, Some(answer)) => {
                 let head = format!("HTTP/1.1 {} x\r\ncontent-type: application/json\r\n\r\n{{", answer.status);
                 drop(out.write_all(head.as_bytes()));
             }
@@ -166,6 +176,7 @@ impl Shared {
             Fault::Hold | Fault::Stall => stop.wait(),
             // Ends when the client has had enough.
             Fault::Endless => drop(io::copy(&mut io::repeat(b' '), &mut out)),
+            Fault::Drip => while out.write_all(b" ").is_ok() && !stop.wait_for(DRIP) {},
             _ => {}
         }
         drop(out.shutdown(Shutdown::Both));

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// The port and its accepting thread.
 pub(crate) struct Listener {
@@ -23,6 +24,12 @@ impl Stop {
     pub(crate) fn wait(&self) {
         let stopped = self.stopped.lock().unwrap();
         drop(self.changed.wait_while(stopped, |stopped| !*stopped).unwrap());
+    }
+
+    /// Waits for so long; whether the server is being dropped.
+    pub(crate) fn wait_for(&self, time: Duration) -> bool {
+        let stopped = self.stopped.lock().unwrap();
+        *self.changed.wait_timeout_while(stopped, time, |stopped| !*stopped).unwrap().0
     }
 
     fn is_set(&self) -> bool {

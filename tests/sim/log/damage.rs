@@ -8,12 +8,13 @@ use super::{comment, meta};
 use crate::disk::SimDisk;
 use crate::random::Random;
 
-const SMALL: LogOptions = LogOptions { segment_bytes: 512 };
-const FIRST: &str = "00000000000000000001.log";
-const SECOND: &str = "00000000000000000007.log";
+pub(super) const SMALL: LogOptions = LogOptions { segment_bytes: 512 };
+pub(super) const FIRST: &str = "00000000000000000001.log";
+pub(super) const SECOND: &str = "00000000000000000007.log";
+pub(super) const THIRD: &str = "00000000000000000013.log";
 
 /// Three segments: two closed ones of six records, and the newest with the rest.
-fn three_segments() -> SimDisk {
+pub(super) fn three_segments() -> SimDisk {
     let disk = SimDisk::default();
     let (mut log, _) = Log::open(disk.clone(), SMALL).unwrap();
     for seq in 1..=16 {
@@ -21,7 +22,7 @@ fn three_segments() -> SimDisk {
         log.commit().unwrap();
     }
     let names: Vec<_> = log.segments().into_iter().map(|segment| segment.file).collect();
-    assert_eq!(names, [FIRST, SECOND, "00000000000000000013.log"]);
+    assert_eq!(names, [FIRST, SECOND, THIRD]);
     disk
 }
 

@@ -6,6 +6,7 @@
 mod damage;
 mod faults;
 mod power;
+mod skip;
 mod steady;
 
 use std::collections::BTreeMap;
@@ -104,6 +105,7 @@ impl World {
                     entities.push(entity);
                 }
                 LogItem::Record(record) => records.push(record),
+                LogItem::Skipped(stretch) => panic!("passed over: {stretch}"),
             }
         }
         let begins_at = records.first().map_or(report.last_seq + 1, |record| record.first_seq);

@@ -16,7 +16,7 @@ fn records(items: impl Iterator<Item = Result<LogItem, quell::storage::log::LogE
     items
         .filter_map(|item| match item.unwrap() {
             LogItem::Record(record) => Some(record),
-            LogItem::Entity(_) => None,
+            LogItem::Entity(_) | LogItem::Skipped(_) => None,
         })
         .collect()
 }

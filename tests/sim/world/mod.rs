@@ -28,7 +28,7 @@ use quell::ruleset::{self, Ruleset, SourceFile};
 use quell::runtime::clock::{Clock, Reading};
 use quell::runtime::stepped::{Attempt, Stepped};
 use quell::runtime::{Handle, Parts, StartError, read_log};
-use quell::storage::log::LogOptions;
+use quell::storage::log::{LogOptions, SkipDamage};
 use tempfile::TempDir;
 
 use crate::disk::SimDisk;
@@ -366,10 +366,11 @@ impl World {
                 metrics: self.metrics.clone(),
                 clock,
                 disk: self.disk.clone(),
-                read_log: read_log(move || Ok(disk.clone())),
+                read_log: read_log(move || Ok(disk.clone()), SkipDamage::default()),
                 receivers: receivers.collect(),
                 load: Arc::new(|| Ok(rules())),
                 log_options: LOG,
+                skip_damage: SkipDamage::default(),
             },
             "simworld",
         )
