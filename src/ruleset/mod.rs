@@ -8,6 +8,7 @@
 
 mod builtin;
 pub mod diagnostics;
+pub mod expression;
 mod fields;
 pub mod files;
 pub mod index;
@@ -25,6 +26,7 @@ mod tests;
 mod yaml;
 
 pub use diagnostics::{Code, Diagnostic};
+pub use expression::{AlertSubject, Expression, IncidentSubject, Sees, Subject};
 pub use files::read_files;
 pub use index::MatcherIndex;
 pub use load::{Limits, Loaded, SourceFile, load};
