@@ -232,6 +232,23 @@ impl Engine {
         }
     }
 
+    /// Holds what has moved alert by alert against the same derived anew.
+    #[cfg(test)]
+    pub(super) fn check_conditions(&self) {
+        let anew = Conditions::of(&self.state, &self.rules);
+        let empty = OfIncident {
+            values: self.conditions.counted.iter().map(|_| FxHashMap::default()).collect(),
+            ..OfIncident::default()
+        };
+        for incident in self.state.incidents() {
+            let of = |conditions: &Conditions| {
+                let of = conditions.incidents.get(&incident.id).unwrap_or(&empty);
+                (of.satisfied.clone(), of.values.clone())
+            };
+            assert_eq!(of(&self.conditions), of(&anew), "{incident:?}");
+        }
+    }
+
     fn incidents_with_conditions(&self, fingerprint: Fingerprint) -> Vec<IncidentId> {
         let record = self.state.alert(fingerprint).filter(|_| self.conditions.any());
         record.map(|record| record.incidents.clone()).unwrap_or_default()

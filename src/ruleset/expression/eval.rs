@@ -4,6 +4,7 @@
 //! is asked of a failure fails, and of `? :` only the chosen side is looked at.
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::sync::Arc;
 
 use super::check::Expr;
@@ -20,6 +21,16 @@ pub enum Failure {
     NoItem,
     /// Kinds of values that do not fit: the check lets no such expression pass.
     Kind,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Failure::NoNumber => "the text is no number",
+            Failure::NoItem => "the list has no such item",
+            Failure::Kind => "the kinds of values do not fit",
+        })
+    }
 }
 
 /// A value while it is looked at.
