@@ -42,6 +42,15 @@ impl Stage {
         }
     }
 
+    fn has_matchers(self, rules: &Ruleset, position: u32) -> bool {
+        let position = position as usize;
+        match self {
+            Stage::Classify => rules.classify.get(position).is_some_and(|rule| !rule.matchers.is_empty()),
+            Stage::Prioritize => rules.prioritize.get(position).is_some_and(|rule| !rule.matchers.is_empty()),
+            Stage::Escalate => rules.escalate.get(position).is_some_and(|rule| !rule.matchers.is_empty()),
+        }
+    }
+
     fn when(self, rules: &Ruleset, position: u32) -> Option<&Expression> {
         let position = position as usize;
         match self {
@@ -52,13 +61,19 @@ impl Stage {
     }
 }
 
+/// From so many rules on that have an expression and no matchers, an index over an incident's words finds those that are
+/// worth a look. Building the words costs what evaluating a dozen does. (Tests have few rules, and try the index.)
+const INDEXED_FROM: usize = if cfg!(test) { 1 } else { 16 };
+
 /// Derived from the rules and the state; as [`Conditions::of`] gives it at any time.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
     /// Whether a rule of the stage has an expression.
     conditional: [bool; 3],
-    /// Rules without matchers, which every incident satisfies.
-    unmatched: [Vec<u32>; 3],
+    /// Rules with neither matchers nor an expression, which hold for every incident.
+    everywhere: [Vec<u32>; 3],
+    /// Rules with an expression and no matchers, and an index over what their expressions want of an incident's words.
+    by_words: [(Vec<u32>, MatcherIndex); 3],
     /// Labels whose values an expression counts.
     counted: Vec<Arc<str>>,
     incidents: FxHashMap<IncidentId, OfIncident>,
@@ -80,8 +95,14 @@ impl Conditions {
             for (position, (has_matchers, when)) in (0..).zip(stage.rules(rules)) {
                 all.conditional[stage as usize] |= when.is_some();
                 counted.extend(when.into_iter().flat_map(Expression::counted_labels));
-                if !has_matchers {
-                    all.unmatched[stage as usize].push(position);
+                match when {
+                    _ if has_matchers => {}
+                    None => all.everywhere[stage as usize].push(position),
+                    Some(when) => {
+                        let (rules, index) = &mut all.by_words[stage as usize];
+                        rules.push(position);
+                        index.insert(position, &when.word_matchers());
+                    }
                 }
             }
         }
@@ -119,7 +140,7 @@ impl Conditions {
         }
         for stage in Stage::ALL.into_iter().filter(|stage| self.conditional[*stage as usize] && record.is_firing()) {
             stage.index(rules).matching(record.labels(), found);
-            for position in found.iter().filter(|position| !self.unmatched[stage as usize].contains(position)) {
+            for position in found.iter().filter(|position| stage.has_matchers(rules, **position)) {
                 of.satisfied[stage as usize].entry(*position).or_default().insert(record.alert.fingerprint);
             }
         }
@@ -178,13 +199,20 @@ impl Engine {
     pub(super) fn holding(&mut self, id: IncidentId, stage: Stage) -> Vec<u32> {
         let mut found = self.buffer();
         let Some(incident) = self.state.incident(id) else { return found };
-        found.extend_from_slice(&self.conditions.unmatched[stage as usize]);
+        let distinct = |label: &str| self.conditions.distinct(id, label);
+        let subject = IncidentSubject { incident, now: self.now, distinct: &distinct };
+        let (rules, index) = &self.conditions.by_words[stage as usize];
+        let words = if rules.len() < INDEXED_FROM { None } else { subject.words() };
+        match words {
+            Some(words) => index.matching(&words, &mut found),
+            None => found.extend_from_slice(rules),
+        }
+        found.extend_from_slice(&self.conditions.everywhere[stage as usize]);
         if let Some(of) = self.conditions.incidents.get(&id) {
             found.extend(of.satisfied[stage as usize].keys());
         }
         found.sort_unstable();
-        let distinct = |label: &str| self.conditions.distinct(id, label);
-        let subject = Subject::Incident(IncidentSubject { incident, now: self.now, distinct: &distinct });
+        let subject = Subject::Incident(subject);
         found.retain(|position| stage.when(&self.rules, *position).is_none_or(|when| when.holds(&subject)));
         found
     }
@@ -232,9 +260,9 @@ impl Engine {
         }
     }
 
-    /// Holds what has moved alert by alert against the same derived anew.
+    /// Holds what has moved alert by alert against the same derived anew, and what is found against a look at everything.
     #[cfg(test)]
-    pub(super) fn check_conditions(&self) {
+    pub(super) fn check_conditions(&mut self) {
         let anew = Conditions::of(&self.state, &self.rules);
         let empty = OfIncident {
             values: self.conditions.counted.iter().map(|_| FxHashMap::default()).collect(),
@@ -247,6 +275,34 @@ impl Engine {
             };
             assert_eq!(of(&self.conditions), of(&anew), "{incident:?}");
         }
+        let ids: Vec<IncidentId> = self.state.incidents().map(|incident| incident.id).collect();
+        let stages = Stage::ALL.into_iter().filter(|stage| self.conditions.has(*stage));
+        for stage in stages.collect::<Vec<_>>() {
+            for id in &ids {
+                assert_eq!(self.holding(*id, stage), self.holding_by_all(*id, stage), "{id}");
+            }
+        }
+    }
+
+    /// As [`Engine::holding`], by looking at every rule and every alert.
+    #[cfg(test)]
+    fn holding_by_all(&self, id: IncidentId, stage: Stage) -> Vec<u32> {
+        let Some(incident) = self.state.incident(id) else { return Vec::new() };
+        let distinct = |label: &str| {
+            let values: BTreeSet<&str> = self.members(id).map(|record| record.labels().get(label)).collect();
+            u32::try_from(values.len()).unwrap()
+        };
+        let subject = Subject::Incident(IncidentSubject { incident, now: self.now, distinct: &distinct });
+        let mut satisfied = BTreeSet::new();
+        for record in self.members(id).filter(|record| record.is_firing()) {
+            let mut found = Vec::new();
+            stage.index(&self.rules).matching(record.labels(), &mut found);
+            satisfied.extend(found);
+        }
+        let holds = |(position, (has_matchers, when)): &(u32, (bool, Option<&Expression>))| {
+            (!has_matchers || satisfied.contains(position)) && when.is_none_or(|when| when.holds(&subject))
+        };
+        (0..).zip(stage.rules(&self.rules)).filter(holds).map(|(position, _)| position).collect()
     }
 
     fn incidents_with_conditions(&self, fingerprint: Fingerprint) -> Vec<IncidentId> {

@@ -3,11 +3,16 @@
 //!
 //! A rule wants its expression to be true, and a conjunction is true when each of its parts is: so each part that one
 //! matcher can say becomes one, and what remains is asked of the candidates only.
+//!
+//! For the stages that look at incidents the same is done with words of an incident in the place of labels
+//! ([`IncidentSubject::words`]): there it only chooses the rules that are worth a look.
+
+use std::borrow::Cow;
 
 use super::Expression;
 use super::check::Expr;
 use super::parse::Comparison;
-use super::subject::{Field, LabelSet};
+use super::subject::{Field, LabelSet, SERVED, common_word, service_word};
 use crate::model::{MatchOp, Matcher};
 
 /// What the value of one label must be.
@@ -23,7 +28,7 @@ impl Expression {
     /// matchers hold and the rest is true.
     #[must_use]
     pub fn into_matchers(self) -> (Vec<Matcher>, Option<Expression>) {
-        let mut matchers = Vec::new();
+        let mut matchers: Vec<Matcher> = Vec::new();
         let mut rest: Vec<Expr> = Vec::new();
         let mut open = vec![self.root];
         while let Some(part) = open.pop() {
@@ -43,6 +48,12 @@ impl Expression {
         };
         (matchers, rest.map(|root| Expression { root }))
     }
+
+    /// Matchers over an incident's [words](super::IncidentSubject::words) that all hold wherever the expression is true.
+    #[must_use]
+    pub fn word_matchers(&self) -> Vec<Matcher> {
+        self.clone().into_matchers().0
+    }
 }
 
 /// The matcher that says the same, if there is one.
@@ -54,11 +65,14 @@ fn matcher(part: &Expr) -> Option<Matcher> {
     }
     if let Expr::Compare(Comparison::NotEqual, sides) = part {
         let (name, value) = label_and_text(&sides[0], &sides[1])?;
-        return Matcher::new(name, if negated { MatchOp::Equal } else { MatchOp::NotEqual }, value).ok();
+        return Matcher::new(&name, if negated { MatchOp::Equal } else { MatchOp::NotEqual }, value).ok();
     }
-    if let Expr::HasLabel(LabelSet::Labels, name) = part {
+    if let Expr::HasLabel(set, name) = part
+        && *set != LabelSet::Annotations
+    {
         let Expr::Text(name) = &**name else { return None };
-        return Matcher::new(name, if negated { MatchOp::Equal } else { MatchOp::NotEqual }, "").ok();
+        let name = word(&set.field(name))?.into_owned();
+        return Matcher::new(&name, if negated { MatchOp::Equal } else { MatchOp::NotEqual }, "").ok();
     }
     let (name, wanted) = wanted(part)?;
     let (op, value) = match wanted {
@@ -71,18 +85,22 @@ fn matcher(part: &Expr) -> Option<Matcher> {
         (_, true) => MatchOp::NotMatches,
     };
     // What is too large for a matcher stays an expression.
-    Matcher::new(name, op, &value).ok()
+    Matcher::new(&name, op, &value).ok()
 }
 
 /// What a part without a negation wants of a label's value.
-fn wanted(part: &Expr) -> Option<(&str, Wanted)> {
+fn wanted(part: &Expr) -> Option<(Cow<'_, str>, Wanted)> {
     match part {
         Expr::Compare(Comparison::Equal, sides) => {
             let (name, value) = label_and_text(&sides[0], &sides[1])?;
             Some((name, Wanted::Literals(vec![value.to_owned()])))
         }
         Expr::In(sides) => {
-            let (Expr::Field(Field::Label(name)), Expr::List(items)) = (&sides[0], &sides[1]) else { return None };
+            if let (Expr::Text(service), Expr::Field(Field::Services)) = (&sides[0], &sides[1]) {
+                return Some((service_word(service).into(), Wanted::Literals(vec![SERVED.to_owned()])));
+            }
+            let Expr::List(items) = &sides[1] else { return None };
+            let name = asked_word(&sides[0])?;
             let values: Option<Vec<String>> = items.iter().map(|item| literal(item).map(str::to_owned)).collect();
             Some((name, Wanted::Literals(values.filter(|values| !values.is_empty())?)))
         }
@@ -99,7 +117,7 @@ fn wanted(part: &Expr) -> Option<(&str, Wanted)> {
             Some((name, Wanted::Pattern(format!(".*{}.*", regex::escape(part)))))
         }
         Expr::Matches(inner, regex) => {
-            let Expr::Field(Field::Label(name)) = &**inner else { return None };
+            let name = asked_word(inner)?;
             // It may match anywhere, and its own `.` takes no line end.
             Some((name, Wanted::Pattern(format!(".*(?-s:{}).*", regex.as_str()))))
         }
@@ -140,19 +158,35 @@ impl Wanted {
 }
 
 /// A label and a text that are compared, in either order.
-fn label_and_text<'a>(one: &'a Expr, other: &'a Expr) -> Option<(&'a str, &'a str)> {
+fn label_and_text<'a>(one: &'a Expr, other: &'a Expr) -> Option<(Cow<'a, str>, &'a str)> {
     match (one, other) {
-        (Expr::Field(Field::Label(name)), Expr::Text(value)) | (Expr::Text(value), Expr::Field(Field::Label(name))) => {
-            Some((name, value))
-        }
+        (Expr::Field(field), Expr::Text(value)) | (Expr::Text(value), Expr::Field(field)) => Some((word(field)?, value)),
         _ => None,
     }
 }
 
 /// The label that is asked, and the text that is asked for.
-fn asked(sides: &[Expr; 2]) -> Option<(&str, &str)> {
-    let (Expr::Field(Field::Label(name)), Expr::Text(part)) = (&sides[0], &sides[1]) else { return None };
-    Some((name, part))
+fn asked(sides: &[Expr; 2]) -> Option<(Cow<'_, str>, &str)> {
+    Some((asked_word(&sides[0])?, literal(&sides[1])?))
+}
+
+fn asked_word(expr: &Expr) -> Option<Cow<'_, str>> {
+    match expr {
+        Expr::Field(field) => word(field),
+        _ => None,
+    }
+}
+
+/// The label of an alert, or the word of an incident, that a field stands for.
+fn word(field: &Field) -> Option<Cow<'_, str>> {
+    match field {
+        Field::Label(name) => Some((&**name).into()),
+        Field::Severity => Some("severity".into()),
+        Field::Category => Some("category".into()),
+        Field::Team => Some("team".into()),
+        Field::CommonLabel(name) => Some(common_word(name).into()),
+        _ => None,
+    }
 }
 
 fn literal(expr: &Expr) -> Option<&str> {

@@ -124,9 +124,38 @@ impl<'a> Subject<'a> {
     }
 }
 
+/// The value of a service's word.
+pub(super) const SERVED: &str = "yes";
+
+/// The word for a label that all alerts of an incident share.
+pub(super) fn common_word(name: &str) -> String {
+    format!("labels.{name}")
+}
+
+/// The word for a service of an incident.
+pub(super) fn service_word(name: &str) -> String {
+    format!("services.{name}")
+}
+
 impl<'a> IncidentSubject<'a> {
     fn services(&self) -> &'a [Arc<str>] {
         &self.incident.services
+    }
+
+    /// What expressions often ask of an incident, as if these were labels: so an index finds the rules that are worth a
+    /// look. `None` for one with more text than fits.
+    #[must_use]
+    pub fn words(&self) -> Option<Labels> {
+        let incident = self.incident;
+        let common: Vec<(String, &str)> = incident.labels.iter().map(|(name, value)| (common_word(name), value)).collect();
+        let services: Vec<(String, &str)> = incident.services.iter().map(|name| (service_word(name), SERVED)).collect();
+        let own = [
+            ("severity", incident.severity.as_str()),
+            ("category", &incident.category),
+            ("team", incident.team.as_deref().unwrap_or_default()),
+        ];
+        let named = common.iter().chain(&services).map(|(name, value)| (name.as_str(), *value));
+        Labels::from_pairs(own.into_iter().chain(named))
     }
 
     /// Since its opening.

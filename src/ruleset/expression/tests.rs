@@ -420,6 +420,26 @@ fn common_forms_are_matchers() {
     }
 }
 
+/// What an index over incidents can tell of an expression.
+#[test]
+fn words_of_incidents() {
+    let cases: [(&str, &[&str]); 6] = [
+        (r#"incident.team == "dba" && incident.priority <= 2"#, &[r#"team="dba""#]),
+        (r#""checkout" in incident.services"#, &[r#"services.checkout="yes""#]),
+        (r#"!("checkout" in incident.services)"#, &[r#"services.checkout!="yes""#]),
+        (
+            r#"incident.severity in ["critical", "high"] && incident.category != "x""#,
+            &[r#"severity=~"critical|high""#, r#"category!="x""#],
+        ),
+        (r#"incident.labels.env == "prod" && "zone" in incident.labels"#, &[r#"labels.env="prod""#, r#"labels.zone!="""#]),
+        ("incident.count > 5", &[]),
+    ];
+    for (text, expected) in cases {
+        let matchers = Expression::compile(text, Sees::Incident).unwrap().word_matchers();
+        assert_eq!(matchers.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{text}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn any_text_is_answered(text in r#"([a-z0-9.&|!=<>()\[\]?:,"'\+{} é-]|&&|==|labels|incident|matches\("|in ){0,24}"#) {
