@@ -6,29 +6,48 @@
 
 use std::sync::Arc;
 
+use crate::engine::conditions::Stage;
 use crate::engine::{Engine, Fact};
-use crate::model::{AlertRecord, IncidentId, Reason};
+use crate::model::{AlertRecord, IncidentId, Labels, Reason};
 use crate::ruleset::{ClassifyRule, Ruleset};
 
 impl Engine {
     /// Looks at an incident anew with an alert that has just joined it.
     pub(super) fn classify(&mut self, id: IncidentId, record: &AlertRecord) {
         let rules = self.rules.clone();
-        let found = self.look_up(|rules| &rules.classify_index, record.labels());
-        if let Some(fact) = self.classified(id, record, &rules, &found) {
+        let found = if self.conditions.has(Stage::Classify) {
+            self.holding(id, Stage::Classify)
+        } else {
+            self.look_up(|rules| &rules.classify_index, record.labels())
+        };
+        if let Some(fact) = self.classified(id, record.labels(), &rules, &found) {
             self.record(fact);
         }
         self.give_back(found);
     }
 
-    /// What the rules that an alert matches make of its incident, if that is anything new.
-    fn classified(&self, id: IncidentId, record: &AlertRecord, rules: &Ruleset, found: &[u32]) -> Option<Fact> {
+    /// Looks at an incident anew that no alert has joined: one has come back or gone, and expressions may hold now that did
+    /// not before.
+    pub(super) fn review_classification(&mut self, id: IncidentId) {
+        if !self.conditions.has(Stage::Classify) {
+            return;
+        }
+        let rules = self.rules.clone();
+        let found = self.holding(id, Stage::Classify);
+        if let Some(fact) = self.classified(id, &Labels::default(), &rules, &found) {
+            self.record(fact);
+        }
+        self.give_back(found);
+    }
+
+    /// What the rules in `found` and the labels of an alert that has joined make of an incident, if that is anything new.
+    fn classified(&self, id: IncidentId, labels: &Labels, rules: &Ruleset, found: &[u32]) -> Option<Fact> {
         let incident = self.state.incident(id)?;
         let before = &incident.classified_by;
         let deciding: [Option<usize>; 3] =
             std::array::from_fn(|field| self.deciding(field, before[field].as_ref(), rules, found));
         // A sender that names the team knows better than what is built in, and less well than the site's own rules.
-        let named_team = record.labels().get("team");
+        let named_team = labels.get("team");
         let by_site = match deciding[2] {
             Some(position) => rules.classify[position].rule.line > 0,
             None => matches!(&before[2], Some(Reason::Rule(rule)) if rule.line > 0),

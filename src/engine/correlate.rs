@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::engine::conditions::holds_for;
 use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, RuleRef};
@@ -48,6 +49,7 @@ impl Engine {
         let mut found = self.buffer();
         if let Some(record) = self.state.alert(fingerprint) {
             rules.correlate_index.matching(record.labels(), &mut found);
+            found.retain(|position| holds_for(rules.correlate[*position as usize].when.as_ref(), record, record.labels()));
         }
         for position in found.iter().copied().filter(|position| *position >= from) {
             let rule = &rules.correlate[position as usize];
@@ -141,6 +143,7 @@ impl Engine {
 
     pub(super) fn join(&mut self, incident: IncidentId, fingerprint: Fingerprint, rule: &RuleRef) {
         self.record(Fact::AlertJoined { incident, fingerprint, rule: rule.clone() });
+        self.enter_conditions_of(incident, fingerprint);
     }
 
     /// Everything that a new member may change in its incident.
@@ -193,10 +196,12 @@ impl Engine {
         let Some(incident) = self.state.incident(id) else { return };
         if incident.status.is_active() {
             let Some(record) = self.state.alert(fingerprint).cloned() else { return };
+            self.review_classification(id);
             self.prioritize(id, &record, false);
             if fired {
                 self.plan_updates(id);
             }
+            self.review_policies(id);
             self.review_incident_pauses(id);
         } else if self.may_reopen(incident) {
             self.reopen_for(id, fingerprint);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::engine::conditions::holds_for;
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, Fingerprint, Labels, RuleRef};
 use crate::ruleset::{self, EnrichRule, Scope};
@@ -17,7 +18,7 @@ impl Engine {
         let mut applied: Vec<RuleRef> = Vec::new();
         let mut from = 0;
         // Each change of the labels may bring other rules in, so the index is asked anew behind the rule that made it.
-        while let Some(position) = self.next_enrichment(&labels, from) {
+        while let Some(position) = self.next_enrichment(&record, &labels, from) {
             let rule = &rules.enrich[position as usize];
             if let Some(changed) = apply(rule, &record, &labels) {
                 labels = Cow::Owned(changed);
@@ -31,9 +32,10 @@ impl Engine {
         }
     }
 
-    fn next_enrichment(&mut self, labels: &Labels, from: u32) -> Option<u32> {
+    fn next_enrichment(&mut self, record: &AlertRecord, labels: &Labels, from: u32) -> Option<u32> {
         let found = self.look_up(|rules| &rules.enrich_index, labels);
-        let next = found.iter().copied().find(|position| *position >= from);
+        let when = |position: u32| self.rules.enrich[position as usize].when.as_ref();
+        let next = found.iter().copied().find(|position| *position >= from && holds_for(when(*position), record, labels));
         self.give_back(found);
         next
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::conditions::Stage;
 use crate::engine::state::policy_due;
 use crate::engine::{Answer, DEFAULT_RECEIVER, DeliveryOutcome, Engine, Fact, Refusal};
 use crate::model::incident::{OpenedAt, PolicyStep, StepState};
@@ -27,8 +28,28 @@ impl Engine {
     /// goes on. Whether they may speak now is for [`Engine::review_incident_pauses`], which must follow. `newly`: the
     /// incident has just opened or reopened, so that having no policy is worth saying.
     pub(super) fn start_policies(&mut self, id: IncidentId, record: &AlertRecord, newly: bool) {
+        let fitting = if self.conditions.has(Stage::Escalate) {
+            self.holding(id, Stage::Escalate)
+        } else {
+            self.look_up(|rules| &rules.escalate_index, record.labels())
+        };
+        self.start_fitting(id, fitting, newly);
+    }
+
+    /// Starts the policies whose expressions have come to hold by anything but an alert that joined. Whether there are
+    /// expressions at all; then [`Engine::review_incident_pauses`] must follow.
+    pub(super) fn review_policies(&mut self, id: IncidentId) -> bool {
+        let any = self.conditions.has(Stage::Escalate);
+        if any {
+            let fitting = self.holding(id, Stage::Escalate);
+            self.start_fitting(id, fitting, false);
+        }
+        any
+    }
+
+    /// Of the rules that fit, in a buffer, starts those that come before the first without `continue`.
+    fn start_fitting(&mut self, id: IncidentId, mut positions: Vec<u32>, newly: bool) {
         let rules = self.rules.clone();
-        let mut positions = self.look_up(|rules| &rules.escalate_index, record.labels());
         let mut running = self.buffer();
         let runs = self.state.incident(id).map(|incident| incident.policies.as_slice()).unwrap_or_default();
         let none_runs = runs.is_empty();

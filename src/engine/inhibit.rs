@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
+use crate::engine::conditions::holds_for;
 use crate::engine::{Engine, Fact, State};
 use crate::model::{AlertRecord, Fingerprint, Labels, Reason, Suppression, SuppressionKind};
 use crate::ruleset::{Ruleset, SuppressHow};
@@ -55,7 +56,7 @@ impl Inhibitions {
         if all.any {
             let mut found = Vec::new();
             for record in state.alerts().filter(|record| record.is_firing()) {
-                all.insert(&parts(rules, record.labels(), &mut found), record.alert.fingerprint);
+                all.insert(&parts(rules, record, &mut found), record.alert.fingerprint);
             }
         }
         all
@@ -87,8 +88,9 @@ impl Inhibitions {
     }
 }
 
-/// Which rules the labels make an alert take part in.
-fn parts(rules: &Ruleset, labels: &Labels, found: &mut Vec<u32>) -> Vec<Part> {
+/// Which rules an alert takes part in. A rule's expression is about its target.
+fn parts(rules: &Ruleset, record: &AlertRecord, found: &mut Vec<u32>) -> Vec<Part> {
+    let labels = record.labels();
     let mut parts: Vec<Part> = Vec::new();
     let mut add = |rule: u32, as_source: bool| {
         let SuppressHow::Inhibit { equal, .. } = &rules.suppress[rule as usize].how else { return };
@@ -103,7 +105,9 @@ fn parts(rules: &Ruleset, labels: &Labels, found: &mut Vec<u32>) -> Vec<Part> {
     }
     rules.suppress_index.matching(labels, found);
     for rule in found.iter() {
-        add(*rule, false);
+        if holds_for(rules.suppress[*rule as usize].when.as_ref(), record, labels) {
+            add(*rule, false);
+        }
     }
     parts
 }
@@ -205,7 +209,7 @@ impl Engine {
 
     fn parts_of(&mut self, record: &AlertRecord) -> Vec<Part> {
         let mut found = self.buffer();
-        let parts = parts(&self.rules, record.labels(), &mut found);
+        let parts = parts(&self.rules, record, &mut found);
         self.give_back(found);
         parts
     }

@@ -9,8 +9,10 @@ impl Engine {
         let Some(incident) = self.state.incident(id).filter(|incident| incident.status.is_active()) else { return };
         let resolve_after = incident.resolve_after;
         if incident.alerts_firing > 0 {
+            self.review_classification(id);
             self.review_priority(id);
             self.plan_updates(id);
+            self.review_policies(id);
             self.review_incident_pauses(id);
         } else if resolve_after == Millis::ZERO {
             self.resolve_incident(id, Reason::Text("all alerts resolved".into()));
@@ -48,6 +50,7 @@ impl Engine {
     pub(super) fn reopen_for(&mut self, id: IncidentId, fingerprint: Fingerprint) {
         let Some(record) = self.state.alert(fingerprint).cloned() else { return };
         self.reopen_for_alert(id, fingerprint);
+        self.review_classification(id);
         self.prioritize(id, &record, false);
         self.start_policies(id, &record, true);
         self.review_incident_pauses(id);

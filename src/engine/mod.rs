@@ -12,6 +12,7 @@
 //! | `correlate`, `threshold` | into which incident it goes |
 //! | `classify`, `prioritize` | category, team; impact, urgency |
 //! | `escalate` | who is told, when, how often |
+//! | `conditions` | which rules with `when` hold for an incident |
 //! | `lifecycle`, `acts` | resolving, reopening, closing; what people do |
 //! | `sweep` | what may leave the memory |
 //!
@@ -19,6 +20,7 @@
 
 mod acts;
 mod classify;
+mod conditions;
 mod correlate;
 mod enrich;
 pub mod entity;
@@ -98,6 +100,7 @@ pub struct Engine {
     facts: Vec<Fact>,
     positions: Positions,
     inhibitions: inhibit::Inhibitions,
+    conditions: conditions::Conditions,
     silences: suppress::ActiveSilences,
     /// When the windows of `during` rules begin: time and position of the rule.
     window_starts: BTreeSet<(Time, usize)>,
@@ -145,6 +148,7 @@ impl Engine {
             facts: Vec::new(),
             positions: Positions::default(),
             inhibitions: inhibit::Inhibitions::default(),
+            conditions: conditions::Conditions::default(),
             silences: suppress::ActiveSilences::default(),
             window_starts: BTreeSet::new(),
             next_sweep: sweep::next_after(now),
@@ -251,6 +255,7 @@ impl Engine {
         self.positions = Positions::of(&self.rules);
         self.silences = suppress::ActiveSilences::of(&self.state, self.now);
         self.inhibitions = inhibit::Inhibitions::of(&self.state, &self.rules);
+        self.conditions = conditions::Conditions::of(&self.state, &self.rules);
         self.plan_windows();
     }
 

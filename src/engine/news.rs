@@ -26,8 +26,10 @@ impl Engine {
             AlertStatus::Firing => {
                 // Where it fires already, under other labels, its part under those ends here.
                 let left = if fires { self.leave_inhibitions(fingerprint) } else { Vec::new() };
+                self.leave_conditions(fingerprint);
                 self.record(Fact::AlertFired { alert: news.alert });
                 self.enrich(fingerprint);
+                self.enter_conditions(fingerprint);
                 self.suppress_news(fingerprint);
                 self.follow_inhibition_source(fingerprint);
                 self.review_targets(left, fingerprint);
@@ -49,6 +51,7 @@ impl Engine {
     fn resolve_alert(&mut self, fingerprint: Fingerprint, ends_at: Time, expired: bool) {
         let left = self.leave_inhibitions(fingerprint);
         self.record(Fact::AlertResolved { fingerprint, ends_at, expired });
+        self.end_conditions(fingerprint);
         self.review_targets(left, fingerprint);
         let incidents = self.state.alert(fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
         for id in incidents {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::conditions::Stage;
 use crate::engine::{Engine, Fact};
 use crate::model::incident::priority;
 use crate::model::{AlertRecord, Incident, IncidentId, Reason, Severity};
@@ -23,11 +24,18 @@ struct Derived {
 impl Engine {
     /// Looks at an incident anew with an alert that has just opened it, joined it or come back.
     pub(super) fn prioritize(&mut self, id: IncidentId, record: &AlertRecord, opened: bool) {
-        let found = self.look_up(|rules| &rules.prioritize_index, record.labels());
-        let first = found.first().map(|position| *position as usize);
-        self.give_back(found);
+        let exact = self.conditions.has(Stage::Prioritize);
+        let first = if exact {
+            self.first_holding(id, Stage::Prioritize)
+        } else {
+            let found = self.look_up(|rules| &rules.prioritize_index, record.labels());
+            let first = found.first().map(|position| *position as usize);
+            self.give_back(found);
+            first
+        };
         let Some(incident) = self.state.incident(id) else { return };
-        let position = [self.deciding_rule(incident), first].into_iter().flatten().min();
+        let decided = self.deciding_rule(incident).filter(|_| !exact);
+        let position = [decided, first].into_iter().flatten().min();
         let derived = self.derive(incident, position);
         if opened {
             self.set_priority(id, &derived);
@@ -39,6 +47,13 @@ impl Engine {
 
     /// Looks at an incident anew when one of its alerts has gone.
     pub(super) fn review_priority(&mut self, id: IncidentId) {
+        if self.conditions.has(Stage::Prioritize) {
+            let position = self.first_holding(id, Stage::Prioritize);
+            let Some(incident) = self.state.incident(id) else { return };
+            let derived = self.derive(incident, position);
+            self.settle(id, &derived, true);
+            return;
+        }
         let Some(incident) = self.state.incident(id) else { return };
         let position = self.deciding_rule(incident);
         let derived = self.derive(incident, position);
@@ -68,6 +83,9 @@ impl Engine {
         }
         if !same {
             self.plan_updates(id);
+            if self.review_policies(id) {
+                self.review_incident_pauses(id);
+            }
         }
         if derived.doubled_from.is_some() {
             // Growth ends without any news: somebody has to look again.
@@ -79,6 +97,9 @@ impl Engine {
     fn first_rule_of_any(&mut self, id: IncidentId) -> Option<usize> {
         if self.rules.prioritize.is_empty() {
             return None;
+        }
+        if self.conditions.has(Stage::Prioritize) {
+            return self.first_holding(id, Stage::Prioritize);
         }
         let mut found = self.buffer();
         let mut first: Option<u32> = None;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::conditions::holds_for;
 use crate::engine::{Engine, Fact, State};
 use crate::model::{AlertRecord, Fingerprint, Labels, Reason, Silence, SilenceId, Suppression, SuppressionKind, Time};
 use crate::ruleset::{MatcherIndex, SuppressHow};
@@ -70,6 +71,9 @@ impl Engine {
             self.rules.suppress_index.matching(record.labels(), &mut found);
             for position in &found {
                 let rule = &self.rules.suppress[*position as usize];
+                if !holds_for(rule.when.as_ref(), record, record.labels()) {
+                    continue;
+                }
                 let (kind, until) = match &rule.how {
                     SuppressHow::Inhibit { .. } => continue,
                     SuppressHow::During(schedule) => (SuppressionKind::Maintenance, schedule.covers_until(self.now)),
@@ -174,7 +178,8 @@ impl Engine {
             let reason = Reason::Rule(rule.rule.clone());
             let by = Suppression { kind: SuppressionKind::Maintenance, reason, until: Some(until) };
             let covers = |record: &AlertRecord| {
-                rule.matchers.iter().all(|m| m.matches(record.labels())) && !record.suppressed_by.contains(&by)
+                let matches = rule.matchers.iter().all(|m| m.matches(record.labels()));
+                matches && holds_for(rule.when.as_ref(), record, record.labels()) && !record.suppressed_by.contains(&by)
             };
             for fingerprint in self.firing_where(covers) {
                 self.suppress_firing(fingerprint, by.clone());

@@ -42,8 +42,10 @@ impl Engine {
         alerts.extend(returning[..surplus].iter().map(|(_, seq, key)| (*seq, *key)));
         alerts.sort_unstable();
         for (_, fingerprint) in alerts {
+            self.leave_conditions(fingerprint);
             self.record(Fact::AlertForgotten { fingerprint });
         }
+        self.conditions.forget_closed(&self.state);
         let old = |n: &&std::sync::Arc<crate::model::Notification>| match n.state {
             NotificationState::Delivered => n.delivered_at.is_some_and(|at| self.now.since(at) > DELIVERED_KEPT),
             NotificationState::Dead => self.now.since(n.created_at) > DEAD_KEPT,

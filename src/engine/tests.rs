@@ -4,3 +4,4 @@ mod changes;
 mod properties;
 mod spec;
 mod story;
+mod table;

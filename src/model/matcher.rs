@@ -92,9 +92,16 @@ impl Matcher {
 /// The fault in words.
 pub fn compile(pattern: &str) -> Result<Regex, String> {
     // Compiled once without anchors so that `a)(b` cannot escape the group that anchors it.
-    let limited = |text: &str| regex::RegexBuilder::new(text).size_limit(REGEX_BYTES_MAX).nest_limit(50).build();
-    limited(pattern).map_err(|e| e.to_string())?;
-    limited(&format!("^(?s:{pattern})$")).map_err(|e| e.to_string())
+    compile_search(pattern)?;
+    compile_search(&format!("^(?s:{pattern})$"))
+}
+
+/// Compiles an expression that may match anywhere in a text, within the same limits.
+///
+/// # Errors
+/// The fault in words.
+pub fn compile_search(pattern: &str) -> Result<Regex, String> {
+    regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).nest_limit(50).build().map_err(|e| e.to_string())
 }
 
 impl PartialEq for Matcher {

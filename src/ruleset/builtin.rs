@@ -82,6 +82,7 @@ pub(super) fn correlate() -> CorrelateRule {
     CorrelateRule {
         rule: RuleRef::built_in(DEFAULT),
         matchers: Vec::new(),
+        when: None,
         by: vec!["alertname".into(), "service".into()],
         window: WINDOW,
         max_age: MAX_AGE,
@@ -99,6 +100,7 @@ pub(super) fn classify() -> impl Iterator<Item = ClassifyRule> {
     by_name.chain(by_service).map(|(label, suffix, (category, team, words))| ClassifyRule {
         rule: RuleRef::built_in(&format!("{category}{suffix}")),
         matchers: vec![Matcher::new(label, MatchOp::Matches, &format!("(?i).*({words}).*")).expect("a test compiles it")],
+        when: None,
         category: Some(Arc::from(*category)),
         subcategory: None,
         team: Some(Arc::from(*team)),

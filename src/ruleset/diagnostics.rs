@@ -79,6 +79,12 @@ pub enum Code {
     Conflict,
     /// Q0018: a word that is none of those allowed.
     Word,
+    /// Q0021: an expression's text has not the form of one.
+    Expression,
+    /// Q0022: an expression names a field or a function that is not there.
+    ExpressionName,
+    /// Q0023: an expression's values do not fit together.
+    ExpressionType,
     /// Q0101 (warning): a file or section without any rule.
     Empty,
     /// Q0102 (warning): a rule that no alert can reach, because an earlier one takes all.
@@ -110,6 +116,9 @@ impl Code {
             Code::Range => "Q0016",
             Code::Conflict => "Q0017",
             Code::Word => "Q0018",
+            Code::Expression => "Q0021",
+            Code::ExpressionName => "Q0022",
+            Code::ExpressionType => "Q0023",
             Code::Empty => "Q0101",
             Code::Shadowed => "Q0102",
             Code::NeverMatches => "Q0103",

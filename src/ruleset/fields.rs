@@ -8,6 +8,7 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use super::diagnostics::{Code, Diagnostic};
+use super::expression::{Expression, Sees};
 use super::matchers::{MatcherFaultKind, parse_matchers};
 use super::report::Report;
 use super::suggest::{listed, nearest};
@@ -258,6 +259,24 @@ impl<'a> Fields<'a> {
             }
         }
         matchers
+    }
+
+    /// The expression under `when`.
+    pub(super) fn when(&mut self, sees: Sees) -> Option<Expression> {
+        let text = self.text("when")?;
+        let found = Expression::compile(text.text, sees);
+        for fault in found.as_ref().err().into_iter().flatten() {
+            let span = self.report.part(text.node, text.text, fault.span.start, fault.span.len());
+            self.fault(fault.code, &span, fault.message.as_str(), &fault.hint);
+        }
+        found.ok()
+    }
+
+    /// The expression under `when` of a rule about alerts: what of it matchers can say goes to the rule's others.
+    pub(super) fn when_of_alert(&mut self, matchers: &mut Vec<Matcher>) -> Option<Expression> {
+        let (more, rest) = self.when(Sees::Alert)?.into_matchers();
+        matchers.extend(more);
+        rest
     }
 
     /// Compiles a template; `allowed` says for a root and a field what is wrong with naming them, if anything.

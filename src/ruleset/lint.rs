@@ -3,6 +3,7 @@
 //! Looks at whole stages once everything has compiled; never refuses a rule.
 
 use super::diagnostics::{Code, Diagnostic, SourceMap};
+use super::expression::Expression;
 use super::load::SourceFile;
 use super::rules::Ruleset;
 use crate::model::{MatchOp, Matcher, RuleRef};
@@ -25,9 +26,10 @@ pub(super) fn lint(ruleset: &Ruleset, files: &[SourceFile]) -> Vec<Diagnostic> {
             found.push((rule, Code::NeverMatches, message, String::new()));
         }
     }
-    let correlate = ruleset.correlate.iter().map(|r| (&r.rule, r.matchers.is_empty() && !r.go_on && r.threshold.is_none()));
-    let prioritize = ruleset.prioritize.iter().map(|r| (&r.rule, r.matchers.is_empty()));
-    let escalate = ruleset.escalate.iter().map(|r| (&r.rule, r.matchers.is_empty() && !r.go_on));
+    let correlate =
+        ruleset.correlate.iter().map(|r| (&r.rule, takes_all(&r.matchers, r.when.as_ref()) && !r.go_on && r.threshold.is_none()));
+    let prioritize = ruleset.prioritize.iter().map(|r| (&r.rule, takes_all(&r.matchers, r.when.as_ref())));
+    let escalate = ruleset.escalate.iter().map(|r| (&r.rule, takes_all(&r.matchers, r.when.as_ref()) && !r.go_on));
     for stage in [correlate.collect::<Vec<_>>(), prioritize.collect(), escalate.collect()] {
         let Some(taker) = stage.iter().position(|(_, takes_all)| *takes_all) else { continue };
         for (rule, _) in &stage[taker + 1..] {
@@ -42,6 +44,11 @@ pub(super) fn lint(ruleset: &Ruleset, files: &[SourceFile]) -> Vec<Diagnostic> {
         .into_iter()
         .map(|(rule, code, message, hint)| place(rule, &maps, Diagnostic::new(code, 0..0, message).hint(hint)))
         .collect()
+}
+
+/// Whether a rule with these conditions has none.
+fn takes_all(matchers: &[Matcher], when: Option<&Expression>) -> bool {
+    matchers.is_empty() && when.is_none()
 }
 
 /// Two matchers of a list that no label set satisfies together.

@@ -243,7 +243,7 @@ fn is_classic_name(name: &str) -> bool {
 }
 
 /// The regex crate draws its own picture over several lines; the last one says what is wrong.
-fn regex_fault(message: &str) -> String {
+pub(super) fn regex_fault(message: &str) -> String {
     let last = message.lines().last().unwrap_or_default();
     last.trim().trim_start_matches("error: ").trim_end_matches('.').to_lowercase()
 }

@@ -9,6 +9,7 @@
 
 mod builtin;
 pub mod diagnostics;
+pub mod expression;
 pub(crate) mod fields;
 pub mod files;
 pub mod index;
@@ -26,6 +27,7 @@ mod tests;
 pub(crate) mod yaml;
 
 pub use diagnostics::{Code, Diagnostic};
+pub use expression::{AlertSubject, Expression, IncidentSubject, Sees, Subject};
 pub use files::{is_test, read_files, read_tests};
 pub use index::MatcherIndex;
 pub use load::{Limits, Loaded, SourceFile, load};

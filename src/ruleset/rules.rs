@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::expression::Expression;
 use super::index::MatcherIndex;
 use super::schedule::Schedule;
 use super::template::Template;
@@ -38,6 +39,8 @@ pub struct Ruleset {
 pub struct EnrichRule {
     pub rule: RuleRef,
     pub matchers: Vec<Matcher>,
+    /// What of its expression no matcher says.
+    pub when: Option<Expression>,
     /// Label and what it becomes; an empty result takes the label away.
     pub set: Vec<(Arc<str>, Template)>,
 }
@@ -48,6 +51,8 @@ pub struct SuppressRule {
     pub rule: RuleRef,
     /// Which alerts it suppresses (for inhibition: its target).
     pub matchers: Vec<Matcher>,
+    /// What of its expression (for inhibition: about the target) no matcher says.
+    pub when: Option<Expression>,
     pub how: SuppressHow,
 }
 
@@ -68,6 +73,8 @@ pub enum SuppressHow {
 pub struct CorrelateRule {
     pub rule: RuleRef,
     pub matchers: Vec<Matcher>,
+    /// What of its expression no matcher says.
+    pub when: Option<Expression>,
     /// One incident for each combination of these labels' values; none: one incident for all.
     pub by: Vec<Arc<str>>,
     pub window: Millis,
@@ -106,6 +113,8 @@ pub struct ClassifyRule {
     pub rule: RuleRef,
     /// True if some firing alert of the incident satisfies all.
     pub matchers: Vec<Matcher>,
+    /// What must be true of the incident besides.
+    pub when: Option<Expression>,
     pub category: Option<Arc<str>>,
     pub subcategory: Option<Arc<str>>,
     pub team: Option<Arc<str>>,
@@ -116,6 +125,8 @@ pub struct ClassifyRule {
 pub struct PrioritizeRule {
     pub rule: RuleRef,
     pub matchers: Vec<Matcher>,
+    /// What must be true of the incident besides.
+    pub when: Option<Expression>,
     pub impact: Option<u8>,
     pub urgency: Option<u8>,
 }
@@ -125,6 +136,8 @@ pub struct PrioritizeRule {
 pub struct EscalateRule {
     pub rule: RuleRef,
     pub matchers: Vec<Matcher>,
+    /// What must be true of the incident besides.
+    pub when: Option<Expression>,
     pub wait: Millis,
     pub steps: Vec<EscalateStep>,
     pub update: Millis,

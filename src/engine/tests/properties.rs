@@ -58,10 +58,71 @@ escalate:
     repeat: 10m
 "#;
 
+/// The same stages with expressions in all of them.
+const RULES_WITH_WHEN: &str = r#"
+enrich:
+  - name: service-from-host
+    when: labels.alertname in ["A", "B"] && size(labels.host) == 2
+    set: { service: "{{ labels.host }}", tier: "1" }
+suppress:
+  - name: a-hides-b
+    inhibit: { source: ['alertname="A"'], target: ['alertname="B"'], equal: [job] }
+    when: labels.severity != "critical"
+  - name: brief
+    when: labels.alertname == "C" && annotations.calm == "" && size(labels) < 9
+    hold: 2m
+correlate:
+  - name: together
+    when: labels.alertname.matches("^[AB]$") || labels.host == "h2"
+    by: [job]
+    window: 5m
+  - name: all
+    resolve_after: 1m
+classify:
+  - name: several-hosts
+    match: ['alertname="A"']
+    when: incident.distinct("host") >= 2
+    category: database
+    team: dba
+  - name: many
+    when: incident.count >= 3 || incident.severity == "info"
+    team: web
+prioritize:
+  - name: young
+    match: ['host="h0"']
+    when: incident.age < duration("20m")
+    impact: 1
+  - name: plain
+    match: ['alertname="D"']
+    impact: 2
+  - name: databases
+    when: incident.category == "database" && incident.services.size() > 1
+    urgency: 1
+escalate:
+  - name: urgent
+    when: incident.priority <= 2
+    continue: true
+    steps: [{ notify: [pager] }]
+  - name: team
+    match: ['severity="warning"']
+    when: incident.team in ["dba", "web"] && incident.distinct("severity") < 3
+    wait: 30s
+    steps: [{ notify: [chat] }, { after: 5m, notify: [boss] }]
+    repeat: 10m
+  - name: rest
+    match: ['job="app-1"']
+    steps: [{ notify: [mail] }]
+"#;
+
 /// Compiled once: the built-in words alone take longer to compile than a case to play.
 fn rules() -> Arc<Ruleset> {
     static RULESET: OnceLock<Arc<Ruleset>> = OnceLock::new();
     RULESET.get_or_init(|| story::rules(RULES)).clone()
+}
+
+fn rules_with_when() -> Arc<Ruleset> {
+    static RULESET: OnceLock<Arc<Ruleset>> = OnceLock::new();
+    RULESET.get_or_init(|| story::rules(RULES_WITH_WHEN)).clone()
 }
 
 #[derive(Clone, Debug)]
@@ -177,8 +238,8 @@ proptest! {
     /// Facts applied to an empty state give the state that recorded them; a state rebuilt from its entities decides the
     /// same as one that went on.
     #[test]
-    fn replay_and_restart_change_nothing(script in moves(), cut in 0usize..60) {
-        let rules = rules();
+    fn replay_and_restart_change_nothing(script in moves(), cut in 0usize..60, with_when in any::<bool>()) {
+        let rules = if with_when { rules_with_when() } else { rules() };
         let mut story = Story::new(rules.clone());
         let mut replica = State::new();
         let mut restarted: Option<Engine> = None;
@@ -201,6 +262,7 @@ proptest! {
                 prop_assert_eq!(&other, &facts, "after a restart, at {}", index);
             }
             check_counts(story.engine.state());
+            story.engine.check_conditions();
             if index == cut {
                 let mut state = State::new();
                 for entity in entities(story.engine.state()) {
@@ -268,8 +330,8 @@ proptest! {
 
     /// An input given twice at the same moment is decided once.
     #[test]
-    fn repeats_decide_nothing(script in moves()) {
-        let mut story = Story::new(rules());
+    fn repeats_decide_nothing(script in moves(), with_when in any::<bool>()) {
+        let mut story = Story::new(if with_when { rules_with_when() } else { rules() });
         let mut at = START;
         for (seconds, step) in &script {
             at = at + Millis::seconds(i64::from(*seconds));

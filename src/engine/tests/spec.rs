@@ -1,9 +1,9 @@
 //! Runs the documents in `tests/spec`: each `timeline` block is played under the last `yaml rules` block before it, and
-//! must read as it did. `UPDATE_GOLDEN=1` writes what is decided today.
+//! must read as it did; each line of an `expressions` block must come to what stands behind it. `UPDATE_GOLDEN=1` writes what is decided today.
 
 use std::path::Path;
 
-use super::story;
+use super::{story, table};
 
 #[test]
 fn documents_are_true() {
@@ -51,6 +51,7 @@ fn replay(text: &str) -> (String, usize) {
                 stories += 1;
                 out.push_str(&story::play(rules.clone().expect("rules before a timeline"), &block));
             }
+            "```expressions" => out.push_str(&table::answer(&block)),
             _ => out.push_str(&block),
         }
         out.push_str("```\n");

@@ -3,6 +3,7 @@
 //! | key | meaning | default |
 //! | --- | --- | --- |
 //! | `match` | which alerts | all |
+//! | `when` | an [expression](crate::ruleset::expression) over the alert | all |
 //! | `by` | one incident for each combination of these labels' values | one for all |
 //! | `window` | an incident takes further alerts while its last news is less old than this | `1h` |
 //! | `max_age` | … and while it is itself younger than this | `24h` |
@@ -32,14 +33,14 @@ const BY_MAX: usize = 16;
 const COUNT_MAX: u32 = 100_000;
 
 pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> CorrelateRule {
-    fields.refuse("when");
     if fields.refuse("sequence") {
         fields.ignore("within");
         fields.ignore("hold");
     }
     fields.refuse("absent");
     fields.refuse("topology");
-    let matchers = fields.matchers("match");
+    let mut matchers = fields.matchers("match");
+    let when = fields.when_of_alert(&mut matchers);
     let by = by(fields);
     let window = positive(fields, "window").unwrap_or(WINDOW);
     let max_age = positive(fields, "max_age").unwrap_or(MAX_AGE);
@@ -51,7 +52,7 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Correl
         None => None,
     };
     let title = title.unwrap_or_else(|| default_title(&rule.name, &by));
-    CorrelateRule { rule, matchers, by, window, max_age, resolve_after, threshold, go_on, title }
+    CorrelateRule { rule, matchers, when, by, window, max_age, resolve_after, threshold, go_on, title }
 }
 
 fn by(fields: &mut Fields<'_>) -> Vec<Arc<str>> {

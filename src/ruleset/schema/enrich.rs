@@ -3,6 +3,7 @@
 //! | key | meaning |
 //! | --- | --- |
 //! | `match` | which alerts; default all |
+//! | `when` | an [expression](crate::ruleset::expression) over the alert; default all |
 //! | `set` | labels and what they become, as templates; an empty result takes the label away |
 //!
 //! Templates see `labels.<name>`, `annotations.<name>`, `alert.source` and `capture.<name>`: what the named group
@@ -22,9 +23,8 @@ use crate::ruleset::template::Template;
 const SET_MAX: usize = 64;
 
 pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> EnrichRule {
-    fields.refuse("when");
     let table = fields.refuse("table") | fields.refuse("on");
-    let matchers = fields.matchers("match");
+    let mut matchers = fields.matchers("match");
     let captured: Vec<&str> = capture_names(&matchers).collect();
     let node = if table { fields.get("set") } else { fields.need("set") };
     let mut set: Vec<(Arc<str>, Template)> = Vec::new();
@@ -44,7 +44,8 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Enrich
             }
         });
     }
-    EnrichRule { rule, matchers, set }
+    let when = fields.when_of_alert(&mut matchers);
+    EnrichRule { rule, matchers, when, set }
 }
 
 fn allowed(captured: &[&str], root: &str, field: Option<&str>) -> Result<(), String> {

@@ -3,6 +3,7 @@
 //! | key | meaning | default |
 //! | --- | --- | --- |
 //! | `match` | some firing alert of the incident satisfies all | every incident |
+//! | `when` | an [expression](crate::ruleset::expression) over the incident | every incident |
 //! | `wait` | collect alerts for so long before the first message; what resolves within is silent | `0s` |
 //! | `steps` | a list of `{ after, unless, notify }`, in order of time | must be there |
 //! | `update` | at most one update message in this time | `5m` |
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use crate::model::{Millis, RuleRef};
 use crate::ruleset::diagnostics::Code;
+use crate::ruleset::expression::Sees;
 use crate::ruleset::fields::{Fields, Text};
 use crate::ruleset::rules::{EscalateRule, EscalateStep};
 use crate::ruleset::suggest::{listed, nearest};
@@ -31,15 +33,15 @@ const STEPS_MAX: usize = 32;
 const REPEAT_MIN: Millis = Millis::minutes(1);
 
 pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef, receivers: Option<&[Arc<str>]>) -> EscalateRule {
-    fields.refuse("when");
     let matchers = fields.matchers("match");
+    let when = fields.when(Sees::Incident);
     let wait = fields.duration("wait").unwrap_or(Millis::ZERO);
     let steps = steps(fields, wait, receivers);
     let update = fields.duration("update").unwrap_or(UPDATE);
     let repeat = repeat(fields);
     let resolved = fields.flag("resolved").unwrap_or(true);
     let go_on = fields.flag("continue").unwrap_or(false);
-    EscalateRule { rule, matchers, wait, steps, update, repeat, resolved, go_on }
+    EscalateRule { rule, matchers, when, wait, steps, update, repeat, resolved, go_on }
 }
 
 fn steps(fields: &mut Fields<'_>, wait: Millis, receivers: Option<&[Arc<str>]>) -> Vec<EscalateStep> {

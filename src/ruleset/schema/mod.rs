@@ -13,8 +13,8 @@
 //!
 //! Every rule has a `name`, unique in its stage over all files, and may have `match`, a list of texts with
 //! [matchers](super::matchers) that must all hold. For the stages that look at alerts, the alert must satisfy them; for
-//! those that look at incidents, some firing alert of the incident must satisfy all of them. A rule without `match` fits
-//! everything.
+//! those that look at incidents, some firing alert of the incident must satisfy all of them. It may have `when`, an
+//! [expression](super::expression) that must be true besides. A rule with neither fits everything.
 //!
 //! Lengths of time are Prometheus': `90s`, `10m`, `1h30m`, `2d`. Unknown keys, keys without a value and keys that are
 //! there twice are errors.

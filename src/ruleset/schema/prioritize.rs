@@ -3,6 +3,7 @@
 //! | key | meaning |
 //! | --- | --- |
 //! | `match` | some firing alert of the incident satisfies all; default every incident |
+//! | `when` | an [expression](crate::ruleset::expression) over the incident |
 //! | `impact` | 1 (a vital service) to 3 (one part, others stand in); |
 //! | `urgency` | 1 (now) to 3 (can wait) |
 //!
@@ -10,16 +11,17 @@
 
 use crate::model::RuleRef;
 use crate::ruleset::diagnostics::Code;
+use crate::ruleset::expression::Sees;
 use crate::ruleset::fields::Fields;
 use crate::ruleset::rules::PrioritizeRule;
 
 pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> PrioritizeRule {
-    fields.refuse("when");
     let matchers = fields.matchers("match");
+    let when = fields.when(Sees::IncidentToPrioritize);
     let names = ["impact", "urgency"];
     let [impact, urgency] = names.map(|name| fields.number(name, 1..=3).and_then(|n| u8::try_from(n).ok()));
     if !names.iter().any(|name| fields.has(name)) {
         fields.fault(Code::Missing, &fields.span(), "a prioritize rule needs one of `impact`, `urgency`", "");
     }
-    PrioritizeRule { rule, matchers, impact, urgency }
+    PrioritizeRule { rule, matchers, when, impact, urgency }
 }

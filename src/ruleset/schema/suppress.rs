@@ -8,7 +8,8 @@
 //! | `during: { days, from, to, zone }` | what matches while the wall clock of `zone` (default `UTC`) stands between `from` and `to` on one of the `days` (`mon` to `sun`, default all) |
 //! | `hold: 2m` | what matches for so long after it began to fire: what resolves within that time is heard of by nobody |
 //!
-//! `match` says which alerts, and must be there for `during` and `hold`; `inhibit` has its `target` instead.
+//! `match` says which alerts, `when` says it as an [expression](crate::ruleset::expression); one of the two must be there for
+//! `during` and `hold`. `inhibit` has its `target` instead of `match`, and `when` is about the target.
 //! Times of day are `HH:MM`, up to `24:00`; a window whose `from` comes after its `to` lasts past midnight.
 
 use crate::model::{Matcher, Millis, RuleRef};
@@ -21,7 +22,6 @@ use crate::ruleset::schedule::{Schedule, find_zone, parse_clock, parse_day};
 const HOLD_MAX: Millis = Millis::hours(24);
 
 pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Option<SuppressRule> {
-    fields.refuse("when");
     let flapping = fields.refuse("flapping");
     let present: Vec<&str> = ["inhibit", "during", "hold"].into_iter().filter(|key| fields.has(key)).collect();
     match present[..] {
@@ -39,7 +39,7 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Option
     let (target, inhibited) = inhibit(fields);
     let how = inhibited.or(during(fields));
     let how = how.or(hold(fields));
-    let matchers = if fields.has("inhibit") {
+    let mut matchers = if fields.has("inhibit") {
         if fields.has("match") {
             let span = fields.key_span("match");
             fields.fault(Code::Conflict, &span, "`match` beside `inhibit`", "which alerts are inhibited is said by `target`");
@@ -47,14 +47,15 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Option
         }
         target
     } else {
-        if !flapping {
+        if !flapping && !fields.has("when") {
             fields.need("match");
         }
         let matchers = fields.matchers("match");
         require_some(fields, "match", matchers.is_empty());
         matchers
     };
-    Some(SuppressRule { rule, matchers, how: how? })
+    let when = fields.when_of_alert(&mut matchers);
+    Some(SuppressRule { rule, matchers, when, how: how? })
 }
 
 /// The target and the rest of an inhibition.

@@ -140,7 +140,8 @@ fn related<D: Disk>(log: &LogFiles<D>, id: IncidentId) -> Result<Related, Captur
             LogItem::Entity(Entity::Incident(incident)) => {
                 links.before.insert(incident.id);
             }
-            LogItem::Entity(_) => {}
+            // Nothing is passed over without leave, and none was given.
+            LogItem::Entity(_) | LogItem::Skipped(_) => {}
             LogItem::Record(record) => {
                 (record.first_seq..).zip(&record.facts).for_each(|(seq, fact)| links.add(seq, fact));
             }

@@ -60,6 +60,8 @@ pub(super) fn record<D: Disk>(log: &LogFiles<D>, related: &Related) -> Result<Re
                 recorder.unfinished = true;
             }
             LogItem::Record(record) => recorder.record(&record),
+            // Nothing is passed over without leave, and none was given.
+            LogItem::Skipped(_) => {}
         }
     }
     recorder.look();

@@ -174,7 +174,7 @@ impl Field {
 
     /// What decided the field, where one thing did.
     fn reason(self, incident: &Incident) -> Option<String> {
-        let [category, subcategory, team] = &incident.classified_by;
+        let [category, subcategory, team] = &*incident.classified_by;
         match self {
             Field::Id | Field::Rule | Field::Key | Field::Title | Field::Count | Field::Services | Field::Labels => {
                 Some(format!("rule {}", incident.rule))
