@@ -56,6 +56,7 @@ impl Setup {
                 suppressed_by: Vec::new(),
                 incidents: Vec::new(),
                 waiting: None,
+                flaps: None,
             })
         });
         self.live.publish(&Changes { alerts: records.collect(), ..Changes::default() }, NOW);
@@ -136,6 +137,7 @@ fn record(number: u64, source: &Source) -> Arc<AlertRecord> {
         suppressed_by: Vec::new(),
         incidents: Vec::new(),
         waiting: None,
+        flaps: None,
     })
 }
 

@@ -67,6 +67,23 @@ pub enum Fact {
         fingerprint: Fingerprint,
     },
 
+    /// It changed between firing and resolved, and rules count that: changes up to `since` are forgotten, and all but the
+    /// last `most`. None of these is looked at any more after `kept_until`.
+    AlertChangeCounted {
+        fingerprint: Fingerprint,
+        since: Time,
+        most: u32,
+        kept_until: Time,
+    },
+    /// It changed so often that it flaps from now on, until it has not changed for `until_stable`.
+    AlertFlapping {
+        fingerprint: Fingerprint,
+        rule: RuleRef,
+        changes: u32,
+        within: Millis,
+        until_stable: Millis,
+    },
+
     /// An incident came to be.
     IncidentOpened {
         incident: IncidentId,
@@ -239,6 +256,8 @@ impl Fact {
             Fact::AlertWaitedInVain { .. } => "alert_waited_in_vain",
             Fact::AlertResolved { .. } => "alert_resolved",
             Fact::AlertForgotten { .. } => "alert_forgotten",
+            Fact::AlertChangeCounted { .. } => "alert_change_counted",
+            Fact::AlertFlapping { .. } => "alert_flapping",
             Fact::IncidentOpened { .. } => "incident_opened",
             Fact::AlertJoined { .. } => "alert_joined",
             Fact::IncidentTitled { .. } => "incident_titled",

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `news` | what a sender's word means: a new occurrence, a resolve, nothing |
 //! | `enrich` | labels |
-//! | `suppress`, `inhibit` | whether anybody may hear of an alert now |
+//! | `suppress`, `inhibit`, `flapping` | whether anybody may hear of an alert now |
 //! | `correlate`, `threshold` | into which incident it goes |
 //! | `classify`, `prioritize` | category, team; impact, urgency |
 //! | `escalate` | who is told, when, how often |
@@ -24,6 +24,7 @@ mod enrich;
 pub mod entity;
 mod escalate;
 pub mod fact;
+mod flapping;
 mod inhibit;
 pub mod input;
 mod lifecycle;
@@ -98,6 +99,8 @@ pub struct Engine {
     facts: Vec<Fact>,
     positions: Positions,
     inhibitions: inhibit::Inhibitions,
+    /// Whether any rule counts changes; where none does, alerts pass without a look.
+    counts_changes: bool,
     silences: suppress::ActiveSilences,
     /// When the windows of `during` rules begin: time and position of the rule.
     window_starts: BTreeSet<(Time, usize)>,
@@ -145,6 +148,7 @@ impl Engine {
             facts: Vec::new(),
             positions: Positions::default(),
             inhibitions: inhibit::Inhibitions::default(),
+            counts_changes: false,
             silences: suppress::ActiveSilences::default(),
             window_starts: BTreeSet::new(),
             next_sweep: sweep::next_after(now),
@@ -251,6 +255,7 @@ impl Engine {
         self.positions = Positions::of(&self.rules);
         self.silences = suppress::ActiveSilences::of(&self.state, self.now);
         self.inhibitions = inhibit::Inhibitions::of(&self.state, &self.rules);
+        self.counts_changes = self.rules.counts_changes();
         self.plan_windows();
     }
 

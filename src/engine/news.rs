@@ -1,5 +1,6 @@
 //! What a sender's word means: a new occurrence, a resolve, or nothing that was not known.
 
+use crate::engine::flapping::is_flapping;
 use crate::engine::{Answer, Engine, Fact, News, Refusal};
 use crate::model::{AlertStatus, Fingerprint, Time};
 
@@ -28,6 +29,9 @@ impl Engine {
                 let left = if fires { self.leave_inhibitions(fingerprint) } else { Vec::new() };
                 self.record(Fact::AlertFired { alert: news.alert });
                 self.enrich(fingerprint);
+                if !fires {
+                    self.count_change(fingerprint);
+                }
                 self.suppress_news(fingerprint);
                 self.follow_inhibition_source(fingerprint);
                 self.review_targets(left, fingerprint);
@@ -48,11 +52,13 @@ impl Engine {
 
     fn resolve_alert(&mut self, fingerprint: Fingerprint, ends_at: Time, expired: bool) {
         let left = self.leave_inhibitions(fingerprint);
+        let flaps = self.state.alert(fingerprint).is_some_and(|record| is_flapping(record));
         self.record(Fact::AlertResolved { fingerprint, ends_at, expired });
+        self.count_change(fingerprint);
         self.review_targets(left, fingerprint);
         let incidents = self.state.alert(fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
         for id in incidents {
-            self.alert_left(id);
+            self.alert_left(id, flaps);
         }
     }
 }

@@ -1,10 +1,12 @@
-//! Whether anybody may hear of an alert now: silences, maintenance windows, holds. Inhibition has its own file.
+//! Whether anybody may hear of an alert now: silences, maintenance windows, holds. Inhibition and flapping have files of
+//! their own.
 //!
 //! Every reason is kept. A suppressed alert opens and joins nothing; when the last of its suppressions ends while it
 //! still fires, it goes on as news.
 
 use std::collections::BTreeMap;
 
+use crate::engine::flapping::flaps_until;
 use crate::engine::{Engine, Fact, State};
 use crate::model::{AlertRecord, Fingerprint, Labels, Reason, Silence, SilenceId, Suppression, SuppressionKind, Time};
 use crate::ruleset::{MatcherIndex, SuppressHow};
@@ -74,6 +76,7 @@ impl Engine {
                     SuppressHow::Inhibit { .. } => continue,
                     SuppressHow::During(schedule) => (SuppressionKind::Maintenance, schedule.covers_until(self.now)),
                     SuppressHow::Hold(length) => (SuppressionKind::Hold, Some(record.fired_at + *length)),
+                    SuppressHow::Flapping(_) => (SuppressionKind::Flapping, flaps_until(record, &rule.rule)),
                 };
                 // One that ends now has ended: it would come due again and again.
                 if until.is_some_and(|until| until > self.now) {

@@ -3,4 +3,5 @@
 mod changes;
 mod properties;
 mod spec;
+mod storms;
 mod story;

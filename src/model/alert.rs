@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::id::{Fingerprint, IncidentId};
 use super::labels::Labels;
 use super::reason::{RuleRef, Suppression};
-use super::time::Time;
+use super::time::{Millis, Time};
 
 /// What a sender said of one alert when it began to fire. Never changes; a new occurrence is a new value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct AlertRecord {
     pub incidents: Vec<IncidentId>,
     /// The threshold rule that it waits under, and until when.
     pub waiting: Option<Box<Waiting>>,
+    /// Its changes of late, where a rule counts them.
+    pub flaps: Option<Box<Flaps>>,
 }
 
 /// An alert that waits for enough others like it.
@@ -69,6 +71,27 @@ pub struct Waiting {
     /// The key of the incident that it would open.
     pub key: Labels,
     pub since: Time,
+    pub until: Time,
+}
+
+/// How often an alert has changed between firing and resolved, and which rules say that it flaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaps {
+    /// When it changed, as far back as its rules look.
+    pub changes: Vec<Time>,
+    /// No rule looks at any of them any more from here on.
+    pub kept_until: Time,
+    /// The rules under which it flaps, or did at its last change.
+    pub spells: Vec<FlapSpell>,
+}
+
+/// A time during which an alert flaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlapSpell {
+    pub rule: RuleRef,
+    /// The spell is over when it has not changed for so long.
+    pub until_stable: Millis,
+    /// When that is, unless it changes before.
     pub until: Time,
 }
 

@@ -30,8 +30,8 @@ pub use index::MatcherIndex;
 pub use load::{Limits, Loaded, SourceFile, load};
 pub use matchers::{MatcherFault, captures, parse_matchers};
 pub use rules::{
-    ClassifyRule, CorrelateRule, EnrichRule, EscalateRule, EscalateStep, Otherwise, PrioritizeRule, Ruleset, SuppressHow,
-    SuppressRule, Threshold,
+    ClassifyRule, CorrelateRule, EnrichRule, EscalateRule, EscalateStep, Flapping, Otherwise, PrioritizeRule, Ruleset,
+    SuppressHow, SuppressRule, Threshold,
 };
 pub use schedule::Schedule;
 pub use template::{Scope, Template, pairs_value};

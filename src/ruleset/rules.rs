@@ -61,6 +61,18 @@ pub enum SuppressHow {
     During(Schedule),
     /// For so long after it began to fire.
     Hold(Millis),
+    /// While it changes too often.
+    Flapping(Flapping),
+}
+
+/// When an alert counts as flapping, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flapping {
+    /// Changes between firing and resolved, the first firing included.
+    pub changes: u32,
+    pub within: Millis,
+    /// It flaps until it has not changed for so long.
+    pub until_stable: Millis,
 }
 
 /// Groups alerts into incidents. The first rule that matches takes the alert; with `go_on` later ones see it too.
@@ -193,5 +205,11 @@ impl Ruleset {
     #[must_use]
     pub fn inhibits(&self) -> bool {
         self.suppress.iter().any(|rule| matches!(rule.how, SuppressHow::Inhibit { .. }))
+    }
+
+    /// Whether any rule counts changes.
+    #[must_use]
+    pub fn counts_changes(&self) -> bool {
+        self.suppress.iter().any(|rule| matches!(rule.how, SuppressHow::Flapping(_)))
     }
 }

@@ -91,8 +91,9 @@ fn the_good_file_says_what_it_says() {
         SuppressHow::Inhibit { source, equal } => format!("inhibit {} {equal:?}", source[0]),
         SuppressHow::During(_) => "during".to_owned(),
         SuppressHow::Hold(length) => format!("hold {length}"),
+        SuppressHow::Flapping(flapping) => format!("flapping {} in {}", flapping.changes, flapping.within),
     });
-    assert_eq!(kinds.collect::<Vec<_>>(), [r#"inhibit alertname="NodeDown" ["node"]"#, "during", "hold 2m"]);
+    assert_eq!(kinds.collect::<Vec<_>>(), [r#"inhibit alertname="NodeDown" ["node"]"#, "during", "hold 2m", "flapping 4 in 10m"]);
     assert_eq!(found(&rules.suppress_index, &[("severity", "info"), ("env", "staging")]), [0, 1]);
     assert_eq!(found(&rules.inhibit_source_index, &[("alertname", "NodeDown")]), [0]);
 

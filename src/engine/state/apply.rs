@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::State;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
-use crate::model::alert::Waiting;
+use crate::model::alert::{FlapSpell, Flaps, Waiting};
 use crate::model::incident::{Growth, OpenedAt, SERVICES_MAX, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
@@ -42,6 +42,15 @@ impl State {
                     record.suppressed_by.clear();
                 });
             }
+            Fact::AlertChangeCounted { fingerprint, since, most, kept_until } => {
+                self.change_alert(seq, now, *fingerprint, |record| count_change(record, now, *since, *most, *kept_until));
+            }
+            Fact::AlertFlapping { fingerprint, rule, until_stable, .. } => self.change_alert(seq, now, *fingerprint, |record| {
+                if let Some(flaps) = &mut record.flaps {
+                    let (rule, until_stable) = (rule.clone(), *until_stable);
+                    flaps.spells.push(FlapSpell { rule, until_stable, until: now + until_stable });
+                }
+            }),
             Fact::AlertForgotten { fingerprint } => {
                 if let Some(last) = self.alerts.remove(fingerprint) {
                     for id in &last.incidents {
@@ -197,6 +206,7 @@ impl State {
         let old = self.alerts.get(&alert.fingerprint);
         let incidents = old.map(|old| old.incidents.clone()).unwrap_or_default();
         // Other labels of an alert that fires already are no new beginning.
+        let flaps = old.and_then(|old| old.flaps.clone());
         let began = old.filter(|old| old.is_firing()).map(|old| old.fired_at);
         let active = |id: &&IncidentId| self.incidents.get(id).is_some_and(|incident| incident.status.is_active());
         let waiting_for_it: Vec<IncidentId> = incidents.iter().filter(active).copied().collect();
@@ -216,6 +226,7 @@ impl State {
             suppressed_by: Vec::new(),
             incidents,
             waiting: None,
+            flaps,
         };
         self.put_alert(seq, now, Arc::new(record));
     }
@@ -370,6 +381,21 @@ impl State {
             self.timers.remove(old.starts_at, Timer::SilenceStarts(id));
             self.timers.remove(old.ends_at, Timer::SilenceEnds(id));
         }
+    }
+}
+
+/// Adds a change to those that rules count, and prolongs the spells that it falls into.
+fn count_change(record: &mut AlertRecord, now: Time, since: Time, most: u32, kept_until: Time) {
+    let empty = || Box::new(Flaps { changes: Vec::new(), kept_until, spells: Vec::new() });
+    let flaps = record.flaps.get_or_insert_with(empty);
+    flaps.kept_until = kept_until;
+    flaps.changes.retain(|change| *change > since);
+    flaps.changes.push(now);
+    let surplus = flaps.changes.len().saturating_sub(most as usize);
+    flaps.changes.drain(..surplus);
+    flaps.spells.retain(|spell| spell.until > now);
+    for spell in &mut flaps.spells {
+        spell.until = now + spell.until_stable;
     }
 }
 

@@ -23,6 +23,12 @@ suppress:
   - name: nightly
     match: ['alertname="D"']
     during: { days: [mon, tue, wed, thu, fri, sat, sun], from: "00:10", to: "00:20", zone: Europe/Berlin }
+  - name: restless
+    match: ['host=~"h0|h1"']
+    flapping: { changes: 3, within: 10m, until_stable: 5m }
+  - name: very-restless
+    match: ['host="h1"']
+    flapping: { changes: 6, within: 1h, until_stable: 1h }
 correlate:
   - name: together
     match: ['alertname=~"A|B"']

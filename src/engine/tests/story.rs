@@ -208,6 +208,9 @@ impl Story {
             Fact::AlertWaitedInVain { rule, dropped, .. } => {
                 format!("waited in vain under {}{}", rule.name, if *dropped { ", dropped" } else { "" })
             }
+            Fact::AlertFlapping { fingerprint, rule, changes, .. } => {
+                format!("flapping {} after {changes} changes ({})", labels(*fingerprint), rule.name)
+            }
             Fact::AlertResolved { expired, .. } => if *expired { "alert expired" } else { "alert resolved" }.to_owned(),
             Fact::IncidentOpened { incident, rule, key, title, recurrence_of, .. } => {
                 let again = recurrence_of.map(|id| format!(", recurrence of {id}")).unwrap_or_default();

@@ -36,6 +36,7 @@ fn record(source: &str, name: &str, seq: u64, starts_at: Time, ends_at: Option<T
         suppressed_by: Vec::new(),
         incidents: Vec::new(),
         waiting: None,
+        flaps: None,
     })
 }
 

@@ -64,4 +64,6 @@ facts! {
     37 NotificationForgotten { 1 notification },
     38 SilenceSet { 1 silence },
     39 SilenceForgotten { 1 silence },
+    40 AlertChangeCounted { 1 fingerprint, 2 since, 3 most, 4 kept_until },
+    41 AlertFlapping { 1 fingerprint, 2 rule, 3 changes, 4 within, 5 until_stable },
 }

@@ -76,6 +76,13 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             about_alert(*fingerprint, context, |alert| format!("alert {alert} waited in vain for others like it ({why})"))
                 .map(|told| told.because_of_rule(rule))
         }
+        Fact::AlertFlapping { fingerprint, rule, changes, within, until_stable } => {
+            let why = rule_words(rule);
+            about_alert(*fingerprint, context, |alert| {
+                format!("alert {alert} flaps: {changes} changes within {within}; it is quiet until it has been stable for {until_stable} ({why})")
+            })
+            .map(|told| told.because_of_rule(rule))
+        }
         Fact::AlertResolved { fingerprint, ends_at, expired } => about_alert(*fingerprint, context, |alert| match expired {
             true => format!("alert {alert} expired: nothing was heard of it until {ends_at}"),
             false => format!("alert {alert} resolved"),
@@ -168,6 +175,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         | Fact::AlertWaiting { .. }
         | Fact::AlertWaitedInVain { dropped: true, .. }
         | Fact::AlertForgotten { .. }
+        | Fact::AlertChangeCounted { .. }
         | Fact::IncidentRetitlePlanned { .. }
         | Fact::IncidentFallPlanned { .. }
         | Fact::IncidentResolvePlanned { .. }

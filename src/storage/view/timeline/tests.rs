@@ -121,6 +121,20 @@ fn alerts() {
                 )),
             ),
             (
+                Fact::AlertFlapping {
+                    fingerprint,
+                    rule: rule(),
+                    changes: 4,
+                    within: Millis::minutes(10),
+                    until_stable: Millis::minutes(15),
+                },
+                Some((
+                    "alert HighLatency on host a flaps: 4 changes within 10m; it is quiet until it has been stable for 15m (rule database-cluster, database.yaml:12)",
+                    None,
+                    by_rule,
+                )),
+            ),
+            (
                 Fact::AlertWaitedInVain { fingerprint, rule: rule(), dropped: false },
                 Some((
                     "alert HighLatency on host a waited in vain for others like it (rule database-cluster, database.yaml:12)",
