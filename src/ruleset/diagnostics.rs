@@ -79,6 +79,8 @@ pub enum Code {
     Conflict,
     /// Q0018: a word that is none of those allowed.
     Word,
+    /// Q0019: a table that is not there, or is no table.
+    Table,
     /// Q0101 (warning): a file or section without any rule.
     Empty,
     /// Q0102 (warning): a rule that no alert can reach, because an earlier one takes all.
@@ -110,6 +112,7 @@ impl Code {
             Code::Range => "Q0016",
             Code::Conflict => "Q0017",
             Code::Word => "Q0018",
+            Code::Table => "Q0019",
             Code::Empty => "Q0101",
             Code::Shadowed => "Q0102",
             Code::NeverMatches => "Q0103",

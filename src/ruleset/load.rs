@@ -16,10 +16,11 @@ use super::lint;
 use super::report::Report;
 use super::rules::{Ruleset, SuppressHow};
 use super::schema::{classify, correlate, enrich, escalate, prioritize, suppress};
+use super::table::{self, Tables};
 use super::yaml::{self, Value};
 use crate::model::{Matcher, RuleRef};
 
-/// A rule file's text under the name that diagnostics give it.
+/// A rule file's or a table's text under the name that diagnostics give it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
     pub name: String,
@@ -35,11 +36,13 @@ pub struct Limits {
     pub file_bytes_max: usize,
     /// Bytes of a rule's name.
     pub name_bytes_max: usize,
+    /// Rows of one table.
+    pub table_rows_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { rules_max: 20_000, file_bytes_max: 8 << 20, name_bytes_max: 200 }
+        Limits { rules_max: 20_000, file_bytes_max: 8 << 20, name_bytes_max: 200, table_rows_max: 100_000 }
     }
 }
 
@@ -51,22 +54,31 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Compiles rule files, which are in order. With `known_receivers`, every receiver that a rule names must be among them.
+/// Compiles rule files, which are in order, with the tables that they name among them. With `known_receivers`, every receiver that a rule names must be among them.
 ///
 /// # Errors
 /// Every fault of every file, and what was to be warned of so far, in the order of files and places.
 pub fn load(files: &[SourceFile], known_receivers: Option<&[Arc<str>]>, limits: Limits) -> Result<Loaded, Vec<Diagnostic>> {
-    let mut loader = Loader { receivers: known_receivers, limits, names: BTreeMap::new(), rules: 0, ruleset: Ruleset::default() };
+    let tables = Tables::new(files, limits);
+    let mut loader = Loader {
+        receivers: known_receivers,
+        tables: &tables,
+        limits,
+        names: BTreeMap::new(),
+        rules: 0,
+        ruleset: Ruleset::default(),
+    };
     let mut found = Vec::new();
-    for file in files {
+    for file in files.iter().filter(|file| !file.name.ends_with(table::EXTENSION)) {
         let report = Report::new(&file.name, &file.text);
         loader.file(&report);
         found.append(&mut report.finish());
     }
+    let mut ruleset = loader.ruleset;
+    found.append(&mut tables.finish());
     if found.iter().any(|diagnostic| diagnostic.code.is_error()) {
         return Err(found);
     }
-    let mut ruleset = loader.ruleset;
     ruleset.digest = digest(files);
     found.extend(lint::lint(&ruleset, files));
     add_built_in(&mut ruleset);
@@ -87,6 +99,7 @@ impl Ruleset {
 
 struct Loader<'r> {
     receivers: Option<&'r [Arc<str>]>,
+    tables: &'r Tables<'r>,
     limits: Limits,
     /// Where each name of a stage was first.
     names: BTreeMap<(&'static str, String), RuleRef>,
@@ -117,8 +130,8 @@ impl Loader<'_> {
 
     fn sections(&mut self, root: &mut Fields<'_>) {
         root.refuse("services");
-        let receivers = self.receivers;
-        self.section(root, "enrich", "an enrich rule", |rules, f, rule| rules.enrich.push(enrich::read(f, rule)));
+        let (receivers, tables) = (self.receivers, self.tables);
+        self.section(root, "enrich", "an enrich rule", |rules, f, rule| rules.enrich.push(enrich::read(f, rule, tables)));
         self.section(root, "suppress", "a suppress rule", |rules, f, rule| rules.suppress.extend(suppress::read(f, rule)));
         self.section(root, "correlate", "a correlate rule", |rules, f, rule| rules.correlate.push(correlate::read(f, rule)));
         self.section(root, "classify", "a classify rule", |rules, f, rule| rules.classify.push(classify::read(f, rule)));

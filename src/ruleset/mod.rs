@@ -19,6 +19,7 @@ pub mod rules;
 pub mod schedule;
 mod schema;
 mod suggest;
+pub mod table;
 pub mod template;
 #[cfg(test)]
 mod tests;
@@ -34,4 +35,5 @@ pub use rules::{
     SuppressHow, SuppressRule, Threshold,
 };
 pub use schedule::Schedule;
+pub use table::Table;
 pub use template::{Scope, Template, pairs_value};

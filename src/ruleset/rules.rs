@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::index::MatcherIndex;
 use super::schedule::Schedule;
+use super::table::Table;
 use super::template::Template;
 use crate::model::{Matcher, Millis, RuleRef};
 
@@ -40,6 +41,8 @@ pub struct EnrichRule {
     pub matchers: Vec<Matcher>,
     /// Label and what it becomes; an empty result takes the label away.
     pub set: Vec<(Arc<str>, Template)>,
+    /// Labels that the row for the alert gives; a rule has this or `set`.
+    pub table: Option<Arc<Table>>,
 }
 
 /// Suppresses alerts while something holds.

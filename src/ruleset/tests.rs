@@ -193,7 +193,7 @@ fn without_files_alerts_group_and_are_categorised() {
 #[test]
 fn limits_are_faults_and_the_digest_tells_files_apart() {
     let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), text: text.to_owned() };
-    let limits = Limits { rules_max: 2, file_bytes_max: 60, name_bytes_max: 5 };
+    let limits = Limits { rules_max: 2, file_bytes_max: 60, name_bytes_max: 5, table_rows_max: 1 };
     let codes = |files: &[SourceFile]| match load(files, None, limits) {
         Ok(loaded) => loaded.warnings.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(),
         Err(found) => found.iter().map(|d| d.code.as_str()).collect(),

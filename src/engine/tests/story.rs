@@ -31,7 +31,13 @@ pub(super) const START: Time = Time(1_767_571_200_000);
 
 /// Reads rules, which must be good.
 pub(super) fn rules(text: &str) -> Arc<Ruleset> {
-    let files = [SourceFile { name: "rules.yaml".to_owned(), text: text.to_owned() }];
+    rules_with(text, &[])
+}
+
+/// Reads rules that name these tables.
+pub(super) fn rules_with(text: &str, tables: &[SourceFile]) -> Arc<Ruleset> {
+    let mut files = vec![SourceFile { name: "rules.yaml".to_owned(), text: text.to_owned() }];
+    files.extend_from_slice(tables);
     match ruleset::load(&files, None, ruleset::Limits::default()) {
         Ok(loaded) => Arc::new(loaded.ruleset),
         Err(faults) => panic!("rules do not load: {faults:#?}\n{text}"),
