@@ -57,6 +57,7 @@ impl Setup {
                 incidents: Vec::new(),
                 waiting: None,
                 flaps: None,
+                beat: None,
             })
         });
         self.live.publish(&Changes { alerts: records.collect(), ..Changes::default() }, NOW);
@@ -138,6 +139,7 @@ fn record(number: u64, source: &Source) -> Arc<AlertRecord> {
         incidents: Vec::new(),
         waiting: None,
         flaps: None,
+        beat: None,
     })
 }
 

@@ -62,6 +62,7 @@ pub(crate) fn alert(labels: &[(&str, &str)], annotations: &[(&str, &str)], firin
         incidents: vec![IncidentId(1042)],
         waiting: None,
         flaps: None,
+        beat: None,
     })
 }
 

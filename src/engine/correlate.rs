@@ -32,7 +32,12 @@ impl Engine {
             self.review_pauses(fingerprint);
             return;
         }
+        let beats = record.beat.as_ref().map(|beat| beat.rule.name.clone());
         for id in record.incidents.clone() {
+            // What opened because a beat was missed is not what the beat comes back to.
+            if beats.is_some() && self.state.incident(id).map(|incident| &incident.rule.name) == beats.as_ref() {
+                continue;
+            }
             self.come_back(id, fingerprint, fired);
         }
         self.correlate(fingerprint, 0);
@@ -51,7 +56,9 @@ impl Engine {
         }
         for position in found.iter().copied().filter(|position| *position >= from) {
             let rule = &rules.correlate[position as usize];
-            if !homes.contains(&rule.rule.name) && (rule.go_on || !settled) {
+            // A beat is not what its rule opens incidents for.
+            let opens = rule.absent.is_none();
+            if opens && !homes.contains(&rule.rule.name) && (rule.go_on || !settled) {
                 // The record is borrowed anew each time: whoever holds it while it changes makes it be copied.
                 let Some(key) = self.state.alert(fingerprint).map(|record| record.labels().only(&rule.by)) else { break };
                 let group = (rule.rule.name.clone(), key);

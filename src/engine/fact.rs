@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::model::alert::Beat;
 use crate::model::{
     Actor, Alert, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun, Reason, RuleRef, Silence,
     SilenceId, Suppression, Time,
@@ -82,6 +83,19 @@ pub enum Fact {
         changes: u32,
         within: Millis,
         until_stable: Millis,
+    },
+
+    /// It is a rule's beat from now on, or none any more; or it is known when it will be missed.
+    AlertBeats {
+        fingerprint: Fingerprint,
+        beat: Option<Box<Beat>>,
+    },
+    /// A beat was missed: nothing was heard of it for as long as its rule says, and the incident is about that.
+    BeatMissed {
+        incident: IncidentId,
+        fingerprint: Fingerprint,
+        rule: RuleRef,
+        within: Millis,
     },
 
     /// An incident came to be.
@@ -258,6 +272,8 @@ impl Fact {
             Fact::AlertForgotten { .. } => "alert_forgotten",
             Fact::AlertChangeCounted { .. } => "alert_change_counted",
             Fact::AlertFlapping { .. } => "alert_flapping",
+            Fact::AlertBeats { .. } => "alert_beats",
+            Fact::BeatMissed { .. } => "beat_missed",
             Fact::IncidentOpened { .. } => "incident_opened",
             Fact::AlertJoined { .. } => "alert_joined",
             Fact::IncidentTitled { .. } => "incident_titled",
@@ -297,6 +313,7 @@ impl Fact {
         match self {
             Fact::IncidentOpened { incident, .. }
             | Fact::AlertJoined { incident, .. }
+            | Fact::BeatMissed { incident, .. }
             | Fact::IncidentTitled { incident, .. }
             | Fact::IncidentRetitlePlanned { incident, .. }
             | Fact::IncidentClassified { incident, .. }

@@ -35,6 +35,7 @@ impl Engine {
                 self.suppress_news(fingerprint);
                 self.follow_inhibition_source(fingerprint);
                 self.review_targets(left, fingerprint);
+                self.hear_beat(fingerprint);
                 self.admit(fingerprint, true);
                 Ok(Answer::New)
             }
@@ -60,5 +61,6 @@ impl Engine {
         for id in incidents {
             self.alert_left(id, flaps);
         }
+        self.stop_beat(fingerprint, expired);
     }
 }

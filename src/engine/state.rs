@@ -37,6 +37,8 @@ pub struct State {
     pub(super) groups: FxHashMap<GroupKey, Vec<IncidentId>>,
     /// Alerts that wait under a threshold, by group, in order of their beginning.
     pub(super) waiting: FxHashMap<GroupKey, BTreeSet<(u64, Fingerprint)>>,
+    /// Beats that fire, by the group whose they are.
+    pub(super) beats: FxHashMap<GroupKey, BTreeSet<Fingerprint>>,
     firing: usize,
     timers: timers::Timers,
     touched: change::Touched,
@@ -81,6 +83,7 @@ impl State {
         self.members.clear();
         self.groups.clear();
         self.waiting.clear();
+        self.beats.clear();
         self.timers = timers::Timers::default();
         self.firing = 0;
         for (id, incident) in &self.incidents {
@@ -110,6 +113,9 @@ impl State {
                     .entry((waiting.rule.name.clone(), waiting.key.clone()))
                     .or_default()
                     .insert((record.fired_seq, fingerprint));
+            }
+            if let Some(beat) = record.beat.as_ref().filter(|_| record.is_firing()) {
+                self.beats.entry((beat.rule.name.clone(), beat.key.clone())).or_default().insert(fingerprint);
             }
             for (due, timer) in timers::of_alert(record) {
                 self.timers.insert(due, timer);

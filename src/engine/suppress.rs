@@ -64,7 +64,7 @@ impl Engine {
     }
 
     /// Silences, windows and holds that cover the alert now.
-    fn suppressions(&mut self, record: &AlertRecord) -> Vec<Suppression> {
+    pub(super) fn suppressions(&mut self, record: &AlertRecord) -> Vec<Suppression> {
         let mut found = self.buffer();
         let mut all: Vec<Suppression> =
             self.silences.matching(record.labels(), &mut found).into_iter().filter_map(|id| self.by_silence(id)).collect();
@@ -209,7 +209,7 @@ impl Engine {
     }
 
     /// The firing alerts that `test` accepts, in order of their beginning.
-    fn firing_where(&self, test: impl Fn(&AlertRecord) -> bool) -> Vec<Fingerprint> {
+    pub(super) fn firing_where(&self, test: impl Fn(&AlertRecord) -> bool) -> Vec<Fingerprint> {
         let mut found: Vec<(u64, Fingerprint)> = self
             .state
             .alerts()

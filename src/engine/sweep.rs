@@ -64,7 +64,8 @@ impl Engine {
     fn use_of(&self, record: &AlertRecord) -> Use {
         let ended = record.ends_at.unwrap_or(record.fired_at);
         let mut incidents = record.incidents.iter().filter_map(|id| self.state.incident(*id));
-        if record.is_firing() || self.now.since(ended) <= RESOLVED_ALERT_KEPT {
+        let awaited = record.beat.as_ref().and_then(|beat| beat.due).is_some_and(|due| due >= self.now);
+        if record.is_firing() || awaited || self.now.since(ended) <= RESOLVED_ALERT_KEPT {
             return Use::Live;
         }
         let counted = record.flaps.as_ref().is_some_and(|flaps| flaps.kept_until > self.now);

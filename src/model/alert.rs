@@ -62,6 +62,8 @@ pub struct AlertRecord {
     pub waiting: Option<Box<Waiting>>,
     /// Its changes of late, where a rule counts them.
     pub flaps: Option<Box<Flaps>>,
+    /// The rule whose beat it is.
+    pub beat: Option<Box<Beat>>,
 }
 
 /// An alert that waits for enough others like it.
@@ -72,6 +74,18 @@ pub struct Waiting {
     pub key: Labels,
     pub since: Time,
     pub until: Time,
+}
+
+/// What makes an alert a beat: it is missed when nothing is heard of it for too long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beat {
+    pub rule: RuleRef,
+    /// The key of the incident that opens when it is missed.
+    pub key: Labels,
+    /// It must be heard of again within this.
+    pub within: Millis,
+    /// When it will be missed, where its sender has said that it is over.
+    pub due: Option<Time>,
 }
 
 /// How often an alert has changed between firing and resolved, and which rules say that it flaps.

@@ -87,6 +87,7 @@ pub(super) fn correlate() -> CorrelateRule {
         max_age: MAX_AGE,
         resolve_after: Millis::ZERO,
         threshold: None,
+        absent: None,
         go_on: false,
         title: Template::compile(TITLE).expect("a test compiles it"),
     }

@@ -89,6 +89,8 @@ pub struct CorrelateRule {
     pub max_age: Millis,
     pub resolve_after: Millis,
     pub threshold: Option<Threshold>,
+    /// The alerts that match are beats: an incident opens when none has been heard of for so long.
+    pub absent: Option<Millis>,
     /// `continue: true` in the file.
     pub go_on: bool,
     /// Sees `by.<label>`, `incident.count`, `labels.<label>` (those of the alert that opens; rendered anew, those that all
@@ -208,6 +210,12 @@ impl Ruleset {
     #[must_use]
     pub fn inhibits(&self) -> bool {
         self.suppress.iter().any(|rule| matches!(rule.how, SuppressHow::Inhibit { .. }))
+    }
+
+    /// The longest time that any rule waits for a beat, if any does.
+    #[must_use]
+    pub fn longest_beat(&self) -> Option<Millis> {
+        self.correlate.iter().filter_map(|rule| rule.absent).max()
     }
 
     /// Whether any rule counts changes.

@@ -235,6 +235,7 @@ fn alert(seq: u64, status: AlertStatus, incident: u64) -> AlertRecord {
         incidents: vec![IncidentId(incident)],
         waiting: None,
         flaps: None,
+        beat: None,
     }
 }
 

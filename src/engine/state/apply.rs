@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::State;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
-use crate::model::alert::{FlapSpell, Flaps, Waiting};
+use crate::model::alert::{Beat, FlapSpell, Flaps, Waiting};
 use crate::model::incident::{Growth, OpenedAt, SERVICES_MAX, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
-    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Silence, SilenceId, Time,
+    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Time,
 };
 
 impl State {
@@ -36,6 +36,7 @@ impl State {
             Fact::AlertWaitedInVain { fingerprint, .. } => self.stop_waiting(seq, now, *fingerprint),
             Fact::AlertResolved { fingerprint, ends_at, .. } => {
                 self.stop_waiting(seq, now, *fingerprint);
+                self.stop_beating(*fingerprint);
                 self.change_alert(seq, now, *fingerprint, |record| {
                     record.status = AlertStatus::Resolved;
                     record.ends_at = Some(*ends_at);
@@ -51,6 +52,18 @@ impl State {
                     flaps.spells.push(FlapSpell { rule, until_stable, until: now + until_stable });
                 }
             }),
+            Fact::AlertBeats { fingerprint, beat } => {
+                self.stop_beating(*fingerprint);
+                self.change_alert(seq, now, *fingerprint, |record| record.beat.clone_from(beat));
+                self.start_beating(*fingerprint);
+            }
+            // Nothing is worse than what nobody watches any more, whatever a watchdog's own severity says.
+            Fact::BeatMissed { incident, .. } => {
+                self.change_incident(seq, now, *incident, |i| {
+                    i.severity = Severity::Critical;
+                    i.last_news_at = now;
+                });
+            }
             Fact::AlertForgotten { fingerprint } => {
                 if let Some(last) = self.alerts.remove(fingerprint) {
                     for id in &last.incidents {
@@ -207,6 +220,7 @@ impl State {
         let incidents = old.map(|old| old.incidents.clone()).unwrap_or_default();
         // Other labels of an alert that fires already are no new beginning.
         let flaps = old.and_then(|old| old.flaps.clone());
+        let beat = old.and_then(|old| old.beat.clone()).map(|beat| Box::new(Beat { due: None, ..*beat }));
         let began = old.filter(|old| old.is_firing()).map(|old| old.fired_at);
         let active = |id: &&IncidentId| self.incidents.get(id).is_some_and(|incident| incident.status.is_active());
         let waiting_for_it: Vec<IncidentId> = incidents.iter().filter(active).copied().collect();
@@ -227,8 +241,10 @@ impl State {
             incidents,
             waiting: None,
             flaps,
+            beat,
         };
         self.put_alert(seq, now, Arc::new(record));
+        self.start_beating(alert.fingerprint);
     }
 
     fn wait(&mut self, seq: u64, now: Time, fingerprint: Fingerprint, rule: &RuleRef, key: &Labels, until: Time) {
@@ -252,6 +268,24 @@ impl State {
             }
         }
         self.change_alert(seq, now, fingerprint, |record| record.waiting = None);
+    }
+
+    /// Notes an alert among the beats that fire, if it is one.
+    fn start_beating(&mut self, fingerprint: Fingerprint) {
+        let Some(record) = self.alerts.get(&fingerprint) else { return };
+        let Some(beat) = record.beat.as_ref().filter(|_| record.is_firing()) else { return };
+        self.beats.entry((beat.rule.name.clone(), beat.key.clone())).or_default().insert(fingerprint);
+    }
+
+    fn stop_beating(&mut self, fingerprint: Fingerprint) {
+        let Some(beat) = self.alerts.get(&fingerprint).and_then(|record| record.beat.as_ref()) else { return };
+        let group = (beat.rule.name.clone(), beat.key.clone());
+        if let Some(others) = self.beats.get_mut(&group) {
+            others.remove(&fingerprint);
+            if others.is_empty() {
+                self.beats.remove(&group);
+            }
+        }
     }
 
     fn open(&mut self, seq: u64, now: Time, fact: &Fact) {

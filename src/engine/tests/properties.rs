@@ -30,6 +30,9 @@ suppress:
     match: ['host="h1"']
     flapping: { changes: 6, within: 1h, until_stable: 1h }
 correlate:
+  - name: heartbeat
+    absent: { match: ['alertname="B"', 'service="1"'], for: 5m }
+    by: [severity]
   - name: together
     match: ['alertname=~"A|B"']
     by: [job]

@@ -217,6 +217,12 @@ impl Story {
             Fact::AlertFlapping { fingerprint, rule, changes, .. } => {
                 format!("flapping {} after {changes} changes ({})", labels(*fingerprint), rule.name)
             }
+            Fact::AlertBeats { fingerprint, beat: None } => format!("no beat any more: {}", labels(*fingerprint)),
+            Fact::AlertBeats { beat: Some(beat), .. } => match beat.due {
+                None => format!("beat of {} {}", beat.rule.name, beat.key),
+                Some(due) => format!("beat of {} {} missed at {}", beat.rule.name, beat.key, due.since(START)),
+            },
+            Fact::BeatMissed { incident, fingerprint, .. } => format!("{incident} misses {}", labels(*fingerprint)),
             Fact::AlertResolved { expired, .. } => if *expired { "alert expired" } else { "alert resolved" }.to_owned(),
             Fact::IncidentOpened { incident, rule, key, title, recurrence_of, .. } => {
                 let again = recurrence_of.map(|id| format!(", recurrence of {id}")).unwrap_or_default();

@@ -102,6 +102,7 @@ fn known_firing(live: &Live, expected: &Expected, source: &Source) {
         incidents: Vec::new(),
         waiting: None,
         flaps: None,
+        beat: None,
     };
     live.publish(&Changes { alerts: vec![Arc::new(record)], ..Changes::default() }, starts_at);
 }

@@ -82,6 +82,7 @@ impl FakeEngine {
             incidents: Vec::new(),
             waiting: None,
             flaps: None,
+            beat: None,
         };
         self.live.publish(&Changes { alerts: vec![Arc::new(record)], ..Changes::default() }, self.now());
         Answer::New

@@ -8,6 +8,7 @@
 //! | `max_age` | … and while it is itself younger than this | `24h` |
 //! | `resolve_after` | how long all its alerts must have stayed resolved before it resolves | `0s` |
 //! | `threshold` | `{ count, distinct, within, otherwise }`: open only when `count` alerts (or alerts with so many different values of the label `distinct`) fire within the time; what has waited in vain goes on to later rules (`otherwise: alone`, the default) or ends there (`drop`) | open at once |
+//! | `absent` | `{ match, for }`, instead of `match`: the alerts that match are beats and open nothing; an incident opens when no beat of the group has been heard of for so long, and the next one resolves it | |
 //! | `continue` | `true`: later rules take the alert, too | `false` |
 //! | `title` | a template that sees `by.<label>`, `labels.<name>` (of the alert that opens) and `incident.count` | the rule's name and the values of `by` |
 //!
@@ -16,7 +17,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Millis, RuleRef};
+use crate::model::{Matcher, Millis, RuleRef};
 use crate::ruleset::diagnostics::Code;
 use crate::ruleset::fields::{Fields, Text};
 use crate::ruleset::rules::{CorrelateRule, Otherwise, Threshold};
@@ -26,6 +27,10 @@ use crate::ruleset::template::{Part, Template};
 pub(in crate::ruleset) const WINDOW: Millis = Millis::hours(1);
 /// How old an incident that takes further alerts may be, where a rule does not say.
 pub(in crate::ruleset) const MAX_AGE: Millis = Millis::hours(24);
+/// Beats are looked for about once a second.
+const BEAT_MIN: Millis = Millis::seconds(5);
+/// A beat that is rarer than this is none.
+const BEAT_MAX: Millis = Millis::hours(30 * 24);
 /// Labels in one `by`.
 const BY_MAX: usize = 16;
 /// Alerts that a threshold may ask for.
@@ -37,9 +42,8 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Correl
         fields.ignore("within");
         fields.ignore("hold");
     }
-    fields.refuse("absent");
     fields.refuse("topology");
-    let matchers = fields.matchers("match");
+    let (matchers, absent) = absent(fields);
     let by = by(fields);
     let window = positive(fields, "window").unwrap_or(WINDOW);
     let max_age = positive(fields, "max_age").unwrap_or(MAX_AGE);
@@ -51,7 +55,44 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Correl
         None => None,
     };
     let title = title.unwrap_or_else(|| default_title(&rule.name, &by));
-    CorrelateRule { rule, matchers, by, window, max_age, resolve_after, threshold, go_on, title }
+    CorrelateRule { rule, matchers, by, window, max_age, resolve_after, threshold, absent, go_on, title }
+}
+
+/// The rule's matchers, and how long it waits for a beat, if it does.
+fn absent(fields: &mut Fields<'_>) -> (Vec<Matcher>, Option<Millis>) {
+    let Some(node) = fields.get("absent") else { return (fields.matchers("match"), None) };
+    fields.ignore("match");
+    for (other, hint) in [
+        ("match", "which alerts are the beat is said in `absent`"),
+        ("threshold", "one beat is enough, and none is too few"),
+        ("resolve_after", "the next beat resolves it"),
+    ] {
+        if fields.has(other) {
+            fields.fault(Code::Conflict, &fields.key_span(other), format!("`{other}` beside `absent`"), hint);
+        }
+    }
+    let read = Fields::read(node, "`absent`", fields.report, |absent| {
+        absent.need("match");
+        let matchers = absent.matchers("match");
+        if absent.is_empty_list("match") {
+            absent.fault(
+                Code::Missing,
+                &absent.key_span("match"),
+                "`match` has no matcher",
+                "any alert at all would be the beat",
+            );
+        }
+        let length = absent.need("for").and_then(|node| {
+            let length = absent.as_duration("for", node)?;
+            if length < BEAT_MIN || length > BEAT_MAX {
+                let message = format!("`for` is {length}, but must be from {BEAT_MIN} to {BEAT_MAX}");
+                absent.fault(Code::Range, &node.span, message, "");
+            }
+            Some(length)
+        });
+        (matchers, length)
+    });
+    read.unwrap_or_default()
 }
 
 fn by(fields: &mut Fields<'_>) -> Vec<Arc<str>> {

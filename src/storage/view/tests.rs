@@ -78,6 +78,7 @@ pub(super) fn alert(host: &str, fired_seq: u64) -> AlertRecord {
         incidents: vec![IncidentId(1)],
         waiting: None,
         flaps: None,
+        beat: None,
     }
 }
 

@@ -83,6 +83,11 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             })
             .map(|told| told.because_of_rule(rule))
         }
+        Fact::BeatMissed { incident, fingerprint, rule, within } => {
+            let alert = alert_name(*fingerprint, context);
+            let text = format!("nothing was heard of {alert} for {within} ({})", rule_words(rule));
+            Some(in_incident(*incident, text).because_of_rule(rule))
+        }
         Fact::AlertResolved { fingerprint, ends_at, expired } => about_alert(*fingerprint, context, |alert| match expired {
             true => format!("alert {alert} expired: nothing was heard of it until {ends_at}"),
             false => format!("alert {alert} resolved"),
@@ -176,6 +181,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         | Fact::AlertWaitedInVain { dropped: true, .. }
         | Fact::AlertForgotten { .. }
         | Fact::AlertChangeCounted { .. }
+        | Fact::AlertBeats { .. }
         | Fact::IncidentRetitlePlanned { .. }
         | Fact::IncidentFallPlanned { .. }
         | Fact::IncidentResolvePlanned { .. }

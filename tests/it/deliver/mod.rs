@@ -174,6 +174,7 @@ fn alert(labels: &[(&str, &str)], summary: &str) -> Arc<AlertRecord> {
         incidents: vec![IncidentId(1)],
         waiting: None,
         flaps: None,
+        beat: None,
     })
 }
 

@@ -135,6 +135,14 @@ fn alerts() {
                 )),
             ),
             (
+                Fact::BeatMissed { incident: INCIDENT, fingerprint, rule: rule(), within: Millis::minutes(5) },
+                Some((
+                    "nothing was heard of HighLatency on host a for 5m (rule database-cluster, database.yaml:12)",
+                    None,
+                    by_rule,
+                )),
+            ),
+            (
                 Fact::AlertWaitedInVain { fingerprint, rule: rule(), dropped: false },
                 Some((
                     "alert HighLatency on host a waited in vain for others like it (rule database-cluster, database.yaml:12)",
