@@ -54,6 +54,13 @@ impl Engine {
             team = Some(named.into());
             reasons[2] = Some(Reason::Text("the alert's team label".into()));
         }
+        // So does the catalogue, where the sender names none.
+        let undecided = !by_site && !matches!(&reasons[2], Some(Reason::Text(_)));
+        let service = rules.catalogue.get(record.labels().get("service"));
+        if let Some((service, owner)) = service.filter(|_| undecided).and_then(|it| Some((it, it.team.as_ref()?))) {
+            team = Some(owner.clone());
+            reasons[2] = Some(Reason::Text(format!("the team of the service {}", service.rule.name).into()));
+        }
         let category = category.unwrap_or_else(|| incident.category.clone());
         let same = category == incident.category && subcategory == incident.subcategory && team == incident.team;
         let changed = !same || reasons != incident.classified_by;

@@ -58,13 +58,17 @@ impl Engine {
             let rule = &rules.correlate[position as usize];
             // A beat is not what its rule opens incidents for.
             let opens = rule.absent.is_none();
+            if rule.topology.is_some() && !self.names_service(fingerprint) {
+                continue;
+            }
             if opens && !homes.contains(&rule.rule.name) && (rule.go_on || !settled) {
                 // The record is borrowed anew each time: whoever holds it while it changes makes it be copied.
                 let Some(key) = self.state.alert(fingerprint).map(|record| record.labels().only(&rule.by)) else { break };
                 let group = (rule.rule.name.clone(), key);
-                match &rule.threshold {
-                    Some(threshold) => self.join_or_wait(rule, threshold, group, fingerprint),
-                    None => self.join_or_open(rule, group, fingerprint),
+                match (&rule.threshold, rule.topology) {
+                    (Some(threshold), _) => self.join_or_wait(rule, threshold, group, fingerprint),
+                    (None, Some(topology)) => self.join_near(rule, topology, group, fingerprint),
+                    (None, None) => self.join_or_open(rule, group, fingerprint),
                 }
             }
             if !rule.go_on {

@@ -116,6 +116,13 @@ pub enum Fact {
         fingerprint: Fingerprint,
         rule: RuleRef,
     },
+    /// An alert belongs to both: this incident is part of the older one, whose counts leave its alerts out.
+    IncidentAttached {
+        incident: IncidentId,
+        parent: IncidentId,
+        fingerprint: Fingerprint,
+        rule: RuleRef,
+    },
     /// Its title was rendered anew.
     IncidentTitled {
         incident: IncidentId,
@@ -276,6 +283,7 @@ impl Fact {
             Fact::BeatMissed { .. } => "beat_missed",
             Fact::IncidentOpened { .. } => "incident_opened",
             Fact::AlertJoined { .. } => "alert_joined",
+            Fact::IncidentAttached { .. } => "incident_attached",
             Fact::IncidentTitled { .. } => "incident_titled",
             Fact::IncidentRetitlePlanned { .. } => "incident_retitle_planned",
             Fact::IncidentClassified { .. } => "incident_classified",
@@ -314,6 +322,7 @@ impl Fact {
             Fact::IncidentOpened { incident, .. }
             | Fact::AlertJoined { incident, .. }
             | Fact::BeatMissed { incident, .. }
+            | Fact::IncidentAttached { incident, .. }
             | Fact::IncidentTitled { incident, .. }
             | Fact::IncidentRetitlePlanned { incident, .. }
             | Fact::IncidentClassified { incident, .. }

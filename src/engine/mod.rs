@@ -9,7 +9,7 @@
 //! | `news` | what a sender's word means: a new occurrence, a resolve, nothing |
 //! | `enrich` | labels |
 //! | `suppress`, `inhibit`, `flapping` | whether anybody may hear of an alert now |
-//! | `correlate`, `threshold`, `heartbeat` | into which incident it goes |
+//! | `correlate`, `threshold`, `heartbeat`, `topology` | into which incident it goes |
 //! | `classify`, `prioritize` | category, team; impact, urgency |
 //! | `escalate` | who is told, when, how often |
 //! | `lifecycle`, `acts` | resolving, reopening, closing; what people do |
@@ -37,6 +37,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod threshold;
+mod topology;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -35,6 +35,8 @@ pub struct State {
     pub(super) members: FxHashMap<IncidentId, Members>,
     /// The incidents of each group that have not closed, in order of opening.
     pub(super) groups: FxHashMap<GroupKey, Vec<IncidentId>>,
+    /// The incidents that have not closed, by the services that they are about.
+    pub(super) by_service: FxHashMap<Arc<str>, BTreeSet<IncidentId>>,
     /// Alerts that wait under a threshold, by group, in order of their beginning.
     pub(super) waiting: FxHashMap<GroupKey, BTreeSet<(u64, Fingerprint)>>,
     /// Beats that fire, by the group whose they are.
@@ -82,6 +84,7 @@ impl State {
     pub fn finish(&mut self) {
         self.members.clear();
         self.groups.clear();
+        self.by_service.clear();
         self.waiting.clear();
         self.beats.clear();
         self.timers = timers::Timers::default();
@@ -90,6 +93,9 @@ impl State {
             self.timers.insert_all(*id, &timers::of_incident(incident));
             if incident.status != IncidentStatus::Closed {
                 self.groups.entry((incident.rule.name.clone(), Labels::clone(&incident.key))).or_default().push(*id);
+                for service in incident.services.iter() {
+                    self.by_service.entry(service.clone()).or_default().insert(*id);
+                }
             }
         }
         for silence in self.silences.values() {

@@ -87,6 +87,12 @@ pub enum Code {
     Shadowed,
     /// Q0103 (warning): a rule that can never match.
     NeverMatches,
+    /// Q0104 (warning): a service that depends on one without an entry.
+    UnknownService,
+    /// Q0105 (warning): services that depend on each other in a circle.
+    Circle,
+    /// Q0106 (warning): more services near one than count.
+    Crowded,
 }
 
 impl Code {
@@ -116,6 +122,9 @@ impl Code {
             Code::Empty => "Q0101",
             Code::Shadowed => "Q0102",
             Code::NeverMatches => "Q0103",
+            Code::UnknownService => "Q0104",
+            Code::Circle => "Q0105",
+            Code::Crowded => "Q0106",
         }
     }
 
@@ -127,7 +136,9 @@ impl Code {
 
     fn severity(self) -> Severity {
         match self {
-            Code::Empty | Code::Shadowed | Code::NeverMatches => Severity::Warning,
+            Code::Empty | Code::Shadowed | Code::NeverMatches | Code::UnknownService | Code::Circle | Code::Crowded => {
+                Severity::Warning
+            }
             _ => Severity::Error,
         }
     }

@@ -5,6 +5,7 @@
 use super::diagnostics::{Code, Diagnostic, SourceMap};
 use super::load::SourceFile;
 use super::rules::Ruleset;
+use super::services::Doubt;
 use crate::model::{MatchOp, Matcher, RuleRef};
 
 /// All warnings, in the order of the stages.
@@ -25,7 +26,10 @@ pub(super) fn lint(ruleset: &Ruleset, files: &[SourceFile]) -> Vec<Diagnostic> {
             found.push((rule, Code::NeverMatches, message, String::new()));
         }
     }
-    let correlate = ruleset.correlate.iter().map(|r| (&r.rule, r.matchers.is_empty() && !r.go_on && r.threshold.is_none()));
+    let correlate = ruleset
+        .correlate
+        .iter()
+        .map(|r| (&r.rule, r.matchers.is_empty() && !r.go_on && r.threshold.is_none() && r.topology.is_none()));
     let prioritize = ruleset.prioritize.iter().map(|r| (&r.rule, r.matchers.is_empty()));
     let escalate = ruleset.escalate.iter().map(|r| (&r.rule, r.matchers.is_empty() && !r.go_on));
     for stage in [correlate.collect::<Vec<_>>(), prioritize.collect(), escalate.collect()] {
@@ -36,6 +40,14 @@ pub(super) fn lint(ruleset: &Ruleset, files: &[SourceFile]) -> Vec<Diagnostic> {
             let hint = format!("put it before {}:{}", taker.file, taker.line);
             found.push((rule, Code::Shadowed, message, hint));
         }
+    }
+    for (service, doubt, message, hint) in ruleset.catalogue.doubts() {
+        let code = match doubt {
+            Doubt::Unknown => Code::UnknownService,
+            Doubt::Circle => Code::Circle,
+            Doubt::Crowded => Code::Crowded,
+        };
+        found.push((service, code, message, hint));
     }
     let maps: Vec<SourceMap<'_>> = files.iter().map(|file| SourceMap::new(&file.name, &file.text)).collect();
     found

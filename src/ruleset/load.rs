@@ -15,7 +15,7 @@ use super::index::MatcherIndex;
 use super::lint;
 use super::report::Report;
 use super::rules::{Ruleset, SuppressHow};
-use super::schema::{classify, correlate, enrich, escalate, prioritize, suppress};
+use super::schema::{classify, correlate, enrich, escalate, prioritize, services, suppress};
 use super::table::{self, Tables};
 use super::yaml::{self, Value};
 use crate::model::{Matcher, RuleRef};
@@ -30,7 +30,7 @@ pub struct SourceFile {
 /// How much rule files may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Rules of all files together.
+    /// Rules and services of all files together.
     pub rules_max: usize,
     /// Bytes of one file.
     pub file_bytes_max: usize,
@@ -79,6 +79,8 @@ pub fn load(files: &[SourceFile], known_receivers: Option<&[Arc<str>]>, limits: 
     if found.iter().any(|diagnostic| diagnostic.code.is_error()) {
         return Err(found);
     }
+    let hops = ruleset.correlate.iter().filter_map(|rule| rule.topology.map(|topology| topology.hops)).max();
+    ruleset.catalogue.work_out(hops.unwrap_or(0));
     ruleset.digest = digest(files);
     found.extend(lint::lint(&ruleset, files));
     add_built_in(&mut ruleset);
@@ -129,8 +131,8 @@ impl Loader<'_> {
     }
 
     fn sections(&mut self, root: &mut Fields<'_>) {
-        root.refuse("services");
         let (receivers, tables) = (self.receivers, self.tables);
+        self.section(root, "services", "a service", |rules, f, rule| rules.catalogue.push(services::read(f, rule)));
         self.section(root, "enrich", "an enrich rule", |rules, f, rule| rules.enrich.push(enrich::read(f, rule, tables)));
         self.section(root, "suppress", "a suppress rule", |rules, f, rule| rules.suppress.extend(suppress::read(f, rule)));
         self.section(root, "correlate", "a correlate rule", |rules, f, rule| rules.correlate.push(correlate::read(f, rule)));
@@ -180,7 +182,8 @@ impl Loader<'_> {
         }
         let rule = RuleRef { name: name.text.into(), file, line };
         if let Some(first) = self.names.get(&(stage, name.text.to_owned())) {
-            let message = format!("there are two rules `{}` in `{stage}`", name.text);
+            let what = if stage == "services" { "services" } else { "rules" };
+            let message = format!("there are two {what} `{}` in `{stage}`", name.text);
             let hint = format!("the first is {}:{}", first.file, first.line);
             fields.fault(Code::DuplicateName, &name.node.span, message, &hint);
         } else {

@@ -18,6 +18,7 @@ mod report;
 pub mod rules;
 pub mod schedule;
 mod schema;
+pub mod services;
 mod suggest;
 pub mod table;
 pub mod template;
@@ -32,8 +33,9 @@ pub use load::{Limits, Loaded, SourceFile, load};
 pub use matchers::{MatcherFault, captures, parse_matchers};
 pub use rules::{
     ClassifyRule, CorrelateRule, EnrichRule, EscalateRule, EscalateStep, Flapping, Otherwise, PrioritizeRule, Ruleset,
-    SuppressHow, SuppressRule, Threshold,
+    SuppressHow, SuppressRule, Threshold, Topology,
 };
 pub use schedule::Schedule;
+pub use services::{Catalogue, Service};
 pub use table::Table;
 pub use template::{Scope, Template, pairs_value};

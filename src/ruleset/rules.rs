@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::index::MatcherIndex;
 use super::schedule::Schedule;
+use super::services::Catalogue;
 use super::table::Table;
 use super::template::Template;
 use crate::model::{Matcher, Millis, RuleRef};
@@ -16,6 +17,7 @@ use crate::model::{Matcher, Millis, RuleRef};
 pub struct Ruleset {
     /// Hash over the names and texts of all files; 0 for the built-in rules alone.
     pub digest: u64,
+    pub catalogue: Catalogue,
     pub enrich: Vec<EnrichRule>,
     pub enrich_index: MatcherIndex,
     pub suppress: Vec<SuppressRule>,
@@ -91,11 +93,20 @@ pub struct CorrelateRule {
     pub threshold: Option<Threshold>,
     /// The alerts that match are beats: an incident opens when none has been heard of for so long.
     pub absent: Option<Millis>,
+    /// Incidents of services that are near each other are one.
+    pub topology: Option<Topology>,
     /// `continue: true` in the file.
     pub go_on: bool,
     /// Sees `by.<label>`, `incident.count`, `labels.<label>` (those of the alert that opens; rendered anew, those that all
     /// alerts share).
     pub title: Template,
+}
+
+/// Which services are near enough, and how long their trouble counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topology {
+    pub hops: u8,
+    pub within: Millis,
 }
 
 /// How many are needed before an incident opens.

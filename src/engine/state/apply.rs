@@ -75,6 +75,9 @@ impl State {
 
             Fact::IncidentOpened { .. } => self.open(seq, now, fact),
             Fact::AlertJoined { incident, fingerprint, rule } => self.join(seq, now, *incident, *fingerprint, &rule.name),
+            Fact::IncidentAttached { incident, parent, .. } => {
+                self.change_incident(seq, now, *incident, |i| i.parent = Some(*parent));
+            }
             Fact::IncidentTitled { incident, title } => self.change_incident(seq, now, *incident, |i| {
                 i.title = title.clone();
                 i.retitle_due = None;
@@ -317,6 +320,7 @@ impl State {
         self.change_alert(seq, now, fingerprint, |record| record.incidents.push(id));
         // Held for the incident's sake; nothing changes the alert meanwhile.
         let Some(record) = self.alerts.get(&fingerprint).cloned() else { return };
+        self.note_service(id, record.labels().get("service"));
         self.change_incident(seq, now, id, |incident| {
             let labels = record.labels();
             if incident.alerts_total == 0 {
@@ -338,6 +342,15 @@ impl State {
         });
     }
 
+    /// Notes that an incident is about a service, if it is news and there is room.
+    fn note_service(&mut self, id: IncidentId, service: &str) {
+        let Some(incident) = self.incidents.get(&id).filter(|_| !service.is_empty()) else { return };
+        let known = incident.services.binary_search_by(|known| (**known).cmp(service)).is_ok();
+        if !known && incident.services.len() < SERVICES_MAX {
+            self.by_service.entry(service.into()).or_default().insert(id);
+        }
+    }
+
     fn close(&mut self, seq: u64, now: Time, id: IncidentId) {
         self.change_incident(seq, now, id, |incident| {
             incident.status = IncidentStatus::Closed;
@@ -347,6 +360,14 @@ impl State {
         let Some(incident) = self.incidents.remove(&id) else { return };
         for fingerprint in self.members.remove(&id).unwrap_or_default().alerts {
             self.change_alert(seq, now, fingerprint, |record| record.incidents.retain(|other| *other != id));
+        }
+        for service in incident.services.iter() {
+            if let Some(others) = self.by_service.get_mut(service) {
+                others.remove(&id);
+                if others.is_empty() {
+                    self.by_service.remove(service);
+                }
+            }
         }
         let group = (incident.rule.name.clone(), Labels::clone(&incident.key));
         if let Some(others) = self.groups.get_mut(&group) {

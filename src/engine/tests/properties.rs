@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 
 use super::story::{self, START, Story};
 use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Entity, Fact, Input, News, State};
@@ -10,6 +11,9 @@ use crate::model::{Actor, AlertStatus, IncidentId, IncidentStatus, Millis, Notif
 use crate::ruleset::Ruleset;
 
 const RULES: &str = r#"
+services:
+  - { name: "0", tier: 1, team: zero, depends_on: ["1"] }
+  - { name: "1", depends_on: ["2"] }
 enrich:
   - name: service-from-job
     match: ['job=~"app-(?P<name>.+)"']
@@ -25,14 +29,18 @@ suppress:
     during: { days: [mon, tue, wed, thu, fri, sat, sun], from: "00:10", to: "00:20", zone: Europe/Berlin }
   - name: restless
     match: ['host=~"h0|h1"']
-    flapping: { changes: 3, within: 10m, until_stable: 5m }
+    flapping: { changes: 2, within: 1h, until_stable: 5m }
   - name: very-restless
     match: ['host="h1"']
-    flapping: { changes: 6, within: 1h, until_stable: 1h }
+    flapping: { changes: 3, within: 10h, until_stable: 1h }
 correlate:
   - name: heartbeat
     absent: { match: ['alertname="B"', 'service="1"'], for: 5m }
     by: [severity]
+  - name: near
+    match: ['alertname=~"A|D"', 'host="h2"']
+    topology: { hops: 1, within: 5m }
+    continue: true
   - name: together
     match: ['alertname=~"A|B"']
     by: [job]
@@ -158,6 +166,7 @@ fn check_counts(state: &State) {
         if let Some(worst) = members.iter().filter(|record| record.is_firing()).map(|record| record.severity()).min() {
             assert_eq!(incident.severity, worst);
         }
+        assert!(incident.parent.is_none_or(|parent| parent < incident.id), "a parent is older: {incident:?}");
         assert!(incident.status != IncidentStatus::Closed, "a closed incident stays in memory");
     }
     for record in state.alerts() {
@@ -227,6 +236,39 @@ proptest! {
             }
         }
     }
+}
+
+/// What is drawn reaches everything that an alert and an incident can come to: properties of what never happens are worth
+/// nothing.
+#[test]
+fn what_is_drawn_reaches_every_decision() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut reached = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let script = moves().new_tree(&mut runner).unwrap().current();
+        let mut story = Story::new(rules());
+        let mut at = START;
+        for (seconds, step) in &script {
+            at = at + Millis::seconds(i64::from(*seconds));
+            reached.extend(story.step(at, input(at, step)).iter().map(Fact::kind));
+        }
+    }
+    let wanted = [
+        "alert_suppressed",
+        "alert_released",
+        "alert_waiting",
+        "alert_waited_in_vain",
+        "alert_flapping",
+        "alert_beats",
+        "beat_missed",
+        "incident_attached",
+        "incident_reopened",
+        "incident_closed",
+        "escalation_paused",
+        "escalation_continued",
+    ];
+    let missing: Vec<_> = wanted.into_iter().filter(|kind| !reached.contains(kind)).collect();
+    assert!(missing.is_empty(), "never drawn: {missing:?}");
 }
 
 /// Every receiver that was told of an incident whose policy closes what it opened is told of its end, once.

@@ -229,6 +229,7 @@ impl Story {
                 format!("{incident} opened by {} {key}: {title:?}{again}", rule.name)
             }
             Fact::AlertJoined { incident, fingerprint, .. } => format!("{incident} joined by {}", labels(*fingerprint)),
+            Fact::IncidentAttached { incident, parent, .. } => format!("{incident} is part of {parent}"),
             Fact::IncidentTitled { incident, title } => format!("{incident} is now {title:?}"),
             Fact::IncidentClassified { incident, category, subcategory, team, .. } => {
                 let subcategory = subcategory.as_deref().unwrap_or("-");
@@ -277,7 +278,7 @@ fn summary(incident: &Incident) -> String {
         incident.alerts_total,
         incident.alerts_suppressed,
         incident.title
-    )
+    ) + &incident.parent.map(|parent| format!(" part of {parent}")).unwrap_or_default()
 }
 
 fn names(rules: &[crate::model::RuleRef]) -> String {

@@ -9,6 +9,7 @@
 //! | `resolve_after` | how long all its alerts must have stayed resolved before it resolves | `0s` |
 //! | `threshold` | `{ count, distinct, within, otherwise }`: open only when `count` alerts (or alerts with so many different values of the label `distinct`) fire within the time; what has waited in vain goes on to later rules (`otherwise: alone`, the default) or ends there (`drop`) | open at once |
 //! | `absent` | `{ match, for }`, instead of `match`: the alerts that match are beats and open nothing; an incident opens when no beat of the group has been heard of for so long, and the next one resolves it | |
+//! | `topology` | `{ hops, within }`, instead of `by`: alerts with a `service` join the oldest open incident with news within the time whose service is at most so many (1 to 4) edges of the catalogue away; others that they touch become its children; alone, one incident for each service | |
 //! | `continue` | `true`: later rules take the alert, too | `false` |
 //! | `title` | a template that sees `by.<label>`, `labels.<name>` (of the alert that opens) and `incident.count` | the rule's name and the values of `by` |
 //!
@@ -20,13 +21,15 @@ use std::sync::Arc;
 use crate::model::{Matcher, Millis, RuleRef};
 use crate::ruleset::diagnostics::Code;
 use crate::ruleset::fields::{Fields, Text};
-use crate::ruleset::rules::{CorrelateRule, Otherwise, Threshold};
+use crate::ruleset::rules::{CorrelateRule, Otherwise, Threshold, Topology};
 use crate::ruleset::template::{Part, Template};
 
 /// How long an incident takes further alerts after its last news, where a rule does not say.
 pub(in crate::ruleset) const WINDOW: Millis = Millis::hours(1);
 /// How old an incident that takes further alerts may be, where a rule does not say.
 pub(in crate::ruleset) const MAX_AGE: Millis = Millis::hours(24);
+/// Hops beyond which everything is near everything.
+const HOPS_MAX: u32 = 4;
 /// Beats are looked for about once a second.
 const BEAT_MIN: Millis = Millis::seconds(5);
 /// A beat that is rarer than this is none.
@@ -42,20 +45,39 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Correl
         fields.ignore("within");
         fields.ignore("hold");
     }
-    fields.refuse("topology");
     let (matchers, absent) = absent(fields);
-    let by = by(fields);
+    let by = if fields.has("topology") { vec!["service".into()] } else { by(fields) };
     let window = positive(fields, "window").unwrap_or(WINDOW);
     let max_age = positive(fields, "max_age").unwrap_or(MAX_AGE);
     let resolve_after = fields.duration("resolve_after").unwrap_or(Millis::ZERO);
     let threshold = threshold(fields);
+    let topology = topology(fields);
     let go_on = fields.flag("continue").unwrap_or(false);
     let title = match fields.text("title") {
         Some(text) => title(fields, text, &by),
         None => None,
     };
     let title = title.unwrap_or_else(|| default_title(&rule.name, &by));
-    CorrelateRule { rule, matchers, by, window, max_age, resolve_after, threshold, absent, go_on, title }
+    CorrelateRule { rule, matchers, by, window, max_age, resolve_after, threshold, absent, topology, go_on, title }
+}
+
+fn topology(fields: &mut Fields<'_>) -> Option<Topology> {
+    let node = fields.get("topology")?;
+    fields.ignore("by");
+    for other in ["by", "threshold", "absent"] {
+        if fields.has(other) {
+            let message = format!("`{other}` beside `topology`");
+            fields.fault(Code::Conflict, &fields.key_span(other), message, "its incidents have the service as their key");
+        }
+    }
+    let read = Fields::read(node, "`topology`", fields.report, |topology| {
+        topology.need("hops");
+        let hops = topology.number("hops", 1..=HOPS_MAX).and_then(|hops| u8::try_from(hops).ok());
+        topology.need("within");
+        let within = positive(topology, "within");
+        Some(Topology { hops: hops?, within: within? })
+    });
+    read.flatten()
 }
 
 /// The rule's matchers, and how long it waits for a beat, if it does.

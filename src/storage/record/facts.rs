@@ -68,4 +68,5 @@ facts! {
     41 AlertFlapping { 1 fingerprint, 2 rule, 3 changes, 4 within, 5 until_stable },
     42 AlertBeats { 1 fingerprint, 2 beat },
     43 BeatMissed { 1 incident, 2 fingerprint, 3 rule, 4 within },
+    45 IncidentAttached { 1 incident, 2 parent, 3 fingerprint, 4 rule },
 }

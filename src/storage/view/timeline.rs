@@ -96,6 +96,11 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             let again = recurrence_of.map(|earlier| format!(", a recurrence of {earlier}")).unwrap_or_default();
             Some(in_incident(*incident, format!("opened ({}){again}: {title}", rule_words(rule))).because_of_rule(rule))
         }
+        Fact::IncidentAttached { incident, parent, fingerprint, rule } => {
+            let alert = alert_name(*fingerprint, context);
+            let text = format!("{incident} is part of {parent}: alert {alert} belongs to both ({})", rule_words(rule));
+            Some(Told { incidents: Cow::Owned(vec![*incident, *parent]), ..in_incident(*incident, text) }.because_of_rule(rule))
+        }
         Fact::IncidentTitled { incident, title } => Some(in_incident(*incident, format!("title is now: {title}"))),
         Fact::IncidentClassified { incident, category, subcategory, team, reasons } => {
             let text = classified_words(category, subcategory.as_deref(), team.as_deref(), reasons);

@@ -135,6 +135,14 @@ fn alerts() {
                 )),
             ),
             (
+                Fact::IncidentAttached { incident: INCIDENT, parent: IncidentId(2), fingerprint, rule: rule() },
+                Some((
+                    "INC-1 is part of INC-2: alert HighLatency on host a belongs to both (rule database-cluster, database.yaml:12)",
+                    None,
+                    by_rule,
+                )),
+            ),
+            (
                 Fact::BeatMissed { incident: INCIDENT, fingerprint, rule: rule(), within: Millis::minutes(5) },
                 Some((
                     "nothing was heard of HighLatency on host a for 5m (rule database-cluster, database.yaml:12)",
