@@ -58,6 +58,7 @@ impl Setup {
                 waiting: None,
                 flaps: None,
                 beat: None,
+                steps: None,
             })
         });
         self.live.publish(&Changes { alerts: records.collect(), ..Changes::default() }, NOW);
@@ -140,6 +141,7 @@ fn record(number: u64, source: &Source) -> Arc<AlertRecord> {
         waiting: None,
         flaps: None,
         beat: None,
+        steps: None,
     })
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn alert(labels: &[(&str, &str)], annotations: &[(&str, &str)], firin
         waiting: None,
         flaps: None,
         beat: None,
+        steps: None,
     })
 }
 

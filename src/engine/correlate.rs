@@ -54,8 +54,16 @@ impl Engine {
         if let Some(record) = self.state.alert(fingerprint) {
             rules.correlate_index.matching(record.labels(), &mut found);
         }
+        self.add_sequences(fingerprint, &mut found);
         for position in found.iter().copied().filter(|position| *position >= from) {
             let rule = &rules.correlate[position as usize];
+            if let Some(sequence) = &rule.sequence {
+                let free = !homes.contains(&rule.rule.name) && (rule.go_on || !settled);
+                if self.follow_sequence(rule, sequence, fingerprint, free) && !rule.go_on {
+                    break;
+                }
+                continue;
+            }
             // A beat is not what its rule opens incidents for.
             let opens = rule.absent.is_none();
             if rule.topology.is_some() && !self.names_service(fingerprint) {

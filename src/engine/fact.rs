@@ -85,6 +85,14 @@ pub enum Fact {
         until_stable: Millis,
     },
 
+    /// It came as a step of a sequence, behind all steps before it; the last one must come before `until`.
+    SequenceStepped {
+        fingerprint: Fingerprint,
+        rule: RuleRef,
+        key: Labels,
+        step: u32,
+        until: Time,
+    },
     /// It is a rule's beat from now on, or none any more; or it is known when it will be missed.
     AlertBeats {
         fingerprint: Fingerprint,
@@ -279,6 +287,7 @@ impl Fact {
             Fact::AlertForgotten { .. } => "alert_forgotten",
             Fact::AlertChangeCounted { .. } => "alert_change_counted",
             Fact::AlertFlapping { .. } => "alert_flapping",
+            Fact::SequenceStepped { .. } => "sequence_stepped",
             Fact::AlertBeats { .. } => "alert_beats",
             Fact::BeatMissed { .. } => "beat_missed",
             Fact::IncidentOpened { .. } => "incident_opened",

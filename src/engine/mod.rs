@@ -9,7 +9,7 @@
 //! | `news` | what a sender's word means: a new occurrence, a resolve, nothing |
 //! | `enrich` | labels |
 //! | `suppress`, `inhibit`, `flapping` | whether anybody may hear of an alert now |
-//! | `correlate`, `threshold`, `heartbeat`, `topology` | into which incident it goes |
+//! | `correlate`, `threshold`, `heartbeat`, `sequence`, `topology` | into which incident it goes |
 //! | `classify`, `prioritize` | category, team; impact, urgency |
 //! | `escalate` | who is told, when, how often |
 //! | `lifecycle`, `acts` | resolving, reopening, closing; what people do |
@@ -31,6 +31,7 @@ pub mod input;
 mod lifecycle;
 mod news;
 mod prioritize;
+mod sequence;
 pub mod state;
 mod suppress;
 mod sweep;

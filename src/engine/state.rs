@@ -21,6 +21,9 @@ pub(super) use timers::policy_due;
 /// A group of alerts that one rule puts together: the rule's name and the values of its `by` labels.
 pub(super) type GroupKey = (Arc<str>, Labels);
 
+/// Steps by number and log position, with the time and the alert of each.
+type StepsInOrder = BTreeMap<(u32, u64), (Time, Fingerprint)>;
+
 /// The state: entities, and what is derived from them for speed.
 #[derive(Debug, Default)]
 pub struct State {
@@ -39,6 +42,8 @@ pub struct State {
     pub(super) by_service: FxHashMap<Arc<str>, BTreeSet<IncidentId>>,
     /// Alerts that wait under a threshold, by group, in order of their beginning.
     pub(super) waiting: FxHashMap<GroupKey, BTreeSet<(u64, Fingerprint)>>,
+    /// Steps of sequences, by group, in order of step and coming.
+    pub(super) steps: FxHashMap<GroupKey, StepsInOrder>,
     /// Beats that fire, by the group whose they are.
     pub(super) beats: FxHashMap<GroupKey, BTreeSet<Fingerprint>>,
     firing: usize,
@@ -87,6 +92,7 @@ impl State {
         self.by_service.clear();
         self.waiting.clear();
         self.beats.clear();
+        self.steps.clear();
         self.timers = timers::Timers::default();
         self.firing = 0;
         for (id, incident) in &self.incidents {
@@ -122,6 +128,10 @@ impl State {
             }
             if let Some(beat) = record.beat.as_ref().filter(|_| record.is_firing()) {
                 self.beats.entry((beat.rule.name.clone(), beat.key.clone())).or_default().insert(fingerprint);
+            }
+            for step in record.steps() {
+                let group = (step.rule.name.clone(), step.key.clone());
+                self.steps.entry(group).or_default().insert((step.step, step.seq), (step.at, fingerprint));
             }
             for (due, timer) in timers::of_alert(record) {
                 self.timers.insert(due, timer);

@@ -65,7 +65,8 @@ impl Engine {
         let ended = record.ends_at.unwrap_or(record.fired_at);
         let mut incidents = record.incidents.iter().filter_map(|id| self.state.incident(*id));
         let awaited = record.beat.as_ref().and_then(|beat| beat.due).is_some_and(|due| due >= self.now);
-        if record.is_firing() || awaited || self.now.since(ended) <= RESOLVED_ALERT_KEPT {
+        let stepped = record.steps().any(|step| step.until > self.now);
+        if record.is_firing() || awaited || stepped || self.now.since(ended) <= RESOLVED_ALERT_KEPT {
             return Use::Live;
         }
         let counted = record.flaps.as_ref().is_some_and(|flaps| flaps.kept_until > self.now);

@@ -2,12 +2,12 @@
 //!
 //! An alert joins the oldest open incident, of whatever rule, that is about its own service or one near it and has had news
 //! within the time. Others that it touches become that one's children: they go on by themselves, and count for themselves.
-//! A parent is always older than its children, so there are no circles of incidents, whatever the catalogue has.
+//! Nothing becomes part of what is part of it, so there are no circles of incidents, whatever the catalogue has.
 
 use crate::engine::correlate::Joined;
 use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
-use crate::model::{Fingerprint, IncidentId};
+use crate::model::{Fingerprint, IncidentId, RuleRef};
 use crate::ruleset::{CorrelateRule, Topology};
 
 impl Engine {
@@ -27,12 +27,19 @@ impl Engine {
         };
         self.join(oldest, fingerprint, &rule.rule);
         for id in touched.into_iter().filter(|id| *id > oldest) {
-            if self.state.incident(id).is_some_and(|incident| incident.parent.is_none()) {
-                let rule = rule.rule.clone();
-                self.record(Fact::IncidentAttached { incident: id, parent: oldest, fingerprint, rule });
-            }
+            self.attach(id, oldest, fingerprint, &rule.rule);
         }
         self.follow_join(oldest, fingerprint, Joined::More);
+    }
+
+    /// Makes an incident part of another, unless it is part of one already or that one is part of it.
+    pub(super) fn attach(&mut self, id: IncidentId, parent: IncidentId, fingerprint: Fingerprint, rule: &RuleRef) {
+        let free = self.state.incident(id).is_some_and(|incident| incident.parent.is_none());
+        let above = |id: &IncidentId| self.state.incident(*id).and_then(|incident| incident.parent);
+        let circle = std::iter::successors(Some(parent), above).any(|above| above == id);
+        if free && !circle {
+            self.record(Fact::IncidentAttached { incident: id, parent, fingerprint, rule: rule.clone() });
+        }
     }
 
     /// The open incidents about the alert's service or one near it that have had news within the time, oldest first.

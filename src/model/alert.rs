@@ -64,6 +64,8 @@ pub struct AlertRecord {
     pub flaps: Option<Box<Flaps>>,
     /// The rule whose beat it is.
     pub beat: Option<Box<Beat>>,
+    /// Where it was a step of a sequence of late.
+    pub steps: Option<Box<Steps>>,
 }
 
 /// An alert that waits for enough others like it.
@@ -74,6 +76,27 @@ pub struct Waiting {
     pub key: Labels,
     pub since: Time,
     pub until: Time,
+}
+
+/// The steps that an alert was of late. A box, as all that few alerts have: the rest pays eight bytes for it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Steps {
+    pub list: Vec<Step>,
+}
+
+/// An alert that came as a step of a rule's sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub rule: RuleRef,
+    /// The key of the incident that the last step would open.
+    pub key: Labels,
+    /// From 0.
+    pub step: u32,
+    pub at: Time,
+    /// The rule looks at it no longer.
+    pub until: Time,
+    /// The log position at which it came: what came before what.
+    pub seq: u64,
 }
 
 /// What makes an alert a beat: it is missed when nothing is heard of it for too long.
@@ -110,6 +133,11 @@ pub struct FlapSpell {
 }
 
 impl AlertRecord {
+    /// Where it was a step of a sequence of late.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().flat_map(|steps| &steps.list)
+    }
+
     /// The labels that rules and people see: enriched where a rule changed any.
     #[must_use]
     pub fn labels(&self) -> &Labels {

@@ -88,6 +88,7 @@ pub(super) fn correlate() -> CorrelateRule {
         resolve_after: Millis::ZERO,
         threshold: None,
         absent: None,
+        sequence: None,
         topology: None,
         go_on: false,
         title: Template::compile(TITLE).expect("a test compiles it"),

@@ -17,6 +17,9 @@ pub(super) fn lint(ruleset: &Ruleset, files: &[SourceFile]) -> Vec<Diagnostic> {
         .map(|rule| (&rule.rule, &rule.matchers))
         .chain(ruleset.suppress.iter().map(|rule| (&rule.rule, &rule.matchers)))
         .chain(ruleset.correlate.iter().map(|rule| (&rule.rule, &rule.matchers)))
+        .chain(ruleset.correlate.iter().flat_map(|rule| {
+            rule.sequence.iter().flat_map(|sequence| &sequence.steps).map(move |matchers| (&rule.rule, matchers))
+        }))
         .chain(ruleset.classify.iter().map(|rule| (&rule.rule, &rule.matchers)))
         .chain(ruleset.prioritize.iter().map(|rule| (&rule.rule, &rule.matchers)))
         .chain(ruleset.escalate.iter().map(|rule| (&rule.rule, &rule.matchers)));
@@ -26,10 +29,9 @@ pub(super) fn lint(ruleset: &Ruleset, files: &[SourceFile]) -> Vec<Diagnostic> {
             found.push((rule, Code::NeverMatches, message, String::new()));
         }
     }
-    let correlate = ruleset
-        .correlate
-        .iter()
-        .map(|r| (&r.rule, r.matchers.is_empty() && !r.go_on && r.threshold.is_none() && r.topology.is_none()));
+    let correlate = ruleset.correlate.iter().map(|r| {
+        (&r.rule, r.matchers.is_empty() && !r.go_on && r.threshold.is_none() && r.topology.is_none() && r.sequence.is_none())
+    });
     let prioritize = ruleset.prioritize.iter().map(|r| (&r.rule, r.matchers.is_empty()));
     let escalate = ruleset.escalate.iter().map(|r| (&r.rule, r.matchers.is_empty() && !r.go_on));
     for stage in [correlate.collect::<Vec<_>>(), prioritize.collect(), escalate.collect()] {

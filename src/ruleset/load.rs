@@ -204,7 +204,19 @@ fn add_built_in(ruleset: &mut Ruleset) {
 fn build_indexes(ruleset: &mut Ruleset) {
     ruleset.enrich_index = index(ruleset.enrich.iter().map(|rule| &*rule.matchers));
     ruleset.suppress_index = index(ruleset.suppress.iter().map(|rule| &*rule.matchers));
-    ruleset.correlate_index = index(ruleset.correlate.iter().map(|rule| &*rule.matchers));
+    for (position, rule) in (0..).zip(&ruleset.correlate) {
+        // A rule with a sequence is found by its steps alone.
+        match &rule.sequence {
+            None => ruleset.correlate_index.insert(position, &rule.matchers),
+            Some(sequence) => {
+                for step in &sequence.steps {
+                    let number = u32::try_from(ruleset.sequence_steps.len()).unwrap_or(u32::MAX);
+                    ruleset.sequence_index.insert(number, step);
+                    ruleset.sequence_steps.push(position);
+                }
+            }
+        }
+    }
     ruleset.classify_index = index(ruleset.classify.iter().map(|rule| &*rule.matchers));
     ruleset.prioritize_index = index(ruleset.prioritize.iter().map(|rule| &*rule.matchers));
     ruleset.escalate_index = index(ruleset.escalate.iter().map(|rule| &*rule.matchers));

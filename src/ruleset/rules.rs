@@ -28,6 +28,10 @@ pub struct Ruleset {
     /// Ends with the built-in `default`, unless a file has a rule of that name (which then stands where the file has it).
     pub correlate: Vec<CorrelateRule>,
     pub correlate_index: MatcherIndex,
+    /// Over the steps of every rule with a sequence; numbers are places in `sequence_steps`.
+    pub sequence_index: MatcherIndex,
+    /// The position in `correlate` of the rule that each step belongs to.
+    pub sequence_steps: Vec<u32>,
     pub classify: Vec<ClassifyRule>,
     pub classify_index: MatcherIndex,
     pub prioritize: Vec<PrioritizeRule>,
@@ -93,6 +97,8 @@ pub struct CorrelateRule {
     pub threshold: Option<Threshold>,
     /// The alerts that match are beats: an incident opens when none has been heard of for so long.
     pub absent: Option<Millis>,
+    /// Opens only when alerts come in this order.
+    pub sequence: Option<Sequence>,
     /// Incidents of services that are near each other are one.
     pub topology: Option<Topology>,
     /// `continue: true` in the file.
@@ -100,6 +106,17 @@ pub struct CorrelateRule {
     /// Sees `by.<label>`, `incident.count`, `labels.<label>` (those of the alert that opens; rendered anew, those that all
     /// alerts share).
     pub title: Template,
+}
+
+/// What must come after what.
+#[derive(Debug)]
+pub struct Sequence {
+    /// At least two lists of matchers.
+    pub steps: Vec<Vec<Matcher>>,
+    /// From the first step to the last.
+    pub within: Millis,
+    /// Earlier steps are held until the time is over, instead of going on to later rules.
+    pub hold: bool,
 }
 
 /// Which services are near enough, and how long their trouble counts.

@@ -97,14 +97,18 @@ fn the_good_file_says_what_it_says() {
     assert_eq!(found(&rules.suppress_index, &[("severity", "info"), ("env", "staging")]), [0, 1]);
     assert_eq!(found(&rules.inhibit_source_index, &[("alertname", "NodeDown")]), [0]);
 
-    let [database, disks, heartbeat, default] = &rules.correlate[..] else {
-        panic!("three correlate rules and the built-in one")
+    let [database, disks, deploy, heartbeat, default] = &rules.correlate[..] else {
+        panic!("four correlate rules and the built-in one")
     };
     assert_eq!(
         (database.window, database.max_age, database.resolve_after),
         (Millis::minutes(10), Millis::hours(4), Millis::minutes(5))
     );
     assert!(database.threshold.is_none() && !database.go_on && disks.go_on);
+    let sequence = deploy.sequence.as_ref().unwrap();
+    assert_eq!((sequence.steps.len(), sequence.within, sequence.hold), (2, Millis::minutes(15), true));
+    assert_eq!(found(&rules.sequence_index, &[("alertname", "ErrorRateHigh")]), [1]);
+    assert_eq!(rules.sequence_steps, [2, 2]);
     assert_eq!((heartbeat.absent, heartbeat.matchers.len()), (Some(Millis::minutes(5)), 1));
     let threshold = disks.threshold.as_ref().unwrap();
     assert_eq!((threshold.count, threshold.distinct.as_deref()), (5, Some("host")));

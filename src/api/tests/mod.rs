@@ -236,6 +236,7 @@ fn alert(seq: u64, status: AlertStatus, incident: u64) -> AlertRecord {
         waiting: None,
         flaps: None,
         beat: None,
+        steps: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::State;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
-use crate::model::alert::{Beat, FlapSpell, Flaps, Waiting};
+use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Waiting};
 use crate::model::incident::{Growth, OpenedAt, SERVICES_MAX, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
@@ -52,6 +52,10 @@ impl State {
                     flaps.spells.push(FlapSpell { rule, until_stable, until: now + until_stable });
                 }
             }),
+            Fact::SequenceStepped { fingerprint, rule, key, step, until } => {
+                let step = Step { rule: rule.clone(), key: key.clone(), step: *step, at: now, until: *until, seq };
+                self.step(seq, now, *fingerprint, step);
+            }
             Fact::AlertBeats { fingerprint, beat } => {
                 self.stop_beating(*fingerprint);
                 self.change_alert(seq, now, *fingerprint, |record| record.beat.clone_from(beat));
@@ -66,6 +70,9 @@ impl State {
             }
             Fact::AlertForgotten { fingerprint } => {
                 if let Some(last) = self.alerts.remove(fingerprint) {
+                    for step in last.steps() {
+                        self.forget_step(step);
+                    }
                     for id in &last.incidents {
                         self.members.get_mut(id).map(|members| members.alerts.remove(fingerprint));
                     }
@@ -224,6 +231,7 @@ impl State {
         // Other labels of an alert that fires already are no new beginning.
         let flaps = old.and_then(|old| old.flaps.clone());
         let beat = old.and_then(|old| old.beat.clone()).map(|beat| Box::new(Beat { due: None, ..*beat }));
+        let steps = old.and_then(|old| old.steps.clone());
         let began = old.filter(|old| old.is_firing()).map(|old| old.fired_at);
         let active = |id: &&IncidentId| self.incidents.get(id).is_some_and(|incident| incident.status.is_active());
         let waiting_for_it: Vec<IncidentId> = incidents.iter().filter(active).copied().collect();
@@ -245,6 +253,7 @@ impl State {
             waiting: None,
             flaps,
             beat,
+            steps,
         };
         self.put_alert(seq, now, Arc::new(record));
         self.start_beating(alert.fingerprint);
@@ -271,6 +280,32 @@ impl State {
             }
         }
         self.change_alert(seq, now, fingerprint, |record| record.waiting = None);
+    }
+
+    /// Notes a step, and forgets those of the alert that no rule looks at any more.
+    fn step(&mut self, seq: u64, now: Time, fingerprint: Fingerprint, step: Step) {
+        let Some(record) = self.alerts.get(&fingerprint) else { return };
+        let old: Vec<Step> = record.steps().filter(|step| step.until <= now).cloned().collect();
+        for step in &old {
+            self.forget_step(step);
+        }
+        let group = (step.rule.name.clone(), step.key.clone());
+        self.steps.entry(group).or_default().insert((step.step, step.seq), (step.at, fingerprint));
+        self.change_alert(seq, now, fingerprint, |record| {
+            let steps = record.steps.get_or_insert_default();
+            steps.list.retain(|step| step.until > now);
+            steps.list.push(step);
+        });
+    }
+
+    fn forget_step(&mut self, step: &Step) {
+        let group = (step.rule.name.clone(), step.key.clone());
+        if let Some(steps) = self.steps.get_mut(&group) {
+            steps.remove(&(step.step, step.seq));
+            if steps.is_empty() {
+                self.steps.remove(&group);
+            }
+        }
     }
 
     /// Notes an alert among the beats that fire, if it is one.

@@ -34,6 +34,15 @@ suppress:
     match: ['host="h1"']
     flapping: { changes: 3, within: 10h, until_stable: 1h }
 correlate:
+  - name: a-then-c
+    sequence: [{ match: ['alertname="A"'] }, { match: ['alertname="C"'] }]
+    by: [job]
+    within: 10m
+  - name: d-held-for-b
+    sequence: [{ match: ['alertname="D"'] }, { match: ['alertname="A"'] }, { match: ['alertname="B"'] }]
+    by: [job]
+    within: 1h
+    hold: true
   - name: heartbeat
     absent: { match: ['alertname="B"', 'service="1"'], for: 5m }
     by: [severity]
@@ -166,7 +175,9 @@ fn check_counts(state: &State) {
         if let Some(worst) = members.iter().filter(|record| record.is_firing()).map(|record| record.severity()).min() {
             assert_eq!(incident.severity, worst);
         }
-        assert!(incident.parent.is_none_or(|parent| parent < incident.id), "a parent is older: {incident:?}");
+        let above = |id: &IncidentId| state.incident(*id).and_then(|incident| incident.parent);
+        let mut above = std::iter::successors(incident.parent, above);
+        assert!(above.all(|parent| parent != incident.id), "part of itself: {incident:?}");
         assert!(incident.status != IncidentStatus::Closed, "a closed incident stays in memory");
     }
     for record in state.alerts() {
@@ -262,6 +273,7 @@ fn what_is_drawn_reaches_every_decision() {
         "alert_beats",
         "beat_missed",
         "incident_attached",
+        "sequence_stepped",
         "incident_reopened",
         "incident_closed",
         "escalation_paused",

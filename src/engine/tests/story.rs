@@ -217,6 +217,9 @@ impl Story {
             Fact::AlertFlapping { fingerprint, rule, changes, .. } => {
                 format!("flapping {} after {changes} changes ({})", labels(*fingerprint), rule.name)
             }
+            Fact::SequenceStepped { rule, step, until, .. } => {
+                format!("step {} of {} until {}", step + 1, rule.name, until.since(START))
+            }
             Fact::AlertBeats { fingerprint, beat: None } => format!("no beat any more: {}", labels(*fingerprint)),
             Fact::AlertBeats { beat: Some(beat), .. } => match beat.due {
                 None => format!("beat of {} {}", beat.rule.name, beat.key),

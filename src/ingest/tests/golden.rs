@@ -103,6 +103,7 @@ fn known_firing(live: &Live, expected: &Expected, source: &Source) {
         waiting: None,
         flaps: None,
         beat: None,
+        steps: None,
     };
     live.publish(&Changes { alerts: vec![Arc::new(record)], ..Changes::default() }, starts_at);
 }

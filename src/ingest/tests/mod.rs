@@ -83,6 +83,7 @@ impl FakeEngine {
             waiting: None,
             flaps: None,
             beat: None,
+            steps: None,
         };
         self.live.publish(&Changes { alerts: vec![Arc::new(record)], ..Changes::default() }, self.now());
         Answer::New

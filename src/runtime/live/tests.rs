@@ -38,6 +38,7 @@ fn record(source: &str, name: &str, seq: u64, starts_at: Time, ends_at: Option<T
         waiting: None,
         flaps: None,
         beat: None,
+        steps: None,
     })
 }
 

@@ -79,6 +79,7 @@ pub(super) fn alert(host: &str, fired_seq: u64) -> AlertRecord {
         waiting: None,
         flaps: None,
         beat: None,
+        steps: None,
     }
 }
 

@@ -83,6 +83,13 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             })
             .map(|told| told.because_of_rule(rule))
         }
+        Fact::SequenceStepped { fingerprint, rule, step, .. } => {
+            let why = rule_words(rule);
+            about_alert(*fingerprint, context, |alert| {
+                format!("alert {alert} is step {} of a sequence ({why})", u64::from(*step) + 1)
+            })
+            .map(|told| told.because_of_rule(rule))
+        }
         Fact::BeatMissed { incident, fingerprint, rule, within } => {
             let alert = alert_name(*fingerprint, context);
             let text = format!("nothing was heard of {alert} for {within} ({})", rule_words(rule));
@@ -98,7 +105,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         }
         Fact::IncidentAttached { incident, parent, fingerprint, rule } => {
             let alert = alert_name(*fingerprint, context);
-            let text = format!("{incident} is part of {parent}: alert {alert} belongs to both ({})", rule_words(rule));
+            let text = format!("{incident} is part of {parent}, because of alert {alert} ({})", rule_words(rule));
             Some(Told { incidents: Cow::Owned(vec![*incident, *parent]), ..in_incident(*incident, text) }.because_of_rule(rule))
         }
         Fact::IncidentTitled { incident, title } => Some(in_incident(*incident, format!("title is now: {title}"))),

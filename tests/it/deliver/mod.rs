@@ -175,6 +175,7 @@ fn alert(labels: &[(&str, &str)], summary: &str) -> Arc<AlertRecord> {
         waiting: None,
         flaps: None,
         beat: None,
+        steps: None,
     })
 }
 

@@ -137,7 +137,15 @@ fn alerts() {
             (
                 Fact::IncidentAttached { incident: INCIDENT, parent: IncidentId(2), fingerprint, rule: rule() },
                 Some((
-                    "INC-1 is part of INC-2: alert HighLatency on host a belongs to both (rule database-cluster, database.yaml:12)",
+                    "INC-1 is part of INC-2, because of alert HighLatency on host a (rule database-cluster, database.yaml:12)",
+                    None,
+                    by_rule,
+                )),
+            ),
+            (
+                Fact::SequenceStepped { fingerprint, rule: rule(), key: Labels::default(), step: 0, until: START },
+                Some((
+                    "alert HighLatency on host a is step 1 of a sequence (rule database-cluster, database.yaml:12)",
                     None,
                     by_rule,
                 )),
