@@ -56,6 +56,9 @@ impl Setup {
                 suppressed_by: Vec::new(),
                 incidents: Vec::new(),
                 waiting: None,
+                flaps: None,
+                beat: None,
+                steps: None,
             })
         });
         self.live.publish(&Changes { alerts: records.collect(), ..Changes::default() }, NOW);
@@ -136,6 +139,9 @@ fn record(number: u64, source: &Source) -> Arc<AlertRecord> {
         suppressed_by: Vec::new(),
         incidents: Vec::new(),
         waiting: None,
+        flaps: None,
+        beat: None,
+        steps: None,
     })
 }
 

@@ -61,6 +61,9 @@ pub(crate) fn alert(labels: &[(&str, &str)], annotations: &[(&str, &str)], firin
         suppressed_by: vec![],
         incidents: vec![IncidentId(1042)],
         waiting: None,
+        flaps: None,
+        beat: None,
+        steps: None,
     })
 }
 

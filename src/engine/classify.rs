@@ -46,16 +46,14 @@ impl Engine {
         let before = &incident.classified_by;
         let deciding: [Option<usize>; 3] =
             std::array::from_fn(|field| self.deciding(field, before[field].as_ref(), rules, found));
-        // A sender that names the team knows better than what is built in, and less well than the site's own rules.
-        let named_team = labels.get("team");
         let by_site = match deciding[2] {
             Some(position) => rules.classify[position].rule.line > 0,
             None => matches!(&before[2], Some(Reason::Rule(rule)) if rule.line > 0),
         };
-        let by_label = deciding[2].is_none() && matches!(before[2], Some(Reason::Text(_)));
-        let takes_label = !named_team.is_empty() && !by_site && !by_label;
+        let by_word = deciding[2].is_none() && matches!(before[2], Some(Reason::Text(_)));
+        let word = if by_site || by_word { None } else { team_by_word(labels, rules) };
         // Most alerts of a storm bring nothing new.
-        if deciding == [None; 3] && !takes_label {
+        if deciding == [None; 3] && word.is_none() {
             return None;
         }
         let mut reasons = Arc::clone(before);
@@ -67,9 +65,9 @@ impl Engine {
             Arc::make_mut(&mut reasons)[field] = Some(Reason::Rule(rule.rule.clone()));
         }
         let [category, subcategory, mut team] = values;
-        if takes_label {
-            team = Some(named_team.into());
-            Arc::make_mut(&mut reasons)[2] = Some(Reason::Text("the alert's team label".into()));
+        if let Some((named, reason)) = word {
+            team = Some(named);
+            Arc::make_mut(&mut reasons)[2] = Some(Reason::Text(reason));
         }
         let category = category.unwrap_or_else(|| incident.category.clone());
         let same = category == incident.category && subcategory == incident.subcategory && team == incident.team;
@@ -96,6 +94,17 @@ impl Engine {
         let Some(Reason::Rule(decided)) = reason else { return usize::MAX };
         self.positions.classify.get(&decided.name).copied().unwrap_or(usize::MAX)
     }
+}
+
+/// The team that an alert's sender names, or else the catalogue for its service, and why. Both know better than what is
+/// built in, and less well than the site's own rules.
+fn team_by_word(labels: &Labels, rules: &Ruleset) -> Option<(Arc<str>, Arc<str>)> {
+    let named = labels.get("team");
+    if !named.is_empty() {
+        return Some((named.into(), "the alert's team label".into()));
+    }
+    let service = rules.catalogue.get(labels.get("service"))?;
+    Some((service.team.clone()?, format!("the team of the service {}", service.rule.name).into()))
 }
 
 /// What a rule names for category (0), subcategory (1) or team (2).

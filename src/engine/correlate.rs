@@ -33,7 +33,12 @@ impl Engine {
             self.review_pauses(fingerprint);
             return;
         }
+        let beats = record.beat.as_ref().map(|beat| beat.rule.name.clone());
         for id in record.incidents.clone() {
+            // What opened because a beat was missed is not what the beat comes back to.
+            if beats.is_some() && self.state.incident(id).map(|incident| &incident.rule.name) == beats.as_ref() {
+                continue;
+            }
             self.come_back(id, fingerprint, fired);
         }
         self.correlate(fingerprint, 0);
@@ -51,15 +56,29 @@ impl Engine {
             rules.correlate_index.matching(record.labels(), &mut found);
             found.retain(|position| holds_for(rules.correlate[*position as usize].when.as_ref(), record, record.labels()));
         }
+        self.add_sequences(fingerprint, &mut found);
         for position in found.iter().copied().filter(|position| *position >= from) {
             let rule = &rules.correlate[position as usize];
-            if !homes.contains(&rule.rule.name) && (rule.go_on || !settled) {
+            if let Some(sequence) = &rule.sequence {
+                let free = !homes.contains(&rule.rule.name) && (rule.go_on || !settled);
+                if self.follow_sequence(rule, sequence, fingerprint, free) && !rule.go_on {
+                    break;
+                }
+                continue;
+            }
+            // A beat is not what its rule opens incidents for.
+            let opens = rule.absent.is_none();
+            if rule.topology.is_some() && !self.names_service(fingerprint) {
+                continue;
+            }
+            if opens && !homes.contains(&rule.rule.name) && (rule.go_on || !settled) {
                 // The record is borrowed anew each time: whoever holds it while it changes makes it be copied.
                 let Some(key) = self.state.alert(fingerprint).map(|record| record.labels().only(&rule.by)) else { break };
                 let group = (rule.rule.name.clone(), key);
-                match &rule.threshold {
-                    Some(threshold) => self.join_or_wait(rule, threshold, group, fingerprint),
-                    None => self.join_or_open(rule, group, fingerprint),
+                match (&rule.threshold, rule.topology) {
+                    (Some(threshold), _) => self.join_or_wait(rule, threshold, group, fingerprint),
+                    (None, Some(topology)) => self.join_near(rule, topology, group, fingerprint),
+                    (None, None) => self.join_or_open(rule, group, fingerprint),
                 }
             }
             if !rule.go_on {

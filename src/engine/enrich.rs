@@ -44,6 +44,10 @@ impl Engine {
 /// What a rule makes of the labels; `None` if that is no change. A template that fails leaves its label as it was: rules
 /// are checked at load, so what is left are values too long for any label.
 fn apply(rule: &EnrichRule, record: &AlertRecord, labels: &Labels) -> Option<Labels> {
+    if let Some(table) = &rule.table {
+        let changed = labels.with(table.row(labels))?;
+        return (changed != *labels).then_some(changed);
+    }
     let scope = EnrichScope { record, labels, captures: ruleset::captures(&rule.matchers, labels) };
     let set: Vec<(&str, String)> =
         rule.set.iter().filter_map(|(name, template)| Some((&**name, template.render(&scope).ok()?))).collect();

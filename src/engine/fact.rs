@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::model::alert::Beat;
 use crate::model::{
     Actor, Alert, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun, Reason, RuleRef, Silence,
     SilenceId, Suppression, Time,
@@ -67,6 +68,44 @@ pub enum Fact {
         fingerprint: Fingerprint,
     },
 
+    /// It changed between firing and resolved, and rules count that: changes up to `since` are forgotten, and all but the
+    /// last `most`. None of these is looked at any more after `kept_until`.
+    AlertChangeCounted {
+        fingerprint: Fingerprint,
+        since: Time,
+        most: u32,
+        kept_until: Time,
+    },
+    /// It changed so often that it flaps from now on, until it has not changed for `until_stable`.
+    AlertFlapping {
+        fingerprint: Fingerprint,
+        rule: RuleRef,
+        changes: u32,
+        within: Millis,
+        until_stable: Millis,
+    },
+
+    /// It came as a step of a sequence, behind all steps before it; the last one must come before `until`.
+    SequenceStepped {
+        fingerprint: Fingerprint,
+        rule: RuleRef,
+        key: Labels,
+        step: u32,
+        until: Time,
+    },
+    /// It is a rule's beat from now on, or none any more; or it is known when it will be missed.
+    AlertBeats {
+        fingerprint: Fingerprint,
+        beat: Option<Box<Beat>>,
+    },
+    /// A beat was missed: nothing was heard of it for as long as its rule says, and the incident is about that.
+    BeatMissed {
+        incident: IncidentId,
+        fingerprint: Fingerprint,
+        rule: RuleRef,
+        within: Millis,
+    },
+
     /// An incident came to be.
     IncidentOpened {
         incident: IncidentId,
@@ -82,6 +121,13 @@ pub enum Fact {
     /// An alert joined it, or came back to it.
     AlertJoined {
         incident: IncidentId,
+        fingerprint: Fingerprint,
+        rule: RuleRef,
+    },
+    /// An alert belongs to both: this incident is part of the older one, whose counts leave its alerts out.
+    IncidentAttached {
+        incident: IncidentId,
+        parent: IncidentId,
         fingerprint: Fingerprint,
         rule: RuleRef,
     },
@@ -239,8 +285,14 @@ impl Fact {
             Fact::AlertWaitedInVain { .. } => "alert_waited_in_vain",
             Fact::AlertResolved { .. } => "alert_resolved",
             Fact::AlertForgotten { .. } => "alert_forgotten",
+            Fact::AlertChangeCounted { .. } => "alert_change_counted",
+            Fact::AlertFlapping { .. } => "alert_flapping",
+            Fact::SequenceStepped { .. } => "sequence_stepped",
+            Fact::AlertBeats { .. } => "alert_beats",
+            Fact::BeatMissed { .. } => "beat_missed",
             Fact::IncidentOpened { .. } => "incident_opened",
             Fact::AlertJoined { .. } => "alert_joined",
+            Fact::IncidentAttached { .. } => "incident_attached",
             Fact::IncidentTitled { .. } => "incident_titled",
             Fact::IncidentRetitlePlanned { .. } => "incident_retitle_planned",
             Fact::IncidentClassified { .. } => "incident_classified",
@@ -278,6 +330,8 @@ impl Fact {
         match self {
             Fact::IncidentOpened { incident, .. }
             | Fact::AlertJoined { incident, .. }
+            | Fact::BeatMissed { incident, .. }
+            | Fact::IncidentAttached { incident, .. }
             | Fact::IncidentTitled { incident, .. }
             | Fact::IncidentRetitlePlanned { incident, .. }
             | Fact::IncidentClassified { incident, .. }

@@ -4,14 +4,16 @@ use crate::engine::{Engine, Fact};
 use crate::model::{Fingerprint, IncidentId, IncidentStatus, Millis, Reason};
 
 impl Engine {
-    /// One of the incident's alerts has resolved.
-    pub(super) fn alert_left(&mut self, id: IncidentId) {
+    /// One of the incident's alerts has resolved. The comings and goings of one that `flaps` are worth no update.
+    pub(super) fn alert_left(&mut self, id: IncidentId, flaps: bool) {
         let Some(incident) = self.state.incident(id).filter(|incident| incident.status.is_active()) else { return };
         let resolve_after = incident.resolve_after;
         if incident.alerts_firing > 0 {
             self.review_classification(id);
             self.review_priority(id);
-            self.plan_updates(id);
+            if !flaps {
+                self.plan_updates(id);
+            }
             self.review_policies(id);
             self.review_incident_pauses(id);
         } else if resolve_after == Millis::ZERO {

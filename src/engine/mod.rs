@@ -8,8 +8,8 @@
 //! | --- | --- |
 //! | `news` | what a sender's word means: a new occurrence, a resolve, nothing |
 //! | `enrich` | labels |
-//! | `suppress`, `inhibit` | whether anybody may hear of an alert now |
-//! | `correlate`, `threshold` | into which incident it goes |
+//! | `suppress`, `inhibit`, `flapping` | whether anybody may hear of an alert now |
+//! | `correlate`, `threshold`, `heartbeat`, `sequence`, `topology` | into which incident it goes |
 //! | `classify`, `prioritize` | category, team; impact, urgency |
 //! | `escalate` | who is told, when, how often |
 //! | `conditions` | which rules with `when` hold for an incident |
@@ -26,17 +26,21 @@ mod enrich;
 pub mod entity;
 mod escalate;
 pub mod fact;
+mod flapping;
+mod heartbeat;
 mod inhibit;
 pub mod input;
 mod lifecycle;
 mod news;
 mod prioritize;
+mod sequence;
 pub mod state;
 mod suppress;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod threshold;
+mod topology;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -101,6 +105,10 @@ pub struct Engine {
     positions: Positions,
     inhibitions: inhibit::Inhibitions,
     conditions: conditions::Conditions,
+    /// Whether any rule counts changes; where none does, alerts pass without a look.
+    counts_changes: bool,
+    /// Whether any rule waits for beats; likewise.
+    awaits_beats: bool,
     silences: suppress::ActiveSilences,
     /// When the windows of `during` rules begin: time and position of the rule.
     window_starts: BTreeSet<(Time, usize)>,
@@ -149,6 +157,8 @@ impl Engine {
             positions: Positions::default(),
             inhibitions: inhibit::Inhibitions::default(),
             conditions: conditions::Conditions::default(),
+            counts_changes: false,
+            awaits_beats: false,
             silences: suppress::ActiveSilences::default(),
             window_starts: BTreeSet::new(),
             next_sweep: sweep::next_after(now),
@@ -247,6 +257,7 @@ impl Engine {
         self.rules = rules;
         self.derive_from_rules();
         self.review_suppressions();
+        self.review_beats();
         self.adopt_orphans();
     }
 
@@ -256,6 +267,8 @@ impl Engine {
         self.silences = suppress::ActiveSilences::of(&self.state, self.now);
         self.inhibitions = inhibit::Inhibitions::of(&self.state, &self.rules);
         self.conditions = conditions::Conditions::of(&self.state, &self.rules);
+        self.counts_changes = self.rules.counts_changes();
+        self.awaits_beats = self.rules.longest_beat().is_some();
         self.plan_windows();
     }
 
@@ -283,6 +296,7 @@ impl Engine {
         match timer {
             Timer::SuppressionEnds(fingerprint) => self.end_timed_suppressions(fingerprint),
             Timer::WaitEnds(fingerprint) => self.wait_in_vain(fingerprint),
+            Timer::BeatDue(fingerprint) => self.miss_beat(fingerprint),
             Timer::SilenceStarts(id) => self.start_silence(id),
             Timer::SilenceEnds(id) => self.review_silence(id),
             Timer::Resolve(id) => self.resolve_if_still_clear(id),

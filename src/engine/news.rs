@@ -1,5 +1,6 @@
 //! What a sender's word means: a new occurrence, a resolve, or nothing that was not known.
 
+use crate::engine::flapping::is_flapping;
 use crate::engine::{Answer, Engine, Fact, News, Refusal};
 use crate::model::{AlertStatus, Fingerprint, Time};
 
@@ -30,9 +31,13 @@ impl Engine {
                 self.record(Fact::AlertFired { alert: news.alert });
                 self.enrich(fingerprint);
                 self.enter_conditions(fingerprint);
+                if !fires {
+                    self.count_change(fingerprint);
+                }
                 self.suppress_news(fingerprint);
                 self.follow_inhibition_source(fingerprint);
                 self.review_targets(left, fingerprint);
+                self.hear_beat(fingerprint);
                 self.admit(fingerprint, true);
                 Ok(Answer::New)
             }
@@ -50,12 +55,15 @@ impl Engine {
 
     fn resolve_alert(&mut self, fingerprint: Fingerprint, ends_at: Time, expired: bool) {
         let left = self.leave_inhibitions(fingerprint);
+        let flaps = self.state.alert(fingerprint).is_some_and(|record| is_flapping(record));
         self.record(Fact::AlertResolved { fingerprint, ends_at, expired });
         self.end_conditions(fingerprint);
+        self.count_change(fingerprint);
         self.review_targets(left, fingerprint);
         let incidents = self.state.alert(fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
         for id in incidents {
-            self.alert_left(id);
+            self.alert_left(id, flaps);
         }
+        self.stop_beat(fingerprint, expired);
     }
 }

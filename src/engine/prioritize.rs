@@ -17,6 +17,8 @@ struct Derived {
     urgency: u8,
     /// Where the rule that decides stands.
     rule: Option<usize>,
+    /// The service whose tier alone makes the impact what it is, and its tier.
+    vital: Option<(Arc<str>, u8)>,
     /// From how many alerts it has doubled, where that alone makes it urgent.
     doubled_from: Option<u32>,
 }
@@ -162,6 +164,10 @@ impl Engine {
             2 => 2,
             _ => 1,
         };
+        // A critical alert means that its service is down, any other that it is degraded.
+        let down = incident.severity == Severity::Critical;
+        let vital = self.most_vital(incident).filter(|(_, tier)| by_tier(*tier, down) < impact);
+        let impact = vital.as_ref().map_or(impact, |(_, tier)| by_tier(*tier, down));
         let by_severity = match incident.severity {
             Severity::Critical => 1,
             Severity::High | Severity::Medium => 2,
@@ -177,8 +183,19 @@ impl Engine {
             impact: rule.and_then(|rule| rule.impact).unwrap_or(impact),
             urgency: named.unwrap_or(urgency),
             rule: position,
+            vital,
             doubled_from,
         }
+    }
+
+    /// The service of the lowest tier that the catalogue knows among the incident's.
+    fn most_vital(&self, incident: &Incident) -> Option<(Arc<str>, u8)> {
+        let catalogue = &self.rules.catalogue;
+        if catalogue.services().is_empty() {
+            return None;
+        }
+        let tiers = incident.services.iter().filter_map(|name| Some((catalogue.get(name)?.tier?, name)));
+        tiers.min().map(|(tier, name)| (name.clone(), tier))
     }
 
     /// Where the rule that decided the present priority stands, if one did and it is still there.
@@ -188,11 +205,24 @@ impl Engine {
     }
 }
 
+/// The impact of a service's trouble by its tier.
+fn by_tier(tier: u8, down: bool) -> u8 {
+    match (tier, down) {
+        (1, true) => 1,
+        (1, false) | (2, true) => 2,
+        _ => 3,
+    }
+}
+
 /// Why a priority that no rule has decided is what it is.
 fn sentence(incident: &Incident, derived: &Derived) -> Arc<str> {
-    let Derived { impact, urgency, .. } = derived;
+    let Derived { impact, urgency, vital, .. } = derived;
     let extent = match incident.services.as_slice() {
         _ if &*incident.category == "security" => "a security matter".to_owned(),
+        _ if let Some((name, tier)) = vital => {
+            let how = if incident.severity == Severity::Critical { "down" } else { "degraded" };
+            format!("{name}, a service of tier {tier}, is {how}")
+        }
         [] => "no service named".to_owned(),
         [one] => format!("one service ({one})"),
         several => format!("{} services", several.len()),

@@ -21,6 +21,9 @@ pub(super) use timers::policy_due;
 /// A group of alerts that one rule puts together: the rule's name and the values of its `by` labels.
 pub(super) type GroupKey = (Arc<str>, Labels);
 
+/// Steps by number and log position, with the time and the alert of each.
+type StepsInOrder = BTreeMap<(u32, u64), (Time, Fingerprint)>;
+
 /// The state: entities, and what is derived from them for speed.
 #[derive(Debug, Default)]
 pub struct State {
@@ -36,8 +39,14 @@ pub struct State {
     pub(super) members: FxHashMap<IncidentId, Members>,
     /// The incidents of each group that have not closed, in order of opening.
     pub(super) groups: FxHashMap<GroupKey, Vec<IncidentId>>,
+    /// The incidents that have not closed, by the services that they are about.
+    pub(super) by_service: FxHashMap<Arc<str>, BTreeSet<IncidentId>>,
     /// Alerts that wait under a threshold, by group, in order of their beginning.
     pub(super) waiting: FxHashMap<GroupKey, BTreeSet<(u64, Fingerprint)>>,
+    /// Steps of sequences, by group, in order of step and coming.
+    pub(super) steps: FxHashMap<GroupKey, StepsInOrder>,
+    /// Beats that fire, by the group whose they are.
+    pub(super) beats: FxHashMap<GroupKey, BTreeSet<Fingerprint>>,
     firing: usize,
     timers: timers::Timers,
     touched: change::Touched,
@@ -81,13 +90,19 @@ impl State {
     pub fn finish(&mut self) {
         self.members.clear();
         self.groups.clear();
+        self.by_service.clear();
         self.waiting.clear();
+        self.beats.clear();
+        self.steps.clear();
         self.timers = timers::Timers::default();
         self.firing = 0;
         for incident in in_order(&self.incidents) {
             self.timers.insert_all(incident.id, &timers::of_incident(incident));
             if incident.status != IncidentStatus::Closed {
                 self.groups.entry((incident.rule.name.clone(), Labels::clone(&incident.key))).or_default().push(incident.id);
+                for service in incident.services.iter() {
+                    self.by_service.entry(service.clone()).or_default().insert(incident.id);
+                }
             }
         }
         for silence in self.silences.values() {
@@ -111,6 +126,13 @@ impl State {
                     .entry((waiting.rule.name.clone(), waiting.key.clone()))
                     .or_default()
                     .insert((record.fired_seq, fingerprint));
+            }
+            if let Some(beat) = record.beat.as_ref().filter(|_| record.is_firing()) {
+                self.beats.entry((beat.rule.name.clone(), beat.key.clone())).or_default().insert(fingerprint);
+            }
+            for step in record.steps() {
+                let group = (step.rule.name.clone(), step.key.clone());
+                self.steps.entry(group).or_default().insert((step.step, step.seq), (step.at, fingerprint));
             }
             for (due, timer) in timers::of_alert(record) {
                 self.timers.insert(due, timer);

@@ -1,4 +1,5 @@
-//! Whether anybody may hear of an alert now: silences, maintenance windows, holds. Inhibition has its own file.
+//! Whether anybody may hear of an alert now: silences, maintenance windows, holds. Inhibition and flapping have files of
+//! their own.
 //!
 //! Every reason is kept. A suppressed alert opens and joins nothing; when the last of its suppressions ends while it
 //! still fires, it goes on as news.
@@ -6,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::conditions::holds_for;
+use crate::engine::flapping::flaps_until;
 use crate::engine::{Engine, Fact, State};
 use crate::model::{AlertRecord, Fingerprint, Labels, Reason, Silence, SilenceId, Suppression, SuppressionKind, Time};
 use crate::ruleset::{MatcherIndex, SuppressHow};
@@ -63,7 +65,7 @@ impl Engine {
     }
 
     /// Silences, windows and holds that cover the alert now.
-    fn suppressions(&mut self, record: &AlertRecord) -> Vec<Suppression> {
+    pub(super) fn suppressions(&mut self, record: &AlertRecord) -> Vec<Suppression> {
         let mut found = self.buffer();
         let mut all: Vec<Suppression> =
             self.silences.matching(record.labels(), &mut found).into_iter().filter_map(|id| self.by_silence(id)).collect();
@@ -78,6 +80,7 @@ impl Engine {
                     SuppressHow::Inhibit { .. } => continue,
                     SuppressHow::During(schedule) => (SuppressionKind::Maintenance, schedule.covers_until(self.now)),
                     SuppressHow::Hold(length) => (SuppressionKind::Hold, Some(record.fired_at + *length)),
+                    SuppressHow::Flapping(_) => (SuppressionKind::Flapping, flaps_until(record, &rule.rule)),
                 };
                 // One that ends now has ended: it would come due again and again.
                 if until.is_some_and(|until| until > self.now) {
@@ -211,7 +214,7 @@ impl Engine {
     }
 
     /// The firing alerts that `test` accepts, in order of their beginning.
-    fn firing_where(&self, test: impl Fn(&AlertRecord) -> bool) -> Vec<Fingerprint> {
+    pub(super) fn firing_where(&self, test: impl Fn(&AlertRecord) -> bool) -> Vec<Fingerprint> {
         let mut found: Vec<(u64, Fingerprint)> = self
             .state
             .alerts()

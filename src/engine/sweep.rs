@@ -66,13 +66,18 @@ impl Engine {
     fn use_of(&self, record: &AlertRecord) -> Use {
         let ended = record.ends_at.unwrap_or(record.fired_at);
         let mut incidents = record.incidents.iter().filter_map(|id| self.state.incident(*id));
-        if record.is_firing() || self.now.since(ended) <= RESOLVED_ALERT_KEPT {
+        let awaited = record.beat.as_ref().and_then(|beat| beat.due).is_some_and(|due| due >= self.now);
+        let stepped = record.steps().any(|step| step.until > self.now);
+        if record.is_firing() || awaited || stepped || self.now.since(ended) <= RESOLVED_ALERT_KEPT {
             return Use::Live;
         }
-        let found = incidents.try_fold(Use::None, |found, incident| match incident.status.is_active() {
-            true => Err(Use::Live),
-            false if self.may_reopen(incident) => Ok(Use::MayReturn),
-            false => Ok(found),
+        let counted = record.flaps.as_ref().is_some_and(|flaps| flaps.kept_until > self.now);
+        let found = incidents.try_fold(if counted { Use::MayReturn } else { Use::None }, |found, incident| {
+            match incident.status.is_active() {
+                true => Err(Use::Live),
+                false if self.may_reopen(incident) => Ok(Use::MayReturn),
+                false => Ok(found),
+            }
         });
         found.unwrap_or_else(|live| live)
     }
@@ -81,7 +86,7 @@ impl Engine {
 enum Use {
     /// It fires, has just resolved, or is in an incident that is not over.
     Live,
-    /// A resolved incident would take it back.
+    /// A resolved incident would take it back, or rules still count its changes.
     MayReturn,
     None,
 }

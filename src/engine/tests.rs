@@ -3,5 +3,6 @@
 mod changes;
 mod properties;
 mod spec;
+mod storms;
 mod story;
 mod table;

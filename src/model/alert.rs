@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::id::{Fingerprint, IncidentId};
 use super::labels::Labels;
 use super::reason::{RuleRef, Suppression};
-use super::time::Time;
+use super::time::{Millis, Time};
 
 /// What a sender said of one alert when it began to fire. Never changes; a new occurrence is a new value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,12 @@ pub struct AlertRecord {
     pub incidents: Vec<IncidentId>,
     /// The first threshold rule that it waits under, and until when; the others hang behind it, see [`AlertRecord::waits`].
     pub waiting: Option<Box<Waiting>>,
+    /// Its changes of late, where a rule counts them.
+    pub flaps: Option<Box<Flaps>>,
+    /// The rule whose beat it is.
+    pub beat: Option<Box<Beat>>,
+    /// Where it was a step of a sequence of late.
+    pub steps: Option<Box<Steps>>,
 }
 
 /// An alert that waits for enough others like it.
@@ -74,6 +80,60 @@ pub struct Waiting {
     pub also: Option<Box<Waiting>>,
 }
 
+/// The steps that an alert was of late. A box, as all that few alerts have: the rest pays eight bytes for it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Steps {
+    pub list: Vec<Step>,
+}
+
+/// An alert that came as a step of a rule's sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub rule: RuleRef,
+    /// The key of the incident that the last step would open.
+    pub key: Labels,
+    /// From 0.
+    pub step: u32,
+    pub at: Time,
+    /// The rule looks at it no longer.
+    pub until: Time,
+    /// The log position at which it came: what came before what.
+    pub seq: u64,
+}
+
+/// What makes an alert a beat: it is missed when nothing is heard of it for too long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beat {
+    pub rule: RuleRef,
+    /// The key of the incident that opens when it is missed.
+    pub key: Labels,
+    /// It must be heard of again within this.
+    pub within: Millis,
+    /// When it will be missed, where its sender has said that it is over.
+    pub due: Option<Time>,
+}
+
+/// How often an alert has changed between firing and resolved, and which rules say that it flaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaps {
+    /// When it changed, as far back as its rules look.
+    pub changes: Vec<Time>,
+    /// No rule looks at any of them any more from here on.
+    pub kept_until: Time,
+    /// The rules under which it flaps, or did at its last change.
+    pub spells: Vec<FlapSpell>,
+}
+
+/// A time during which an alert flaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlapSpell {
+    pub rule: RuleRef,
+    /// The spell is over when it has not changed for so long.
+    pub until_stable: Millis,
+    /// When that is, unless it changes before.
+    pub until: Time,
+}
+
 impl AlertRecord {
     /// All threshold rules that it waits under, in order of their beginning.
     pub fn waits(&self) -> impl Iterator<Item = &Waiting> {
@@ -84,6 +144,11 @@ impl AlertRecord {
     #[must_use]
     pub fn waits_under(&self, rule: &str) -> Option<&Waiting> {
         self.waits().find(|waiting| &*waiting.rule.name == rule)
+    }
+
+    /// Where it was a step of a sequence of late.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().flat_map(|steps| &steps.list)
     }
 
     /// The labels that rules and people see: enriched where a rule changed any.

@@ -88,6 +88,9 @@ pub(super) fn correlate() -> CorrelateRule {
         max_age: MAX_AGE,
         resolve_after: Millis::ZERO,
         threshold: None,
+        absent: None,
+        sequence: None,
+        topology: None,
         go_on: false,
         title: Template::compile(TITLE).expect("a test compiles it"),
     }

@@ -49,8 +49,6 @@ pub enum Code {
     Limit,
     /// Q0003: a key that is not known at its place.
     UnknownKey,
-    /// Q0004: a key that a later version will know.
-    NotSupported,
     /// Q0005: a key or an item that is there twice.
     Repeated,
     /// Q0006: something that must be there is not.
@@ -79,6 +77,8 @@ pub enum Code {
     Conflict,
     /// Q0018: a word that is none of those allowed.
     Word,
+    /// Q0019: a table that is not there, or is no table.
+    Table,
     /// Q0021: an expression's text has not the form of one.
     Expression,
     /// Q0022: an expression names a field or a function that is not there.
@@ -91,6 +91,12 @@ pub enum Code {
     Shadowed,
     /// Q0103 (warning): a rule that can never match.
     NeverMatches,
+    /// Q0104 (warning): a service that depends on one without an entry.
+    UnknownService,
+    /// Q0105 (warning): services that depend on each other in a circle.
+    Circle,
+    /// Q0106 (warning): more services near one than count.
+    Crowded,
 }
 
 impl Code {
@@ -101,7 +107,6 @@ impl Code {
             Code::Syntax => "Q0001",
             Code::Limit => "Q0002",
             Code::UnknownKey => "Q0003",
-            Code::NotSupported => "Q0004",
             Code::Repeated => "Q0005",
             Code::Missing => "Q0006",
             Code::WrongKind => "Q0007",
@@ -116,12 +121,16 @@ impl Code {
             Code::Range => "Q0016",
             Code::Conflict => "Q0017",
             Code::Word => "Q0018",
+            Code::Table => "Q0019",
             Code::Expression => "Q0021",
             Code::ExpressionName => "Q0022",
             Code::ExpressionType => "Q0023",
             Code::Empty => "Q0101",
             Code::Shadowed => "Q0102",
             Code::NeverMatches => "Q0103",
+            Code::UnknownService => "Q0104",
+            Code::Circle => "Q0105",
+            Code::Crowded => "Q0106",
         }
     }
 
@@ -133,7 +142,9 @@ impl Code {
 
     fn severity(self) -> Severity {
         match self {
-            Code::Empty | Code::Shadowed | Code::NeverMatches => Severity::Warning,
+            Code::Empty | Code::Shadowed | Code::NeverMatches | Code::UnknownService | Code::Circle | Code::Crowded => {
+                Severity::Warning
+            }
             _ => Severity::Error,
         }
     }

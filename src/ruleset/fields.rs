@@ -31,7 +31,7 @@ pub(crate) struct Fields<'a> {
     node: &'a Node,
     entries: &'a [(Key, Node)],
     known: Vec<&'static str>,
-    refused: Vec<&'static str>,
+    ignored: Vec<&'static str>,
     /// Any key is right.
     open: bool,
 }
@@ -66,7 +66,7 @@ impl<'a> Fields<'a> {
                 );
             }
         }
-        let mut fields = Fields { report, what, node, entries, known: Vec::new(), refused: Vec::new(), open: false };
+        let mut fields = Fields { report, what, node, entries, known: Vec::new(), ignored: Vec::new(), open: false };
         let result = read(&mut fields);
         fields.report_unknown();
         Some(result)
@@ -136,20 +136,9 @@ impl<'a> Fields<'a> {
         value
     }
 
-    /// Refuses a key that a later version will know. True if it is there.
-    pub(crate) fn refuse(&mut self, key: &'static str) -> bool {
-        self.refused.push(key);
-        let there = self.entries.iter().find(|(k, _)| k.text == key);
-        if let Some((key, _)) = there {
-            let message = format!("`{}` is not supported yet", key.text);
-            self.report.add(Diagnostic::new(Code::NotSupported, key.span.clone(), message).label("not supported yet"));
-        }
-        there.is_some()
-    }
-
     /// Passes over a key without a word.
     pub(crate) fn ignore(&mut self, key: &'static str) {
-        self.refused.push(key);
+        self.ignored.push(key);
     }
 
     /// A text.
@@ -341,7 +330,7 @@ impl<'a> Fields<'a> {
     }
 
     fn report_unknown(&self) {
-        let asked = |key: &str| self.open || self.known.contains(&key) || self.refused.contains(&key);
+        let asked = |key: &str| self.open || self.known.contains(&key) || self.ignored.contains(&key);
         for (key, _) in self.entries.iter().filter(|(key, _)| !asked(&key.text)) {
             let hint = match nearest(&key.text, &self.known) {
                 Some(known) => format!("did you mean `{known}`?"),

@@ -1,10 +1,12 @@
-//! Finding and reading rule files. The only part of the ruleset that touches a disk.
+//! Finding and reading rule files, and the tables that they name. The only part of the ruleset that touches a disk.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::load::{Limits, SourceFile};
+use super::table;
 
 /// Folders inside folders that are gone into.
 const DEPTH_MAX: usize = 8;
@@ -12,7 +14,7 @@ const DEPTH_MAX: usize = 8;
 const FILES_MAX: usize = 10_000;
 
 /// Reads the rule files that `paths` name, in their order. Of a folder: all `*.yaml` and `*.yml` in it and in the folders
-/// below, sorted by path. Rule tests (`*.test.yaml`) and what begins with a dot are passed over. What is no UTF-8 is read
+/// below, sorted by path; then the tables that they name, as long as these lie in that folder (of a single file: in its own). Rule tests (`*.test.yaml`) and what begins with a dot are passed over. What is no UTF-8 is read
 /// with replacement characters, which [`load`](super::load::load) then refuses with a place.
 ///
 /// # Errors
@@ -37,18 +39,35 @@ pub fn is_test(path: &Path) -> bool {
 }
 
 fn read_wanted(paths: &[PathBuf], wanted: fn(&Path) -> bool) -> io::Result<Vec<SourceFile>> {
-    let mut found = Vec::new();
+    let mut files = Vec::new();
     for path in paths {
-        if fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
-            let mut inside = Vec::new();
-            walk(path, 0, wanted, &mut inside)?;
-            inside.sort();
-            found.append(&mut inside);
+        let mut found = Vec::new();
+        let is_folder = fs::metadata(path).map_err(|error| named(path, &error))?.is_dir();
+        if is_folder {
+            walk(path, 0, wanted, &mut found)?;
+            found.sort();
         } else if wanted(path) {
             found.push(path.clone());
         }
+        let root = if is_folder { path } else { path.parent().unwrap_or(Path::new("")) };
+        let rules = found.iter().map(|path| read(path)).collect::<io::Result<Vec<_>>>()?;
+        let tables = tables_of(&rules, root);
+        files.extend(rules);
+        for table in tables {
+            let table = read(&table)?;
+            if files.iter().all(|file| file.name != table.name) {
+                files.push(table);
+            }
+        }
     }
-    found.into_iter().map(|path| read(&path)).collect()
+    Ok(files)
+}
+
+/// The tables that rule files name and that are there, sorted. One that is not there is a fault of the rule, and has a place.
+fn tables_of(rules: &[SourceFile], root: &Path) -> BTreeSet<PathBuf> {
+    let named = rules.iter().flat_map(|file| table::mentioned(&file.text).map(move |path| (Path::new(&file.name), path)));
+    let inside = named.filter_map(|(file, path)| table::resolve(file, path)).filter(|path| path.starts_with(root));
+    inside.filter(|path| path.is_file()).take(FILES_MAX).collect()
 }
 
 fn walk(folder: &Path, depth: usize, wanted: fn(&Path) -> bool, found: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -112,5 +131,31 @@ mod tests {
         let tests = read_tests(&[folder.path().to_owned(), folder.path().join("b.yaml")]).unwrap();
         assert_eq!(tests.len(), 1);
         assert!(tests[0].name.ends_with("/a.test.yaml"));
+    }
+
+    #[test]
+    fn tables_that_are_named_are_read_unless_they_lie_outside() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().join("rules");
+        for (name, text) in [
+            ("rules/a.yaml", "{ table: owners.csv } # sub/t.csv ../outside.csv none.csv /etc/x.csv"),
+            ("rules/sub/b.yaml", "table: \"../owners.csv\"\ntable: t.csv"),
+            ("rules/owners.csv", "x"),
+            ("rules/sub/t.csv", "x"),
+            ("rules/unnamed.csv", "x"),
+            ("outside.csv", "x"),
+        ] {
+            let path = outer.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let names = |paths: &[PathBuf]| {
+            let files = read_files(paths).unwrap();
+            let short = |file: &SourceFile| file.name.strip_prefix(&format!("{}/", folder.display())).unwrap().to_owned();
+            files.iter().map(short).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(std::slice::from_ref(&folder)), "a.yaml sub/b.yaml owners.csv sub/t.csv");
+        assert_eq!(names(&[folder.join("a.yaml")]), "a.yaml owners.csv sub/t.csv");
+        assert_eq!(names(&[folder.join("sub/b.yaml")]), "sub/b.yaml sub/t.csv", "of a single file, its own folder");
     }
 }

@@ -6,6 +6,7 @@ use super::diagnostics::{Code, Diagnostic, SourceMap};
 use super::expression::Expression;
 use super::load::SourceFile;
 use super::rules::Ruleset;
+use super::services::Doubt;
 use crate::model::{MatchOp, Matcher, RuleRef};
 
 /// All warnings, in the order of the stages.
@@ -17,6 +18,9 @@ pub(super) fn lint(ruleset: &Ruleset, files: &[SourceFile]) -> Vec<Diagnostic> {
         .map(|rule| (&rule.rule, &rule.matchers))
         .chain(ruleset.suppress.iter().map(|rule| (&rule.rule, &rule.matchers)))
         .chain(ruleset.correlate.iter().map(|rule| (&rule.rule, &rule.matchers)))
+        .chain(ruleset.correlate.iter().flat_map(|rule| {
+            rule.sequence.iter().flat_map(|sequence| &sequence.steps).map(move |matchers| (&rule.rule, matchers))
+        }))
         .chain(ruleset.classify.iter().map(|rule| (&rule.rule, &rule.matchers)))
         .chain(ruleset.prioritize.iter().map(|rule| (&rule.rule, &rule.matchers)))
         .chain(ruleset.escalate.iter().map(|rule| (&rule.rule, &rule.matchers)));
@@ -26,8 +30,10 @@ pub(super) fn lint(ruleset: &Ruleset, files: &[SourceFile]) -> Vec<Diagnostic> {
             found.push((rule, Code::NeverMatches, message, String::new()));
         }
     }
-    let correlate =
-        ruleset.correlate.iter().map(|r| (&r.rule, takes_all(&r.matchers, r.when.as_ref()) && !r.go_on && r.threshold.is_none()));
+    let correlate = ruleset.correlate.iter().map(|r| {
+        let plain = r.threshold.is_none() && r.topology.is_none() && r.sequence.is_none();
+        (&r.rule, takes_all(&r.matchers, r.when.as_ref()) && !r.go_on && plain)
+    });
     let prioritize = ruleset.prioritize.iter().map(|r| (&r.rule, takes_all(&r.matchers, r.when.as_ref())));
     let escalate = ruleset.escalate.iter().map(|r| (&r.rule, takes_all(&r.matchers, r.when.as_ref()) && !r.go_on));
     for stage in [correlate.collect::<Vec<_>>(), prioritize.collect(), escalate.collect()] {
@@ -38,6 +44,14 @@ pub(super) fn lint(ruleset: &Ruleset, files: &[SourceFile]) -> Vec<Diagnostic> {
             let hint = format!("put it before {}:{}", taker.file, taker.line);
             found.push((rule, Code::Shadowed, message, hint));
         }
+    }
+    for (service, doubt, message, hint) in ruleset.catalogue.doubts() {
+        let code = match doubt {
+            Doubt::Unknown => Code::UnknownService,
+            Doubt::Circle => Code::Circle,
+            Doubt::Crowded => Code::Crowded,
+        };
+        found.push((service, code, message, hint));
     }
     let maps: Vec<SourceMap<'_>> = files.iter().map(|file| SourceMap::new(&file.name, &file.text)).collect();
     found

@@ -15,11 +15,12 @@ use super::index::MatcherIndex;
 use super::lint;
 use super::report::Report;
 use super::rules::{Ruleset, SuppressHow};
-use super::schema::{classify, correlate, enrich, escalate, prioritize, suppress};
+use super::schema::{classify, correlate, enrich, escalate, prioritize, services, suppress};
+use super::table::{self, Tables};
 use super::yaml::{self, Node, Value, YamlFault};
 use crate::model::{Matcher, RuleRef};
 
-/// A rule file's text under the name that diagnostics give it.
+/// A rule file's or a table's text under the name that diagnostics give it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
     pub name: String,
@@ -29,17 +30,19 @@ pub struct SourceFile {
 /// How much rule files may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Rules of all files together.
+    /// Rules and services of all files together.
     pub rules_max: usize,
     /// Bytes of one file.
     pub file_bytes_max: usize,
     /// Bytes of a rule's name.
     pub name_bytes_max: usize,
+    /// Rows of one table.
+    pub table_rows_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { rules_max: 20_000, file_bytes_max: 8 << 20, name_bytes_max: 200 }
+        Limits { rules_max: 20_000, file_bytes_max: 8 << 20, name_bytes_max: 200, table_rows_max: 100_000 }
     }
 }
 
@@ -51,22 +54,33 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Compiles rule files, which are in order. With `known_receivers`, every receiver that a rule names must be among them.
+/// Compiles rule files, which are in order, with the tables that they name among them. With `known_receivers`, every receiver that a rule names must be among them.
 ///
 /// # Errors
 /// Every fault of every file, and what was to be warned of so far, in the order of files and places.
 pub fn load(files: &[SourceFile], known_receivers: Option<&[Arc<str>]>, limits: Limits) -> Result<Loaded, Vec<Diagnostic>> {
-    let mut loader = Loader { receivers: known_receivers, limits, names: BTreeMap::new(), rules: 0, ruleset: Ruleset::default() };
+    let tables = Tables::new(files, limits);
+    let mut loader = Loader {
+        receivers: known_receivers,
+        tables: &tables,
+        limits,
+        names: BTreeMap::new(),
+        rules: 0,
+        ruleset: Ruleset::default(),
+    };
     let mut found = Vec::new();
-    for file in files {
+    for file in files.iter().filter(|file| !file.name.ends_with(table::EXTENSION)) {
         let report = Report::new(&file.name, &file.text);
         loader.file(&report);
         found.append(&mut report.finish());
     }
+    let mut ruleset = loader.ruleset;
+    found.append(&mut tables.finish());
     if found.iter().any(|diagnostic| diagnostic.code.is_error()) {
         return Err(found);
     }
-    let mut ruleset = loader.ruleset;
+    let hops = ruleset.correlate.iter().filter_map(|rule| rule.topology.map(|topology| topology.hops)).max();
+    ruleset.catalogue.work_out(hops.unwrap_or(0));
     ruleset.digest = digest(files);
     found.extend(lint::lint(&ruleset, files));
     add_built_in(&mut ruleset);
@@ -104,6 +118,7 @@ pub(crate) fn document(report: &Report<'_>, bytes_max: usize) -> Option<Node> {
 
 struct Loader<'r> {
     receivers: Option<&'r [Arc<str>]>,
+    tables: &'r Tables<'r>,
     limits: Limits,
     /// Where each name of a stage was first.
     names: BTreeMap<(&'static str, String), RuleRef>,
@@ -121,9 +136,9 @@ impl Loader<'_> {
     }
 
     fn sections(&mut self, root: &mut Fields<'_>) {
-        root.refuse("services");
-        let receivers = self.receivers;
-        self.section(root, "enrich", "an enrich rule", |rules, f, rule| rules.enrich.push(enrich::read(f, rule)));
+        let (receivers, tables) = (self.receivers, self.tables);
+        self.section(root, "services", "a service", |rules, f, rule| rules.catalogue.push(services::read(f, rule)));
+        self.section(root, "enrich", "an enrich rule", |rules, f, rule| rules.enrich.push(enrich::read(f, rule, tables)));
         self.section(root, "suppress", "a suppress rule", |rules, f, rule| rules.suppress.extend(suppress::read(f, rule)));
         self.section(root, "correlate", "a correlate rule", |rules, f, rule| rules.correlate.push(correlate::read(f, rule)));
         self.section(root, "classify", "a classify rule", |rules, f, rule| rules.classify.push(classify::read(f, rule)));
@@ -172,7 +187,8 @@ impl Loader<'_> {
         }
         let rule = RuleRef { name: name.text.into(), file, line };
         if let Some(first) = self.names.get(&(stage, name.text.to_owned())) {
-            let message = format!("there are two rules `{}` in `{stage}`", name.text);
+            let what = if stage == "services" { "services" } else { "rules" };
+            let message = format!("there are two {what} `{}` in `{stage}`", name.text);
             let hint = format!("the first is {}:{}", first.file, first.line);
             fields.fault(Code::DuplicateName, &name.node.span, message, &hint);
         } else {
@@ -193,7 +209,19 @@ fn add_built_in(ruleset: &mut Ruleset) {
 fn build_indexes(ruleset: &mut Ruleset) {
     ruleset.enrich_index = index(ruleset.enrich.iter().map(|rule| &*rule.matchers));
     ruleset.suppress_index = index(ruleset.suppress.iter().map(|rule| &*rule.matchers));
-    ruleset.correlate_index = index(ruleset.correlate.iter().map(|rule| &*rule.matchers));
+    for (position, rule) in (0..).zip(&ruleset.correlate) {
+        // A rule with a sequence is found by its steps alone.
+        match &rule.sequence {
+            None => ruleset.correlate_index.insert(position, &rule.matchers),
+            Some(sequence) => {
+                for step in &sequence.steps {
+                    let number = u32::try_from(ruleset.sequence_steps.len()).unwrap_or(u32::MAX);
+                    ruleset.sequence_index.insert(number, step);
+                    ruleset.sequence_steps.push(position);
+                }
+            }
+        }
+    }
     ruleset.classify_index = index(ruleset.classify.iter().map(|rule| &*rule.matchers));
     ruleset.prioritize_index = index(ruleset.prioritize.iter().map(|rule| &*rule.matchers));
     ruleset.escalate_index = index(ruleset.escalate.iter().map(|rule| &*rule.matchers));

@@ -20,7 +20,9 @@ pub(crate) mod report;
 pub mod rules;
 pub mod schedule;
 mod schema;
+pub mod services;
 pub(crate) mod suggest;
+pub mod table;
 pub mod template;
 #[cfg(test)]
 mod tests;
@@ -33,8 +35,10 @@ pub use index::MatcherIndex;
 pub use load::{Limits, Loaded, SourceFile, load};
 pub use matchers::{MatcherFault, captures, parse_matchers};
 pub use rules::{
-    ClassifyRule, CorrelateRule, EnrichRule, EscalateRule, EscalateStep, Otherwise, PrioritizeRule, Ruleset, SuppressHow,
-    SuppressRule, Threshold,
+    ClassifyRule, CorrelateRule, EnrichRule, EscalateRule, EscalateStep, Flapping, Otherwise, PrioritizeRule, Ruleset, Sequence,
+    SuppressHow, SuppressRule, Threshold, Topology,
 };
 pub use schedule::Schedule;
+pub use services::{Catalogue, Service};
+pub use table::Table;
 pub use template::{Scope, Template, pairs_value};

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::expression::Expression;
 use super::index::MatcherIndex;
 use super::schedule::Schedule;
+use super::services::Catalogue;
+use super::table::Table;
 use super::template::Template;
 use crate::model::{Matcher, Millis, RuleRef};
 
@@ -16,6 +18,7 @@ use crate::model::{Matcher, Millis, RuleRef};
 pub struct Ruleset {
     /// Hash over the names and texts of all files; 0 for the built-in rules alone.
     pub digest: u64,
+    pub catalogue: Catalogue,
     pub enrich: Vec<EnrichRule>,
     pub enrich_index: MatcherIndex,
     pub suppress: Vec<SuppressRule>,
@@ -26,6 +29,10 @@ pub struct Ruleset {
     /// Ends with the built-in `default`, unless a file has a rule of that name (which then stands where the file has it).
     pub correlate: Vec<CorrelateRule>,
     pub correlate_index: MatcherIndex,
+    /// Over the steps of every rule with a sequence; numbers are places in `sequence_steps`.
+    pub sequence_index: MatcherIndex,
+    /// The position in `correlate` of the rule that each step belongs to.
+    pub sequence_steps: Vec<u32>,
     pub classify: Vec<ClassifyRule>,
     pub classify_index: MatcherIndex,
     pub prioritize: Vec<PrioritizeRule>,
@@ -43,6 +50,8 @@ pub struct EnrichRule {
     pub when: Option<Expression>,
     /// Label and what it becomes; an empty result takes the label away.
     pub set: Vec<(Arc<str>, Template)>,
+    /// Labels that the row for the alert gives; a rule has this or `set`.
+    pub table: Option<Arc<Table>>,
 }
 
 /// Suppresses alerts while something holds.
@@ -66,6 +75,18 @@ pub enum SuppressHow {
     During(Schedule),
     /// For so long after it began to fire.
     Hold(Millis),
+    /// While it changes too often.
+    Flapping(Flapping),
+}
+
+/// When an alert counts as flapping, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flapping {
+    /// Changes between firing and resolved, the first firing included.
+    pub changes: u32,
+    pub within: Millis,
+    /// It flaps until it has not changed for so long.
+    pub until_stable: Millis,
 }
 
 /// Groups alerts into incidents. The first rule that matches takes the alert; with `go_on` later ones see it too.
@@ -81,11 +102,35 @@ pub struct CorrelateRule {
     pub max_age: Millis,
     pub resolve_after: Millis,
     pub threshold: Option<Threshold>,
+    /// The alerts that match are beats: an incident opens when none has been heard of for so long.
+    pub absent: Option<Millis>,
+    /// Opens only when alerts come in this order.
+    pub sequence: Option<Sequence>,
+    /// Incidents of services that are near each other are one.
+    pub topology: Option<Topology>,
     /// `continue: true` in the file.
     pub go_on: bool,
     /// Sees `by.<label>`, `incident.count`, `labels.<label>` (those of the alert that opens; rendered anew, those that all
     /// alerts share).
     pub title: Template,
+}
+
+/// What must come after what.
+#[derive(Debug)]
+pub struct Sequence {
+    /// At least two lists of matchers.
+    pub steps: Vec<Vec<Matcher>>,
+    /// From the first step to the last.
+    pub within: Millis,
+    /// Earlier steps are held until the time is over, instead of going on to later rules.
+    pub hold: bool,
+}
+
+/// Which services are near enough, and how long their trouble counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topology {
+    pub hops: u8,
+    pub within: Millis,
 }
 
 /// How many are needed before an incident opens.
@@ -206,5 +251,17 @@ impl Ruleset {
     #[must_use]
     pub fn inhibits(&self) -> bool {
         self.suppress.iter().any(|rule| matches!(rule.how, SuppressHow::Inhibit { .. }))
+    }
+
+    /// The longest time that any rule waits for a beat, if any does.
+    #[must_use]
+    pub fn longest_beat(&self) -> Option<Millis> {
+        self.correlate.iter().filter_map(|rule| rule.absent).max()
+    }
+
+    /// Whether any rule counts changes.
+    #[must_use]
+    pub fn counts_changes(&self) -> bool {
+        self.suppress.iter().any(|rule| matches!(rule.how, SuppressHow::Flapping(_)))
     }
 }

@@ -91,17 +91,25 @@ fn the_good_file_says_what_it_says() {
         SuppressHow::Inhibit { source, equal } => format!("inhibit {} {equal:?}", source[0]),
         SuppressHow::During(_) => "during".to_owned(),
         SuppressHow::Hold(length) => format!("hold {length}"),
+        SuppressHow::Flapping(flapping) => format!("flapping {} in {}", flapping.changes, flapping.within),
     });
-    assert_eq!(kinds.collect::<Vec<_>>(), [r#"inhibit alertname="NodeDown" ["node"]"#, "during", "hold 2m"]);
+    assert_eq!(kinds.collect::<Vec<_>>(), [r#"inhibit alertname="NodeDown" ["node"]"#, "during", "hold 2m", "flapping 4 in 10m"]);
     assert_eq!(found(&rules.suppress_index, &[("severity", "info"), ("env", "staging")]), [0, 1]);
     assert_eq!(found(&rules.inhibit_source_index, &[("alertname", "NodeDown")]), [0]);
 
-    let [database, disks, default] = &rules.correlate[..] else { panic!("two correlate rules and the built-in one") };
+    let [database, disks, deploy, heartbeat, default] = &rules.correlate[..] else {
+        panic!("four correlate rules and the built-in one")
+    };
     assert_eq!(
         (database.window, database.max_age, database.resolve_after),
         (Millis::minutes(10), Millis::hours(4), Millis::minutes(5))
     );
     assert!(database.threshold.is_none() && !database.go_on && disks.go_on);
+    let sequence = deploy.sequence.as_ref().unwrap();
+    assert_eq!((sequence.steps.len(), sequence.within, sequence.hold), (2, Millis::minutes(15), true));
+    assert_eq!(found(&rules.sequence_index, &[("alertname", "ErrorRateHigh")]), [1]);
+    assert_eq!(rules.sequence_steps, [2, 2]);
+    assert_eq!((heartbeat.absent, heartbeat.matchers.len()), (Some(Millis::minutes(5)), 1));
     let threshold = disks.threshold.as_ref().unwrap();
     assert_eq!((threshold.count, threshold.distinct.as_deref()), (5, Some("host")));
     assert_eq!((threshold.within, threshold.otherwise), (Millis::minutes(5), Otherwise::Alone));
@@ -192,7 +200,7 @@ fn without_files_alerts_group_and_are_categorised() {
 #[test]
 fn limits_are_faults_and_the_digest_tells_files_apart() {
     let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), text: text.to_owned() };
-    let limits = Limits { rules_max: 2, file_bytes_max: 60, name_bytes_max: 5 };
+    let limits = Limits { rules_max: 2, file_bytes_max: 60, name_bytes_max: 5, table_rows_max: 1 };
     let codes = |files: &[SourceFile]| match load(files, None, limits) {
         Ok(loaded) => loaded.warnings.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(),
         Err(found) => found.iter().map(|d| d.code.as_str()).collect(),

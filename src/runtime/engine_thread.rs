@@ -99,7 +99,8 @@ impl<D: Disk> EngineThread<D> {
             self.jumped = Millis(self.jumped.0.saturating_add(stamp.jumped.0));
         }
         if stamp.moved >= GAP {
-            self.no_expiry_before = stamp.wall + self.longest_timeout;
+            let longest_beat = self.engine.rules().longest_beat().unwrap_or_default();
+            self.no_expiry_before = stamp.wall + self.longest_timeout.max(longest_beat);
         }
         if beat {
             self.observer.beat(&self.log, self.health.view_behind());

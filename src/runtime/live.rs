@@ -99,6 +99,8 @@ impl Entry {
     }
 
     fn of(record: Arc<AlertRecord>, timeout: Option<Millis>, now: Time) -> Entry {
+        // A beat is missed after its rule's time, whatever its source's is.
+        let timeout = record.beat.as_ref().map(|beat| beat.within).or(timeout);
         Entry {
             expires_at: match record.status {
                 AlertStatus::Firing => timeout.map_or(NEVER, |timeout| now + timeout),
@@ -258,6 +260,12 @@ impl Live {
                 let entry = slot.get_mut();
                 let was = counted(&entry.record);
                 if entry.record.fired_seq == record.fired_seq {
+                    // One that a change of rules has made a beat has a whole beat's time.
+                    let begins =
+                        record.beat.as_ref().filter(|beat| record.is_firing() && entry.record.beat.as_ref() != Some(beat));
+                    if let Some(beat) = begins {
+                        entry.expires_at = now + beat.within;
+                    }
                     entry.record = record.clone();
                 } else {
                     *entry = Entry { raw: entry.raw, ..Entry::of(record.clone(), sender.timeout, now) };

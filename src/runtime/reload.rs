@@ -129,7 +129,9 @@ mod tests {
         let mut digests = vec![digest(&rules).unwrap()];
         fs::create_dir(&rules).unwrap();
         assert_eq!(digest(&rules).unwrap(), digests[0], "an empty folder has no rules either");
-        for (file, content) in [("a.yaml", "x"), ("b.yaml", ""), ("a.yaml", "y"), ("b.yaml", "y"), ("c.yaml", "1")] {
+        let rewritten = [("a.yaml", "x"), ("b.yaml", ""), ("a.yaml", "y"), ("b.yaml", "y"), ("c.yaml", "1")];
+        let table = [("b.yaml", "table: t.csv"), ("t.csv", "a"), ("t.csv", "b")];
+        for (file, content) in rewritten.into_iter().chain(table) {
             fs::write(rules.join(file), content).unwrap();
             digests.push(digest(&rules).unwrap());
         }
@@ -139,6 +141,6 @@ mod tests {
         assert_eq!(digest(&rules).unwrap(), *digests.last().unwrap(), "no rule changed");
         digests.sort_unstable();
         digests.dedup();
-        assert_eq!(digests.len(), 7);
+        assert_eq!(digests.len(), 10);
     }
 }

@@ -17,7 +17,7 @@ const BROKEN: &[(&str, &str, u32, &str)] = &[
     ("bad regular expression", "correlate:\n  - name: x\n    match: ['a=~\"(\"']\n", 3, "("),
     ("bad duration", "correlate:\n  - name: x\n    window: soon\n", 3, "soon"),
     ("duplicate name", "correlate:\n  - name: x\n    by: [a]\n  - name: x\n    by: [b]\n", 4, "x"),
-    ("not built yet", "correlate:\n  - name: x\n    topology: { hops: 2, within: 5m }\n", 3, "not supported yet"),
+    ("table that is not there", "enrich:\n  - name: x\n    table: none.csv\n    on: [service]\n", 3, "there is no table"),
     ("template", "correlate:\n  - name: x\n    title: \"{{ by.\"\n", 3, "title"),
 ];
 

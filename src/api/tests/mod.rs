@@ -234,6 +234,9 @@ fn alert(seq: u64, status: AlertStatus, incident: u64) -> AlertRecord {
         suppressed_by: Vec::new(),
         incidents: vec![IncidentId(incident)],
         waiting: None,
+        flaps: None,
+        beat: None,
+        steps: None,
     }
 }
 

@@ -6,11 +6,11 @@ use super::State;
 use super::change::Contribution;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
-use crate::model::alert::Waiting;
+use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Waiting};
 use crate::model::incident::{Growth, OpenedAt, SERVICES_MAX, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
-    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Silence, SilenceId, Time,
+    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Time,
 };
 
 impl State {
@@ -37,14 +37,43 @@ impl State {
             Fact::AlertWaitedInVain { fingerprint, rule, .. } => self.stop_waiting_under(seq, now, *fingerprint, &rule.name),
             Fact::AlertResolved { fingerprint, ends_at, .. } => {
                 self.stop_waiting(seq, now, *fingerprint);
+                self.stop_beating(*fingerprint);
                 self.change_alert(seq, now, *fingerprint, |record| {
                     record.status = AlertStatus::Resolved;
                     record.ends_at = Some(*ends_at);
                     record.suppressed_by.clear();
                 });
             }
+            Fact::AlertChangeCounted { fingerprint, since, most, kept_until } => {
+                self.change_alert(seq, now, *fingerprint, |record| count_change(record, now, *since, *most, *kept_until));
+            }
+            Fact::AlertFlapping { fingerprint, rule, until_stable, .. } => self.change_alert(seq, now, *fingerprint, |record| {
+                if let Some(flaps) = &mut record.flaps {
+                    let (rule, until_stable) = (rule.clone(), *until_stable);
+                    flaps.spells.push(FlapSpell { rule, until_stable, until: now + until_stable });
+                }
+            }),
+            Fact::SequenceStepped { fingerprint, rule, key, step, until } => {
+                let step = Step { rule: rule.clone(), key: key.clone(), step: *step, at: now, until: *until, seq };
+                self.step(seq, now, *fingerprint, step);
+            }
+            Fact::AlertBeats { fingerprint, beat } => {
+                self.stop_beating(*fingerprint);
+                self.change_alert(seq, now, *fingerprint, |record| record.beat.clone_from(beat));
+                self.start_beating(*fingerprint);
+            }
+            // Nothing is worse than what nobody watches any more, whatever a watchdog's own severity says.
+            Fact::BeatMissed { incident, .. } => {
+                self.change_incident(seq, now, *incident, |i| {
+                    i.severity = Severity::Critical;
+                    i.last_news_at = now;
+                });
+            }
             Fact::AlertForgotten { fingerprint } => {
                 if let Some(last) = self.alerts.remove(fingerprint) {
+                    for step in last.steps() {
+                        self.forget_step(step);
+                    }
                     for id in &last.incidents {
                         self.members.get_mut(id).map(|members| members.alerts.remove(fingerprint));
                     }
@@ -54,6 +83,9 @@ impl State {
 
             Fact::IncidentOpened { .. } => self.open(seq, now, fact),
             Fact::AlertJoined { incident, fingerprint, rule } => self.join(seq, now, *incident, *fingerprint, &rule.name),
+            Fact::IncidentAttached { incident, parent, .. } => {
+                self.change_incident(seq, now, *incident, |i| i.parent = Some(*parent));
+            }
             Fact::IncidentTitled { incident, title } => self.change_incident(seq, now, *incident, |i| {
                 i.title = title.clone();
                 i.retitle_due = None;
@@ -198,6 +230,9 @@ impl State {
         let old = self.alerts.get(&alert.fingerprint);
         let incidents = old.map(|old| old.incidents.clone()).unwrap_or_default();
         // Other labels of an alert that fires already are no new beginning.
+        let flaps = old.and_then(|old| old.flaps.clone());
+        let beat = old.and_then(|old| old.beat.clone()).map(|beat| Box::new(Beat { due: None, ..*beat }));
+        let steps = old.and_then(|old| old.steps.clone());
         let began = old.filter(|old| old.is_firing()).map(|old| old.fired_at);
         let active = |id: &&IncidentId| self.incidents.get(id).is_some_and(|incident| incident.status.is_active());
         let waiting_for_it: Vec<IncidentId> = incidents.iter().filter(active).copied().collect();
@@ -217,8 +252,12 @@ impl State {
             suppressed_by: Vec::new(),
             incidents,
             waiting: None,
+            flaps,
+            beat,
+            steps,
         };
         self.put_alert(seq, now, Arc::new(record));
+        self.start_beating(alert.fingerprint);
     }
 
     fn wait(&mut self, seq: u64, now: Time, fingerprint: Fingerprint, rule: &RuleRef, key: &Labels, until: Time) {
@@ -262,6 +301,50 @@ impl State {
         });
     }
 
+    /// Notes a step, and forgets those of the alert that no rule looks at any more.
+    fn step(&mut self, seq: u64, now: Time, fingerprint: Fingerprint, step: Step) {
+        let Some(record) = self.alerts.get(&fingerprint) else { return };
+        let old: Vec<Step> = record.steps().filter(|step| step.until <= now).cloned().collect();
+        for step in &old {
+            self.forget_step(step);
+        }
+        let group = (step.rule.name.clone(), step.key.clone());
+        self.steps.entry(group).or_default().insert((step.step, step.seq), (step.at, fingerprint));
+        self.change_alert(seq, now, fingerprint, |record| {
+            let steps = record.steps.get_or_insert_default();
+            steps.list.retain(|step| step.until > now);
+            steps.list.push(step);
+        });
+    }
+
+    fn forget_step(&mut self, step: &Step) {
+        let group = (step.rule.name.clone(), step.key.clone());
+        if let Some(steps) = self.steps.get_mut(&group) {
+            steps.remove(&(step.step, step.seq));
+            if steps.is_empty() {
+                self.steps.remove(&group);
+            }
+        }
+    }
+
+    /// Notes an alert among the beats that fire, if it is one.
+    fn start_beating(&mut self, fingerprint: Fingerprint) {
+        let Some(record) = self.alerts.get(&fingerprint) else { return };
+        let Some(beat) = record.beat.as_ref().filter(|_| record.is_firing()) else { return };
+        self.beats.entry((beat.rule.name.clone(), beat.key.clone())).or_default().insert(fingerprint);
+    }
+
+    fn stop_beating(&mut self, fingerprint: Fingerprint) {
+        let Some(beat) = self.alerts.get(&fingerprint).and_then(|record| record.beat.as_ref()) else { return };
+        let group = (beat.rule.name.clone(), beat.key.clone());
+        if let Some(others) = self.beats.get_mut(&group) {
+            others.remove(&fingerprint);
+            if others.is_empty() {
+                self.beats.remove(&group);
+            }
+        }
+    }
+
     fn open(&mut self, seq: u64, now: Time, fact: &Fact) {
         let Fact::IncidentOpened { incident: id, rule, key, title, window, max_age, resolve_after, recurrence_of: _ } = fact
         else {
@@ -295,6 +378,7 @@ impl State {
         members.alerts.insert(fingerprint);
         let counts = Contribution::of(&record);
         let worst = members.count(Contribution::NONE, counts);
+        self.note_service(id, record.labels().get("service"));
         self.change_incident(seq, now, id, |incident| {
             counts.move_counts(Contribution::NONE, incident, worst);
             let labels = record.labels();
@@ -317,6 +401,15 @@ impl State {
         });
     }
 
+    /// Notes that an incident is about a service, if it is news and there is room.
+    fn note_service(&mut self, id: IncidentId, service: &str) {
+        let Some(incident) = self.incidents.get(&id).filter(|_| !service.is_empty()) else { return };
+        let known = incident.services.binary_search_by(|known| (**known).cmp(service)).is_ok();
+        if !known && incident.services.len() < SERVICES_MAX {
+            self.by_service.entry(service.into()).or_default().insert(id);
+        }
+    }
+
     fn close(&mut self, seq: u64, now: Time, id: IncidentId) {
         self.change_incident(seq, now, id, |incident| {
             incident.status = IncidentStatus::Closed;
@@ -327,6 +420,14 @@ impl State {
         #[expect(clippy::iter_over_hash_type, reason = "each is changed alone, and what was touched is sorted when it is taken")]
         for fingerprint in self.members.remove(&id).unwrap_or_default().alerts {
             self.change_alert(seq, now, fingerprint, |record| record.incidents.retain(|other| *other != id));
+        }
+        for service in incident.services.iter() {
+            if let Some(others) = self.by_service.get_mut(service) {
+                others.remove(&id);
+                if others.is_empty() {
+                    self.by_service.remove(service);
+                }
+            }
         }
         let group = (incident.rule.name.clone(), Labels::clone(&incident.key));
         if let Some(others) = self.groups.get_mut(&group) {
@@ -395,6 +496,21 @@ impl State {
             self.timers.remove(old.starts_at, Timer::SilenceStarts(id));
             self.timers.remove(old.ends_at, Timer::SilenceEnds(id));
         }
+    }
+}
+
+/// Adds a change to those that rules count, and prolongs the spells that it falls into.
+fn count_change(record: &mut AlertRecord, now: Time, since: Time, most: u32, kept_until: Time) {
+    let empty = || Box::new(Flaps { changes: Vec::new(), kept_until, spells: Vec::new() });
+    let flaps = record.flaps.get_or_insert_with(empty);
+    flaps.kept_until = kept_until;
+    flaps.changes.retain(|change| *change > since);
+    flaps.changes.push(now);
+    let surplus = flaps.changes.len().saturating_sub(most as usize);
+    flaps.changes.drain(..surplus);
+    flaps.spells.retain(|spell| spell.until > now);
+    for spell in &mut flaps.spells {
+        spell.until = now + spell.until_stable;
     }
 }
 

@@ -10,6 +10,7 @@ use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, PolicyRun, Si
 pub enum Timer {
     SuppressionEnds(Fingerprint),
     WaitEnds(Fingerprint),
+    BeatDue(Fingerprint),
     SilenceStarts(SilenceId),
     SilenceEnds(SilenceId),
     Resolve(IncidentId),
@@ -104,8 +105,10 @@ pub(super) fn of_alert(record: &AlertRecord) -> impl Iterator<Item = (Time, Time
     let fingerprint = record.alert.fingerprint;
     let suppressions = record.suppressed_by.iter().filter_map(|s| s.until).min();
     let waiting = record.waits().map(|waiting| waiting.until).min();
+    let beat = record.beat.as_ref().and_then(|beat| beat.due);
     suppressions
         .map(|due| (due, Timer::SuppressionEnds(fingerprint)))
         .into_iter()
         .chain(waiting.map(|due| (due, Timer::WaitEnds(fingerprint))))
+        .chain(beat.map(|due| (due, Timer::BeatDue(fingerprint))))
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 
 use super::story::{self, START, Story};
 use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Entity, Fact, Input, News, State};
@@ -10,6 +11,9 @@ use crate::model::{Actor, AlertStatus, IncidentId, IncidentStatus, Millis, Notif
 use crate::ruleset::Ruleset;
 
 const RULES: &str = r#"
+services:
+  - { name: "0", tier: 1, team: zero, depends_on: ["1"] }
+  - { name: "1", depends_on: ["2"] }
 enrich:
   - name: service-from-job
     match: ['job=~"app-(?P<name>.+)"']
@@ -23,7 +27,29 @@ suppress:
   - name: nightly
     match: ['alertname="D"']
     during: { days: [mon, tue, wed, thu, fri, sat, sun], from: "00:10", to: "00:20", zone: Europe/Berlin }
+  - name: restless
+    match: ['host=~"h0|h1"']
+    flapping: { changes: 2, within: 1h, until_stable: 5m }
+  - name: very-restless
+    match: ['host="h1"']
+    flapping: { changes: 3, within: 10h, until_stable: 1h }
 correlate:
+  - name: a-then-c
+    sequence: [{ match: ['alertname="A"'] }, { match: ['alertname="C"'] }]
+    by: [job]
+    within: 10m
+  - name: d-held-for-b
+    sequence: [{ match: ['alertname="D"'] }, { match: ['alertname="A"'] }, { match: ['alertname="B"'] }]
+    by: [job]
+    within: 1h
+    hold: true
+  - name: heartbeat
+    absent: { match: ['alertname="B"', 'service="1"'], for: 5m }
+    by: [severity]
+  - name: near
+    match: ['alertname=~"A|D"', 'host="h2"']
+    topology: { hops: 1, within: 5m }
+    continue: true
   - name: together
     match: ['alertname=~"A|B"']
     by: [job]
@@ -220,6 +246,9 @@ fn check_counts(state: &State) {
         if let Some(worst) = members.iter().filter(|record| record.is_firing()).map(|record| record.severity()).min() {
             assert_eq!(incident.severity, worst);
         }
+        let above = |id: &IncidentId| state.incident(*id).and_then(|incident| incident.parent);
+        let mut above = std::iter::successors(incident.parent, above);
+        assert!(above.all(|parent| parent != incident.id), "part of itself: {incident:?}");
         assert!(incident.status != IncidentStatus::Closed, "a closed incident stays in memory");
     }
     for record in state.alerts() {
@@ -266,8 +295,8 @@ proptest! {
             if index == cut {
                 let mut state = State::new();
                 for entity in entities(story.engine.state()) {
- state.add(entity);
-}
+                    state.add(entity);
+                }
                 state.finish();
                 restarted = Some(Engine::new(state, rules.clone(), EngineOptions::default()));
             }
@@ -323,8 +352,10 @@ proptest! {
         }
         for alert in &again {
             let record = engine.state().alert(alert.fingerprint).unwrap();
+            // What a sequence holds goes on when its time is over.
+            let waits = record.waiting.is_some();
             let is_active = |id: &IncidentId| engine.state().incident(*id).is_some_and(|incident| incident.status.is_active());
-            prop_assert!(!record.is_firing() || record.is_suppressed() || record.incidents.iter().any(is_active), "{:?}", record);
+            prop_assert!(!record.is_firing() || record.is_suppressed() || waits || record.incidents.iter().any(is_active), "{:?}", record);
         }
     }
 
@@ -341,6 +372,40 @@ proptest! {
             }
         }
     }
+}
+
+/// What is drawn reaches everything that an alert and an incident can come to: properties of what never happens are worth
+/// nothing.
+#[test]
+fn what_is_drawn_reaches_every_decision() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut reached = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let script = moves().new_tree(&mut runner).unwrap().current();
+        let mut story = Story::new(rules());
+        let mut at = START;
+        for (seconds, step) in &script {
+            at = at + Millis::seconds(i64::from(*seconds));
+            reached.extend(story.step(at, input(at, step)).iter().map(Fact::kind));
+        }
+    }
+    let wanted = [
+        "alert_suppressed",
+        "alert_released",
+        "alert_waiting",
+        "alert_waited_in_vain",
+        "alert_flapping",
+        "alert_beats",
+        "beat_missed",
+        "incident_attached",
+        "sequence_stepped",
+        "incident_reopened",
+        "incident_closed",
+        "escalation_paused",
+        "escalation_continued",
+    ];
+    let missing: Vec<_> = wanted.into_iter().filter(|kind| !reached.contains(kind)).collect();
+    assert!(missing.is_empty(), "never drawn: {missing:?}");
 }
 
 /// Every receiver that was told of an incident whose policy closes what it opened is told of its end, once.

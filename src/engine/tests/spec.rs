@@ -1,9 +1,11 @@
 //! Runs the documents in `tests/spec`: each `timeline` block is played under the last `yaml rules` block before it, and
-//! must read as it did; each line of an `expressions` block must come to what stands behind it. `UPDATE_GOLDEN=1` writes what is decided today.
+//! must read as it did; each line of an `expressions` block must come to what stands behind it. A block `csv NAME` is a table
+//! for the rules that follow it. `UPDATE_GOLDEN=1` writes what is decided today.
 
 use std::path::Path;
 
 use super::{story, table};
+use crate::ruleset::SourceFile;
 
 #[test]
 fn documents_are_true() {
@@ -33,6 +35,7 @@ fn documents_are_true() {
 fn replay(text: &str) -> (String, usize) {
     // Compiled once for all that is played under them: the built-in words take longer than most timelines.
     let (mut out, mut rules, mut stories) = (String::new(), None, 0);
+    let mut tables: Vec<SourceFile> = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         out.push_str(line);
@@ -44,7 +47,7 @@ fn replay(text: &str) -> (String, usize) {
         let block = block.join("\n") + if block.is_empty() { "" } else { "\n" };
         match line {
             "```yaml rules" => {
-                rules = Some(story::rules(&block));
+                rules = Some(story::rules_with(&block, &tables));
                 out.push_str(&block);
             }
             "```timeline" => {
@@ -52,7 +55,12 @@ fn replay(text: &str) -> (String, usize) {
                 out.push_str(&story::play(rules.clone().expect("rules before a timeline"), &block));
             }
             "```expressions" => out.push_str(&table::answer(&block)),
-            _ => out.push_str(&block),
+            other => {
+                if let Some(name) = other.strip_prefix("```csv ") {
+                    tables.push(SourceFile { name: name.to_owned(), text: block.clone() });
+                }
+                out.push_str(&block);
+            }
         }
         out.push_str("```\n");
     }

@@ -31,7 +31,13 @@ pub(super) const START: Time = Time(1_767_571_200_000);
 
 /// Reads rules, which must be good.
 pub(super) fn rules(text: &str) -> Arc<Ruleset> {
-    let files = [SourceFile { name: "rules.yaml".to_owned(), text: text.to_owned() }];
+    rules_with(text, &[])
+}
+
+/// Reads rules that name these tables.
+pub(super) fn rules_with(text: &str, tables: &[SourceFile]) -> Arc<Ruleset> {
+    let mut files = vec![SourceFile { name: "rules.yaml".to_owned(), text: text.to_owned() }];
+    files.extend_from_slice(tables);
     match ruleset::load(&files, None, ruleset::Limits::default()) {
         Ok(loaded) => Arc::new(loaded.ruleset),
         Err(faults) => panic!("rules do not load: {faults:#?}\n{text}"),
@@ -208,12 +214,25 @@ impl Story {
             Fact::AlertWaitedInVain { rule, dropped, .. } => {
                 format!("waited in vain under {}{}", rule.name, if *dropped { ", dropped" } else { "" })
             }
+            Fact::AlertFlapping { fingerprint, rule, changes, .. } => {
+                format!("flapping {} after {changes} changes ({})", labels(*fingerprint), rule.name)
+            }
+            Fact::SequenceStepped { rule, step, until, .. } => {
+                format!("step {} of {} until {}", step + 1, rule.name, until.since(START))
+            }
+            Fact::AlertBeats { fingerprint, beat: None } => format!("no beat any more: {}", labels(*fingerprint)),
+            Fact::AlertBeats { beat: Some(beat), .. } => match beat.due {
+                None => format!("beat of {} {}", beat.rule.name, beat.key),
+                Some(due) => format!("beat of {} {} missed at {}", beat.rule.name, beat.key, due.since(START)),
+            },
+            Fact::BeatMissed { incident, fingerprint, .. } => format!("{incident} misses {}", labels(*fingerprint)),
             Fact::AlertResolved { expired, .. } => if *expired { "alert expired" } else { "alert resolved" }.to_owned(),
             Fact::IncidentOpened { incident, rule, key, title, recurrence_of, .. } => {
                 let again = recurrence_of.map(|id| format!(", recurrence of {id}")).unwrap_or_default();
                 format!("{incident} opened by {} {key}: {title:?}{again}", rule.name)
             }
             Fact::AlertJoined { incident, fingerprint, .. } => format!("{incident} joined by {}", labels(*fingerprint)),
+            Fact::IncidentAttached { incident, parent, .. } => format!("{incident} is part of {parent}"),
             Fact::IncidentTitled { incident, title } => format!("{incident} is now {title:?}"),
             Fact::IncidentClassified { incident, category, subcategory, team, .. } => {
                 let subcategory = subcategory.as_deref().unwrap_or("-");
@@ -262,7 +281,7 @@ fn summary(incident: &Incident) -> String {
         incident.alerts_total,
         incident.alerts_suppressed,
         incident.title
-    )
+    ) + &incident.parent.map(|parent| format!(" part of {parent}")).unwrap_or_default()
 }
 
 fn names(rules: &[crate::model::RuleRef]) -> String {

@@ -101,6 +101,9 @@ fn known_firing(live: &Live, expected: &Expected, source: &Source) {
         suppressed_by: Vec::new(),
         incidents: Vec::new(),
         waiting: None,
+        flaps: None,
+        beat: None,
+        steps: None,
     };
     live.publish(&Changes { alerts: vec![Arc::new(record)], ..Changes::default() }, starts_at);
 }

@@ -81,6 +81,9 @@ impl FakeEngine {
             suppressed_by: Vec::new(),
             incidents: Vec::new(),
             waiting: None,
+            flaps: None,
+            beat: None,
+            steps: None,
         };
         self.live.publish(&Changes { alerts: vec![Arc::new(record)], ..Changes::default() }, self.now());
         Answer::New

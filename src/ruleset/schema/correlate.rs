@@ -9,6 +9,9 @@
 //! | `max_age` | … and while it is itself younger than this | `24h` |
 //! | `resolve_after` | how long all its alerts must have stayed resolved before it resolves | `0s` |
 //! | `threshold` | `{ count, distinct, within, otherwise }`: open only when `count` alerts (or alerts with so many different values of the label `distinct`) fire within the time; what has waited in vain goes on to later rules (`otherwise: alone`, the default) or ends there (`drop`) | open at once |
+//! | `absent` | `{ match, for }`, instead of `match`: the alerts that match are beats and open nothing; an incident opens when no beat of the group has been heard of for so long, and the next one resolves it | |
+//! | `sequence`, `within`, `hold` | instead of `match`: a list of 2 to 8 steps, each with its `match`; an incident opens when the last one comes after all others, in order, `within` the time. Earlier steps go on to later rules, and their incidents become its children; with `hold: true` they wait until the time is over, and become its members | |
+//! | `topology` | `{ hops, within }`, instead of `by`: alerts with a `service` join the oldest open incident with news within the time whose service is at most so many (1 to 4) edges of the catalogue away; others that they touch become its children; alone, one incident for each service | |
 //! | `continue` | `true`: later rules take the alert, too | `false` |
 //! | `title` | a template that sees `by.<label>`, `labels.<name>` (of the alert that opens) and `incident.count` | the rule's name and the values of `by` |
 //!
@@ -17,42 +20,163 @@
 
 use std::sync::Arc;
 
-use crate::model::{Millis, RuleRef};
+use crate::model::{Matcher, Millis, RuleRef};
 use crate::ruleset::diagnostics::Code;
 use crate::ruleset::fields::{Fields, Text};
-use crate::ruleset::rules::{CorrelateRule, Otherwise, Threshold};
+use crate::ruleset::rules::{CorrelateRule, Otherwise, Sequence, Threshold, Topology};
 use crate::ruleset::template::{Part, Template};
+use crate::ruleset::yaml::Value;
 
 /// How long an incident takes further alerts after its last news, where a rule does not say.
 pub(in crate::ruleset) const WINDOW: Millis = Millis::hours(1);
 /// How old an incident that takes further alerts may be, where a rule does not say.
 pub(in crate::ruleset) const MAX_AGE: Millis = Millis::hours(24);
+/// Steps of one sequence.
+const STEPS_MAX: usize = 8;
+/// An alert that has resolved is remembered for so long as a step.
+const SEQUENCE_MAX: Millis = Millis::hours(24);
+/// Hops beyond which everything is near everything.
+const HOPS_MAX: u32 = 4;
+/// Beats are looked for about once a second.
+const BEAT_MIN: Millis = Millis::seconds(5);
+/// A beat that is rarer than this is none.
+const BEAT_MAX: Millis = Millis::hours(30 * 24);
 /// Labels in one `by`.
 const BY_MAX: usize = 16;
 /// Alerts that a threshold may ask for.
 const COUNT_MAX: u32 = 100_000;
 
 pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> CorrelateRule {
-    if fields.refuse("sequence") {
-        fields.ignore("within");
-        fields.ignore("hold");
+    let sequence = sequence(fields);
+    let (mut matchers, absent) = absent(fields);
+    for other in ["sequence", "absent"] {
+        if fields.has(other) && fields.has("when") {
+            let message = format!("`when` beside `{other}`");
+            fields.fault(Code::Conflict, &fields.key_span("when"), message, "the matchers inside say which alerts are meant");
+        }
     }
-    fields.refuse("absent");
-    fields.refuse("topology");
-    let mut matchers = fields.matchers("match");
     let when = fields.when_of_alert(&mut matchers);
-    let by = by(fields);
+    let by = if fields.has("topology") { vec!["service".into()] } else { by(fields) };
     let window = positive(fields, "window").unwrap_or(WINDOW);
     let max_age = positive(fields, "max_age").unwrap_or(MAX_AGE);
     let resolve_after = fields.duration("resolve_after").unwrap_or(Millis::ZERO);
     let threshold = threshold(fields);
+    let topology = topology(fields);
     let go_on = fields.flag("continue").unwrap_or(false);
     let title = match fields.text("title") {
         Some(text) => title(fields, text, &by),
         None => None,
     };
     let title = title.unwrap_or_else(|| default_title(&rule.name, &by));
-    CorrelateRule { rule, matchers, when, by, window, max_age, resolve_after, threshold, go_on, title }
+    CorrelateRule {
+        rule,
+        matchers,
+        when,
+        by,
+        window,
+        max_age,
+        resolve_after,
+        threshold,
+        absent,
+        sequence,
+        topology,
+        go_on,
+        title,
+    }
+}
+
+fn sequence(fields: &mut Fields<'_>) -> Option<Sequence> {
+    let node = fields.get("sequence")?;
+    fields.ignore("match");
+    for other in ["match", "threshold", "absent", "topology"] {
+        if fields.has(other) {
+            let message = format!("`{other}` beside `sequence`");
+            fields.fault(Code::Conflict, &fields.key_span(other), message, "each step of the sequence has its own `match`");
+        }
+    }
+    let items = fields.as_list("sequence", node);
+    if matches!(node.value, Value::List(_)) && !(2..=STEPS_MAX).contains(&items.len()) {
+        let message = format!("`sequence` has {} steps, but must have 2 to {STEPS_MAX}", items.len());
+        fields.fault(Code::Range, &node.span, message, "");
+    }
+    let step = |item| {
+        Fields::read(item, "a step of `sequence`", fields.report, |step| {
+            step.need("match");
+            if step.is_empty_list("match") {
+                step.fault(
+                    Code::Missing,
+                    &step.key_span("match"),
+                    "`match` has no matcher",
+                    "any alert at all would be this step",
+                );
+            }
+            step.matchers("match")
+        })
+    };
+    let steps = items.iter().filter_map(step).collect();
+    fields.need("within");
+    let within = positive(fields, "within")?;
+    if within > SEQUENCE_MAX {
+        let message = format!("`within` is {within}, but must be at most {SEQUENCE_MAX}");
+        fields.fault(Code::Range, &fields.key_span("within"), message, "");
+    }
+    Some(Sequence { steps, within, hold: fields.flag("hold").unwrap_or(false) })
+}
+
+fn topology(fields: &mut Fields<'_>) -> Option<Topology> {
+    let node = fields.get("topology")?;
+    fields.ignore("by");
+    for other in ["by", "threshold", "absent"] {
+        if fields.has(other) {
+            let message = format!("`{other}` beside `topology`");
+            fields.fault(Code::Conflict, &fields.key_span(other), message, "its incidents have the service as their key");
+        }
+    }
+    let read = Fields::read(node, "`topology`", fields.report, |topology| {
+        topology.need("hops");
+        let hops = topology.number("hops", 1..=HOPS_MAX).and_then(|hops| u8::try_from(hops).ok());
+        topology.need("within");
+        let within = positive(topology, "within");
+        Some(Topology { hops: hops?, within: within? })
+    });
+    read.flatten()
+}
+
+/// The rule's matchers, and how long it waits for a beat, if it does.
+fn absent(fields: &mut Fields<'_>) -> (Vec<Matcher>, Option<Millis>) {
+    let Some(node) = fields.get("absent") else { return (fields.matchers("match"), None) };
+    fields.ignore("match");
+    for (other, hint) in [
+        ("match", "which alerts are the beat is said in `absent`"),
+        ("threshold", "one beat is enough, and none is too few"),
+        ("resolve_after", "the next beat resolves it"),
+    ] {
+        if fields.has(other) {
+            fields.fault(Code::Conflict, &fields.key_span(other), format!("`{other}` beside `absent`"), hint);
+        }
+    }
+    let read = Fields::read(node, "`absent`", fields.report, |absent| {
+        absent.need("match");
+        let matchers = absent.matchers("match");
+        if absent.is_empty_list("match") {
+            absent.fault(
+                Code::Missing,
+                &absent.key_span("match"),
+                "`match` has no matcher",
+                "any alert at all would be the beat",
+            );
+        }
+        let length = absent.need("for").and_then(|node| {
+            let length = absent.as_duration("for", node)?;
+            if length < BEAT_MIN || length > BEAT_MAX {
+                let message = format!("`for` is {length}, but must be from {BEAT_MIN} to {BEAT_MAX}");
+                absent.fault(Code::Range, &node.span, message, "");
+            }
+            Some(length)
+        });
+        (matchers, length)
+    });
+    read.unwrap_or_default()
 }
 
 fn by(fields: &mut Fields<'_>) -> Vec<Arc<str>> {

@@ -4,6 +4,7 @@
 //!
 //! | section | its rules | which of them apply |
 //! | --- | --- | --- |
+//! | `services` | [entries of the catalogue](services) | each by its name |
 //! | `enrich` | [change labels](enrich) | every one that matches, in order |
 //! | `suppress` | [suppress alerts](suppress) | every one that matches; each reason is kept |
 //! | `correlate` | [group alerts into incidents](correlate) | the first that matches; with `continue: true` later ones too |
@@ -24,4 +25,5 @@ pub(super) mod correlate;
 pub(super) mod enrich;
 pub(super) mod escalate;
 pub(super) mod prioritize;
+pub(super) mod services;
 pub(super) mod suppress;

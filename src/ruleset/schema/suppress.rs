@@ -7,38 +7,50 @@
 //! | `inhibit: { source, target, equal }` | alerts that match `target` while an alert that matches `source` fires and has the same values in the labels `equal` (default none) |
 //! | `during: { days, from, to, zone }` | what matches while the wall clock of `zone` (default `UTC`) stands between `from` and `to` on one of the `days` (`mon` to `sun`, default all) |
 //! | `hold: 2m` | what matches for so long after it began to fire: what resolves within that time is heard of by nobody |
+//! | `flapping: { changes, within, until_stable }` | what matches and has changed between firing and resolved so many times (2 to 100; the first firing counts) within the time, until it has not changed for `until_stable` |
 //!
 //! `match` says which alerts, `when` says it as an [expression](crate::ruleset::expression); one of the two must be there for
-//! `during` and `hold`. `inhibit` has its `target` instead of `match`, and `when` is about the target.
+//! all but `inhibit`, which has its `target` instead of `match`, and whose `when` is about the target.
 //! Times of day are `HH:MM`, up to `24:00`; a window whose `from` comes after its `to` lasts past midnight.
 
 use crate::model::{Matcher, Millis, RuleRef};
 use crate::ruleset::diagnostics::Code;
 use crate::ruleset::fields::Fields;
-use crate::ruleset::rules::{SuppressHow, SuppressRule};
+use crate::ruleset::rules::{Flapping, SuppressHow, SuppressRule};
 use crate::ruleset::schedule::{Schedule, find_zone, parse_clock, parse_day};
+use crate::ruleset::suggest::listed;
+use crate::ruleset::yaml::Node;
 
 /// Longer than this nothing is held: it would be hidden, not held.
 const HOLD_MAX: Millis = Millis::hours(24);
 
+/// Changes that a rule may ask for: each alert keeps so many moments.
+const CHANGES_MAX: u32 = 100;
+
+/// An alert that has resolved is remembered for so long on a rule's behalf.
+const FLAPPING_MAX: Millis = Millis::hours(24);
+
+/// What a rule has one of.
+const HOW: [&str; 4] = ["inhibit", "during", "hold", "flapping"];
+
 pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Option<SuppressRule> {
-    let flapping = fields.refuse("flapping");
-    let present: Vec<&str> = ["inhibit", "during", "hold"].into_iter().filter(|key| fields.has(key)).collect();
+    let present: Vec<&str> = HOW.into_iter().filter(|key| fields.has(key)).collect();
     match present[..] {
-        [] if !flapping => {
+        [] => {
             let span = fields.span();
-            fields.fault(Code::Missing, &span, "a suppress rule needs one of `inhibit`, `during`, `hold`", "");
+            fields.fault(Code::Missing, &span, format!("a suppress rule needs one of {}", listed(&HOW)), "");
         }
         [_, second, ..] => {
             let span = fields.key_span(second);
-            let message = format!("a suppress rule has one of `inhibit`, `during`, `hold`; this one has {}", present.len());
+            let message = format!("a suppress rule has one of {}; this one has {}", listed(&HOW), present.len());
             fields.fault(Code::Conflict, &span, message, "make a rule for each");
         }
-        _ => {}
+        [_] => {}
     }
     let (target, inhibited) = inhibit(fields);
     let how = inhibited.or(during(fields));
     let how = how.or(hold(fields));
+    let how = how.or(flapping(fields));
     let mut matchers = if fields.has("inhibit") {
         if fields.has("match") {
             let span = fields.key_span("match");
@@ -47,7 +59,7 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Option
         }
         target
     } else {
-        if !flapping && !fields.has("when") {
+        if !fields.has("when") {
             fields.need("match");
         }
         let matchers = fields.matchers("match");
@@ -140,9 +152,29 @@ fn clock(fields: &mut Fields<'_>, key: &'static str) -> Option<u16> {
 fn hold(fields: &mut Fields<'_>) -> Option<SuppressHow> {
     let node = fields.get("hold")?;
     let length = fields.as_duration("hold", node)?;
-    if length == Millis::ZERO || length > HOLD_MAX {
-        let message = format!("`hold` is {length}, but must be more than nothing and at most {HOLD_MAX}");
+    in_range(fields, "hold", node, length, HOLD_MAX);
+    Some(SuppressHow::Hold(length))
+}
+
+fn flapping(fields: &mut Fields<'_>) -> Option<SuppressHow> {
+    let node = fields.get("flapping")?;
+    let read = Fields::read(node, "`flapping`", fields.report, |flapping| {
+        flapping.need("changes");
+        let changes = flapping.number("changes", 2..=CHANGES_MAX);
+        let [within, until_stable] = ["within", "until_stable"].map(|key| {
+            let node = flapping.need(key)?;
+            let length = flapping.as_duration(key, node)?;
+            in_range(flapping, key, node, length, FLAPPING_MAX);
+            Some(length)
+        });
+        Some(SuppressHow::Flapping(Flapping { changes: changes?, within: within?, until_stable: until_stable? }))
+    });
+    read.flatten()
+}
+
+fn in_range(fields: &Fields<'_>, key: &str, node: &Node, length: Millis, most: Millis) {
+    if length == Millis::ZERO || length > most {
+        let message = format!("`{key}` is {length}, but must be more than nothing and at most {most}");
         fields.fault(Code::Range, &node.span, message, "");
     }
-    Some(SuppressHow::Hold(length))
 }

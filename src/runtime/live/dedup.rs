@@ -123,6 +123,13 @@ impl Live {
     }
 
     fn expire(&self, entry: &mut Entry, heard: &Heard) {
+        if let Some(beat) = &entry.record.beat {
+            // However long its sender believes in it: a beat is missed after its rule's time.
+            entry.expires_at = heard.now + beat.within;
+            entry.by_timeout = true;
+            self.next_expiry.fetch_min(entry.expires_at.0, Ordering::AcqRel);
+            return;
+        }
         let earlier = !entry.by_timeout && heard.expires_at < entry.expires_at;
         if !earlier {
             entry.expires_at = heard.expires_at;

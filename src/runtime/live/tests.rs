@@ -36,6 +36,9 @@ fn record(source: &str, name: &str, seq: u64, starts_at: Time, ends_at: Option<T
         suppressed_by: Vec::new(),
         incidents: Vec::new(),
         waiting: None,
+        flaps: None,
+        beat: None,
+        steps: None,
     })
 }
 
@@ -248,4 +251,29 @@ fn a_million_repeats_are_one_occurrence_and_each_is_counted() {
     let entry = &entries[0];
     assert_eq!((entry.repeats, entry.record.fired_seq, live.firing()), (SENDERS * EACH, 7, 1));
     assert_eq!((entry.last_seen, entry.starts_at), (at(24), T0));
+}
+
+/// Whatever its sender and its source believe: a beat is missed after its rule's time, counted from the last word.
+#[test]
+fn a_beat_has_its_rules_time() {
+    let live = live();
+    let beat = |seq, within| {
+        let rule = crate::model::RuleRef::built_in("heartbeat");
+        let beat = crate::model::alert::Beat { rule, key: Labels::default(), within: Millis::seconds(within), due: None };
+        Arc::new(AlertRecord { beat: Some(Box::new(beat)), ..(*record("am", "Watchdog", seq, at(0), None)).clone() })
+    };
+    let expires = |live: &Live, fingerprint| live.alert(fingerprint).unwrap().expires_at;
+    // A source that has no timeout of its own.
+    let fingerprint = publish(&live, beat(1, 60), at(0));
+    assert_eq!(expires(&live, fingerprint), at(60));
+    live.learn(fingerprint, None, &firing(at(0), at(0), Some(at(900))));
+    assert_eq!(expires(&live, fingerprint), at(60), "the sender's word that it lasts for 15 minutes");
+    assert_eq!(live.seen(fingerprint, &firing(at(0), at(50), Some(at(950)))), Seen::Repeat);
+    assert_eq!(live.expired(at(109)), []);
+    assert_eq!(live.expired(at(110)), [(fingerprint, at(110))]);
+    // Another record of the same occurrence moves nothing; a rule that was changed gives its whole time.
+    publish(&live, beat(1, 60), at(70));
+    assert_eq!(expires(&live, fingerprint), at(110));
+    publish(&live, beat(1, 300), at(80));
+    assert_eq!(expires(&live, fingerprint), at(380));
 }

@@ -64,4 +64,10 @@ facts! {
     37 NotificationForgotten { 1 notification },
     38 SilenceSet { 1 silence },
     39 SilenceForgotten { 1 silence },
+    40 AlertChangeCounted { 1 fingerprint, 2 since, 3 most, 4 kept_until },
+    41 AlertFlapping { 1 fingerprint, 2 rule, 3 changes, 4 within, 5 until_stable },
+    42 AlertBeats { 1 fingerprint, 2 beat },
+    43 BeatMissed { 1 incident, 2 fingerprint, 3 rule, 4 within },
+    45 IncidentAttached { 1 incident, 2 parent, 3 fingerprint, 4 rule },
+    50 SequenceStepped { 1 fingerprint, 2 rule, 3 key, 4 step, 5 until },
 }

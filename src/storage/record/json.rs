@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::model::alert::Beat;
 use crate::model::incident::{PolicyStep, StepState};
 use crate::model::{
     Actor, Alert, Fingerprint, IncidentId, Labels, Matcher, Millis, Notification, NotificationId, PolicyRun, Reason, RuleRef,
@@ -33,6 +34,7 @@ macro_rules! members {
 
 members!(Suppression { kind, reason, until });
 members!(Alert { fingerprint, labels, annotations, generator_url, source, starts_at });
+members!(Beat { rule, key, within, due });
 members!(PolicyStep { due, notify, unless_acknowledged, state });
 members!(PolicyRun { rule, started_at, steps, update, repeat, resolved, update_due, last_update_at, repeat_due, paused_at });
 members!(Notification {
@@ -178,6 +180,12 @@ impl<T: Json> Json for Vec<T> {
 impl<T: Json> Json for [Option<T>; 3] {
     fn json(&self) -> Value {
         Value::Array(self.iter().map(Json::json).collect())
+    }
+}
+
+impl<T: Json> Json for Box<T> {
+    fn json(&self) -> Value {
+        (**self).json()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::DecodeError;
 use super::wire::{Fields, Out, Reader, Wire, array, decode_error, fields, variants, words};
-use crate::model::alert::Waiting;
+use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Steps, Waiting};
 use crate::model::incident::{Growth, OpenedAt, PolicyStep, StepState};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, MatchOp, Matcher, Millis,
@@ -26,6 +26,11 @@ fields!(RuleRef { 0 name, 1 file, 2 line });
 fields!(Suppression { 0 kind, 1 reason, 2 until });
 fields!(Alert { 0 fingerprint, 1 labels, 2 annotations, 3 generator_url, 4 source, 5 starts_at });
 fields!(Waiting { 0 rule, 1 key, 2 since, 3 until, 4 also });
+fields!(FlapSpell { 0 rule, 1 until_stable, 2 until });
+fields!(Flaps { 0 changes, 1 kept_until, 2 spells });
+fields!(Beat { 0 rule, 1 key, 2 within, 3 due });
+fields!(Step { 0 rule, 1 key, 2 step, 3 at, 4 until, 5 seq });
+fields!(Steps { 0 list });
 fields!(AlertRecord {
     0 alert,
     1 enriched,
@@ -36,6 +41,9 @@ fields!(AlertRecord {
     6 suppressed_by,
     7 incidents,
     8 waiting,
+    9 flaps,
+    10 beat,
+    11 steps,
 });
 fields!(Growth { 0 slot, 1 before, 2 then });
 fields!(OpenedAt { 0 receiver, 1 policy, 2 remote, 3 resolved });

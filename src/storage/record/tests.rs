@@ -293,12 +293,14 @@ fn an_alert_that_waits_under_one_rule_reads_as_ever() {
     let Entity::Alert(mut alert) = draw(&golden_choices(1)) else { panic!("the second kind is an alert") };
     let rule = RuleRef { name: "many".into(), file: "rules.yaml".into(), line: 7 };
     let waiting = Waiting { rule, key: Labels::default(), since: Time(1), until: Time(2), also: None };
-    Arc::make_mut(&mut alert).waiting = Some(Box::new(waiting));
+    let record = Arc::make_mut(&mut alert);
+    record.waiting = Some(Box::new(waiting));
+    (record.flaps, record.beat, record.steps) = (None, None, None);
     let present = entity_bytes(&Entity::Alert(alert.clone()));
-    // [[name, file, line], [], since, until, nothing]
-    let form = b"\x85\x83\x64many\x6arules.yaml\x07\x80\x01\x02\xf6";
+    // [[name, file, line], [], since, until, nothing], and behind it nothing three times.
+    let form = b"\x85\x83\x64many\x6arules.yaml\x07\x80\x01\x02\xf6\xf6\xf6\xf6";
     let kept = present.strip_suffix(form).expect("the record ends with how the alert waits");
-    let former = [kept, b"\x84\x83\x64many\x6arules.yaml\x07\x80\x01\x02"].concat();
+    let former = [kept, b"\x84\x83\x64many\x6arules.yaml\x07\x80\x01\x02\xf6\xf6\xf6"].concat();
     assert_eq!(decode_entity(RECORD_VERSION, &former).unwrap(), Entity::Alert(alert));
 }
 

@@ -77,6 +77,9 @@ pub(super) fn alert(host: &str, fired_seq: u64) -> AlertRecord {
         suppressed_by: Vec::new(),
         incidents: vec![IncidentId(1)],
         waiting: None,
+        flaps: None,
+        beat: None,
+        steps: None,
     }
 }
 

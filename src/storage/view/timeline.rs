@@ -68,6 +68,7 @@ pub(super) struct Told<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Incidents<'a> {
     One([IncidentId; 1]),
+    Two([IncidentId; 2]),
     All(&'a [IncidentId]),
 }
 
@@ -75,6 +76,7 @@ impl Incidents<'_> {
     pub(super) fn as_slice(&self) -> &[IncidentId] {
         match self {
             Incidents::One(one) => one,
+            Incidents::Two(two) => two,
             Incidents::All(all) => all,
         }
     }
@@ -103,6 +105,25 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             about_alert(*fingerprint, context, |alert| format!("alert {alert} waited in vain for others like it ({why})"))
                 .map(|told| told.because_of_rule(rule))
         }
+        Fact::AlertFlapping { fingerprint, rule, changes, within, until_stable } => {
+            let why = RuleWords(rule);
+            about_alert(*fingerprint, context, |alert| {
+                format!("alert {alert} flaps: {changes} changes within {within}; it is quiet until it has been stable for {until_stable} ({why})")
+            })
+            .map(|told| told.because_of_rule(rule))
+        }
+        Fact::SequenceStepped { fingerprint, rule, step, .. } => {
+            let why = RuleWords(rule);
+            about_alert(*fingerprint, context, |alert| {
+                format!("alert {alert} is step {} of a sequence ({why})", u64::from(*step) + 1)
+            })
+            .map(|told| told.because_of_rule(rule))
+        }
+        Fact::BeatMissed { incident, fingerprint, rule, within } => {
+            let alert = AlertName::of(*fingerprint, context);
+            let text = format!("nothing was heard of {alert} for {within} ({})", RuleWords(rule));
+            Some(in_incident(*incident, text).because_of_rule(rule))
+        }
         Fact::AlertResolved { fingerprint, ends_at, expired } => about_alert(*fingerprint, context, |alert| match expired {
             true => format!("alert {alert} expired: nothing was heard of it until {ends_at}"),
             false => format!("alert {alert} resolved"),
@@ -110,6 +131,11 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         Fact::IncidentOpened { incident, rule, title, recurrence_of, .. } => {
             let again = recurrence_of.map(|earlier| format!(", a recurrence of {earlier}")).unwrap_or_default();
             Some(in_incident(*incident, format!("opened ({}){again}: {title}", RuleWords(rule))).because_of_rule(rule))
+        }
+        Fact::IncidentAttached { incident, parent, fingerprint, rule } => {
+            let alert = AlertName::of(*fingerprint, context);
+            let text = format!("{incident} is part of {parent}, because of alert {alert} ({})", RuleWords(rule));
+            Some(Told { incidents: Incidents::Two([*incident, *parent]), ..in_incident(*incident, text) }.because_of_rule(rule))
         }
         Fact::IncidentTitled { incident, title } => Some(in_incident(*incident, format!("title is now: {title}"))),
         Fact::IncidentClassified { incident, category, subcategory, team, reasons } => {
@@ -195,6 +221,8 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         | Fact::AlertWaiting { .. }
         | Fact::AlertWaitedInVain { dropped: true, .. }
         | Fact::AlertForgotten { .. }
+        | Fact::AlertChangeCounted { .. }
+        | Fact::AlertBeats { .. }
         | Fact::IncidentRetitlePlanned { .. }
         | Fact::IncidentFallPlanned { .. }
         | Fact::IncidentResolvePlanned { .. }

@@ -174,6 +174,9 @@ fn alert(labels: &[(&str, &str)], summary: &str) -> Arc<AlertRecord> {
         suppressed_by: vec![],
         incidents: vec![IncidentId(1)],
         waiting: None,
+        flaps: None,
+        beat: None,
+        steps: None,
     })
 }
 

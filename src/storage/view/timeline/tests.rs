@@ -121,6 +121,44 @@ fn alerts() {
                 )),
             ),
             (
+                Fact::AlertFlapping {
+                    fingerprint,
+                    rule: rule(),
+                    changes: 4,
+                    within: Millis::minutes(10),
+                    until_stable: Millis::minutes(15),
+                },
+                Some((
+                    "alert HighLatency on host a flaps: 4 changes within 10m; it is quiet until it has been stable for 15m (rule database-cluster, database.yaml:12)",
+                    None,
+                    by_rule,
+                )),
+            ),
+            (
+                Fact::IncidentAttached { incident: INCIDENT, parent: IncidentId(2), fingerprint, rule: rule() },
+                Some((
+                    "INC-1 is part of INC-2, because of alert HighLatency on host a (rule database-cluster, database.yaml:12)",
+                    None,
+                    by_rule,
+                )),
+            ),
+            (
+                Fact::SequenceStepped { fingerprint, rule: rule(), key: Labels::default(), step: 0, until: START },
+                Some((
+                    "alert HighLatency on host a is step 1 of a sequence (rule database-cluster, database.yaml:12)",
+                    None,
+                    by_rule,
+                )),
+            ),
+            (
+                Fact::BeatMissed { incident: INCIDENT, fingerprint, rule: rule(), within: Millis::minutes(5) },
+                Some((
+                    "nothing was heard of HighLatency on host a for 5m (rule database-cluster, database.yaml:12)",
+                    None,
+                    by_rule,
+                )),
+            ),
+            (
                 Fact::AlertWaitedInVain { fingerprint, rule: rule(), dropped: false },
                 Some((
                     "alert HighLatency on host a waited in vain for others like it (rule database-cluster, database.yaml:12)",

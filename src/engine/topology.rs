@@ -1,0 +1,61 @@
+//! Rules that follow the service catalogue: trouble of services that are near each other is one trouble.
+//!
+//! An alert joins the oldest open incident, of whatever rule, that is about its own service or one near it and has had news
+//! within the time. Others that it touches become that one's children: they go on by themselves, and count for themselves.
+//! Nothing becomes part of what is part of it, so there are no circles of incidents, whatever the catalogue has.
+
+use crate::engine::correlate::Joined;
+use crate::engine::state::GroupKey;
+use crate::engine::{Engine, Fact};
+use crate::model::{Fingerprint, IncidentId, RuleRef};
+use crate::ruleset::{CorrelateRule, Topology};
+
+impl Engine {
+    /// Whether an alert says which service it is about; one that does not is no concern of the catalogue.
+    pub(super) fn names_service(&self, fingerprint: Fingerprint) -> bool {
+        self.state.alert(fingerprint).is_some_and(|record| !record.labels().get("service").is_empty())
+    }
+
+    pub(super) fn join_near(&mut self, rule: &CorrelateRule, topology: Topology, group: GroupKey, fingerprint: Fingerprint) {
+        let touched = self.touched(topology, fingerprint);
+        let had = self.state.alert(fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
+        if touched.iter().any(|id| had.contains(id)) {
+            return;
+        }
+        let Some(oldest) = touched.iter().copied().find(|id| self.takes(*id, fingerprint)) else {
+            return self.join_or_open(rule, group, fingerprint);
+        };
+        self.join(oldest, fingerprint, &rule.rule);
+        for id in touched.into_iter().filter(|id| *id > oldest) {
+            self.attach(id, oldest, fingerprint, &rule.rule);
+        }
+        self.follow_join(oldest, fingerprint, Joined::More);
+    }
+
+    /// Makes an incident part of another, unless it is part of one already or that one is part of it.
+    pub(super) fn attach(&mut self, id: IncidentId, parent: IncidentId, fingerprint: Fingerprint, rule: &RuleRef) {
+        let free = self.state.incident(id).is_some_and(|incident| incident.parent.is_none());
+        let above = |id: &IncidentId| self.state.incident(*id).and_then(|incident| incident.parent);
+        let circle = std::iter::successors(Some(parent), above).any(|above| above == id);
+        if free && !circle {
+            self.record(Fact::IncidentAttached { incident: id, parent, fingerprint, rule: rule.clone() });
+        }
+    }
+
+    /// The open incidents about the alert's service or one near it that have had news within the time, oldest first.
+    fn touched(&self, topology: Topology, fingerprint: Fingerprint) -> Vec<IncidentId> {
+        let Some(record) = self.state.alert(fingerprint) else { return Vec::new() };
+        let service = record.labels().get("service");
+        let near = self.rules.catalogue.near(service, topology.hops).map(|name| &**name);
+        let about = std::iter::once(service).chain(near).filter_map(|name| self.state.by_service.get(name)).flatten();
+        let lively = |id: &IncidentId| {
+            self.state
+                .incident(*id)
+                .is_some_and(|incident| incident.status.is_active() && self.now.since(incident.last_news_at) < topology.within)
+        };
+        let mut touched: Vec<IncidentId> = about.copied().filter(lively).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        touched
+    }
+}
