@@ -48,9 +48,22 @@ const CHECK_EVERY: Millis = Millis::minutes(5);
 const LOG: LogOptions = LogOptions { segment_bytes: 64 << 10 };
 
 /// One incident for each service. Critical ones page; who does not answer for 15 minutes has a manager; it is said again
-/// each 20 minutes.
+/// each 20 minutes. Some series flap, come in an order, or belong to services that depend on each other.
 const RULES: &str = "
+services:
+  - { name: service0, tier: 1, depends_on: [service1] }
+  - { name: service1, team: one }
+suppress:
+  - name: restless
+    match: ['alertname=~\"series[15]\"']
+    flapping: { changes: 2, within: 2h, until_stable: 20m }
 correlate:
+  - name: one-after-the-other
+    sequence: [{ match: ['alertname=\"series0\"'] }, { match: ['alertname=~\"series[23]\"'] }]
+    within: 1h
+  - name: near
+    match: ['service=~\"service[01]\"']
+    topology: { hops: 1, within: 30m }
   - name: by-service
     match: ['service=~\".+\"']
     by: [service]

@@ -26,9 +26,13 @@ pub(crate) fn hour(seed: u64) -> World {
 #[test]
 fn an_hour_in_which_everything_goes_wrong_loses_and_repeats_nothing() {
     let crashes: [AtomicU64; 4] = Default::default();
+    let decided: [AtomicU64; 3] = Default::default();
     for_each_seed(200, |seed| {
         let mut world = hour(seed);
         let counts = world.counts;
+        for (sum, kind) in decided.iter().zip(["alert_flapping", "incident_attached", "sequence_stepped"]) {
+            sum.fetch_add(u64::try_from(world.oracle.count(kind)).unwrap(), Ordering::Relaxed);
+        }
         for (sum, n) in crashes.iter().zip([counts.kills, counts.power_cuts, counts.failed_syncs, counts.full_disks]) {
             sum.fetch_add(n, Ordering::Relaxed);
         }
@@ -39,6 +43,9 @@ fn an_hour_in_which_everything_goes_wrong_loses_and_repeats_nothing() {
     println!("kills, power cuts, disk faults, full disks: {crashes:?}");
     let enough = seeds(200).count() < 50 || crashes.iter().all(|sum| sum.load(Ordering::Relaxed) > 10);
     assert!(enough, "the simulation crashes everything that can crash");
+    println!("flapping, attached, steps: {decided:?}");
+    let enough = seeds(200).count() < 50 || decided.iter().all(|sum| sum.load(Ordering::Relaxed) > 0);
+    assert!(enough, "the simulation decides what needs more than one alert");
 }
 
 /// One critical alert that fires after 90 s, which is posted at 121 s, and ends after 5 minutes.
