@@ -78,7 +78,10 @@ impl Engine {
         let due = |beat: &&Beat| beat.due.is_some_and(|due| due <= self.now);
         let beat = record.beat.as_deref().filter(due).filter(|_| !record.is_firing()).cloned();
         if let Some(beat) = beat {
-            self.miss_now(fingerprint, &beat);
+            // Written down whatever comes of it: a start would else wait for this moment anew, and miss the beat twice.
+            let over = Beat { due: None, ..beat };
+            self.record(Fact::AlertBeats { fingerprint, beat: Some(Box::new(over.clone())) });
+            self.miss_now(fingerprint, &over);
         }
     }
 

@@ -151,11 +151,14 @@ impl State {
     }
 
     /// The alerts that fire in no active incident, in order. Behind lost facts these are to be taken as expired: an incident
-    /// of theirs may be among what is lost, and as alerts that are known already they would never open one again.
+    /// of theirs may be among what is lost, and as alerts that are known already they would never open one again. Beats fire
+    /// without an incident, and one that is taken as expired would be missed.
     #[must_use]
     pub fn adrift(&self) -> Vec<Fingerprint> {
         let is_active = |id: &IncidentId| self.incidents.get(id).is_some_and(|incident| incident.status.is_active());
-        let alerts = self.alerts.values().filter(|record| record.is_firing() && !record.incidents.iter().any(is_active));
+        let adrift =
+            |record: &&Arc<AlertRecord>| record.is_firing() && record.beat.is_none() && !record.incidents.iter().any(is_active);
+        let alerts = self.alerts.values().filter(adrift);
         let mut adrift: Vec<_> = alerts.map(|record| record.alert.fingerprint).collect();
         adrift.sort_unstable();
         adrift

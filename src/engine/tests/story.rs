@@ -221,7 +221,9 @@ impl Story {
                 format!("step {} of {} until {}", step + 1, rule.name, until.since(START))
             }
             Fact::AlertBeats { fingerprint, beat: None } => format!("no beat any more: {}", labels(*fingerprint)),
-            Fact::AlertBeats { beat: Some(beat), .. } => match beat.due {
+            Fact::AlertBeats { fingerprint, beat: Some(beat) } => match beat.due {
+                // That the wait is over stands before what comes of it.
+                None if !self.engine.state().alert(*fingerprint).is_some_and(|record| record.is_firing()) => return None,
                 None => format!("beat of {} {}", beat.rule.name, beat.key),
                 Some(due) => format!("beat of {} {} missed at {}", beat.rule.name, beat.key, due.since(START)),
             },
