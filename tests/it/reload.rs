@@ -17,7 +17,7 @@ const BROKEN: &[(&str, &str, u32, &str)] = &[
     ("bad regular expression", "correlate:\n  - name: x\n    match: ['a=~\"(\"']\n", 3, "("),
     ("bad duration", "correlate:\n  - name: x\n    window: soon\n", 3, "soon"),
     ("duplicate name", "correlate:\n  - name: x\n    by: [a]\n  - name: x\n    by: [b]\n", 4, "x"),
-    ("not built yet", "correlate:\n  - name: x\n    topology: { hops: 2, within: 5m }\n", 3, "not supported yet"),
+    ("no table", "enrich:\n  - name: x\n    table: none.csv\n    on: [a]\n", 3, "none.csv"),
     ("template", "correlate:\n  - name: x\n    title: \"{{ by.\"\n", 3, "title"),
 ];
 
@@ -82,6 +82,13 @@ fn a_changed_file_is_noticed_without_being_told() {
     wait_until("the file to be noticed", PATIENCE, || rules() > before);
     fs::remove_file(site.rules().join("more.yaml")).unwrap();
     wait_until("its removal to be noticed", PATIENCE, || rules() <= before);
+
+    // A table is watched as the rules are that name it.
+    site.write_rules("owners.csv", "service,team\na,b\n");
+    site.write_rules("more.yaml", "enrich:\n  - name: owners\n    table: owners.csv\n    on: [service]\n");
+    wait_until("the table to be in force", PATIENCE, || rules() > before);
+    site.write_rules("owners.csv", "service,team\na\n");
+    wait_until("its fault to be noticed", PATIENCE, || in_force(&daemon, 0.0));
 }
 
 #[test]
