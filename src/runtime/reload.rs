@@ -3,7 +3,6 @@
 //! Loading happens here, beside the engine; a set of files that does not load changes nothing. One that does takes effect as a
 //! single input between two log positions.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,13 +30,15 @@ pub(super) struct Reloader {
     pub(super) handle: Handle,
     pub(super) load: LoadRules,
     pub(super) folder: PathBuf,
+    /// The digest of the files as they were before the rules in force were loaded, so that a change since then is noticed.
+    pub(super) seen: Option<u64>,
     pub(super) metrics: Arc<Metrics>,
 }
 
 impl Reloader {
     /// Serves requests and watches the files until the daemon stops.
     pub(super) async fn run(self, mut requests: mpsc::Receiver<ReloadRequest>) {
-        let mut seen = self.digest().await;
+        let mut seen = self.seen;
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let shutdown = self.handle.shutdown().clone();
@@ -89,10 +90,9 @@ impl Reloader {
         }
     }
 
-    /// `None` while the files cannot be read; that is a change too, and loading says what is wrong.
     async fn digest(&self) -> Option<u64> {
         let folder = self.folder.clone();
-        tokio::task::spawn_blocking(move || digest(&folder).ok()).await.ok().flatten()
+        tokio::task::spawn_blocking(move || digest(&folder)).await.ok().flatten()
     }
 }
 
@@ -103,9 +103,10 @@ pub(super) fn set_rules(metrics: &Metrics, count: usize, now: crate::model::Time
     metrics.rules_last_reload_success_timestamp_seconds.set(now.0 / 1_000);
 }
 
-/// A number that changes when a rule file does. A folder that is not there has one too.
-fn digest(folder: &Path) -> io::Result<u64> {
-    let files = if folder.exists() { ruleset::read_files(&[folder.to_owned()])? } else { Vec::new() };
+/// A number that changes when a rule file does. A folder that is not there has one too. `None` while the files cannot be read;
+/// that is a change too, and loading says what is wrong.
+pub(super) fn digest(folder: &Path) -> Option<u64> {
+    let files = if folder.exists() { ruleset::read_files(&[folder.to_owned()]).ok()? } else { Vec::new() };
     let mut hash = xxhash_rust::xxh3::Xxh3::new();
     for file in &files {
         for part in [&file.name, &file.text] {
@@ -113,7 +114,7 @@ fn digest(folder: &Path) -> io::Result<u64> {
             hash.update(part.as_bytes());
         }
     }
-    Ok(hash.digest())
+    Some(hash.digest())
 }
 
 #[cfg(test)]

@@ -105,6 +105,8 @@ pub(super) struct Built<D: Disk> {
     /// What the engine must be told before anything else.
     pub(super) first: Vec<Input>,
     rule_count: usize,
+    /// The digest of the rule files before they were loaded.
+    files_seen: Option<u64>,
     reload_requests: mpsc::Receiver<ReloadRequest>,
 }
 
@@ -114,6 +116,7 @@ pub(super) struct Built<D: Disk> {
 /// Why there can be no running engine now.
 pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Result<Arc<str>>) -> Result<Built<D>, StartError> {
     let Parts { config, metrics, clock, disk, read_log, receivers, load, log_options, skip_damage } = parts;
+    let files_seen = reload::digest(&config.rules);
     let rules = load().map_err(StartError::Rules)?;
     let rule_count = rules.len();
     let Recovered { log, mut state, view, lost_facts } =
@@ -196,7 +199,7 @@ pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Resul
     first.push(Input::Rules(rules));
     // Their senders' next repeats are news then, and bring them into incidents.
     first.extend(adrift.into_iter().map(|fingerprint| Input::Expired { fingerprint, expired_at: started_at }));
-    Ok(Built { thread, handle, view, receivers, owed, first, rule_count, reload_requests })
+    Ok(Built { thread, handle, view, receivers, owed, first, rule_count, files_seen, reload_requests })
 }
 
 /// Recovers the state, starts the threads and tasks, and returns when inputs can be submitted. Blocks while it recovers.
@@ -208,7 +211,8 @@ where
     D::File: 'static,
 {
     let (config, metrics, clock, load) = (parts.config.clone(), parts.metrics.clone(), parts.clock.clone(), parts.load.clone());
-    let Built { thread, handle, view, receivers, owed, first, rule_count, reload_requests } = build(parts, new_directory_id)?;
+    let Built { thread, handle, view, receivers, owed, first, rule_count, files_seen, reload_requests } =
+        build(parts, new_directory_id)?;
     let view = view.spawn().map_err(|source| StartError::Io { what: "the view's thread", source })?;
     let (end, ended) = oneshot::channel();
     let engine = std::thread::Builder::new()
@@ -234,7 +238,8 @@ where
         drain: Shutdown::default(),
     };
     let outbox = Outbox::start(receivers, owed, tools);
-    let reloader = Reloader { handle: handle.clone(), load, folder: config.rules.clone(), metrics: metrics.clone() };
+    let reloader =
+        Reloader { handle: handle.clone(), load, folder: config.rules.clone(), seen: files_seen, metrics: metrics.clone() };
     tokio::spawn(reloader.run(reload_requests));
     tokio::spawn(gauges::run(handle.clone(), metrics));
     Ok(Runtime { handle, engine, ended, view, outbox: Some(outbox) })

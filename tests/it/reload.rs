@@ -82,6 +82,13 @@ fn a_changed_file_is_noticed_without_being_told() {
     wait_until("the file to be noticed", PATIENCE, || rules() > before);
     fs::remove_file(site.rules().join("more.yaml")).unwrap();
     wait_until("its removal to be noticed", PATIENCE, || rules() <= before);
+
+    // A table is watched as the rules are that name it.
+    site.write_rules("owners.csv", "service,team\na,b\n");
+    site.write_rules("more.yaml", "enrich:\n  - name: owners\n    table: owners.csv\n    on: [service]\n");
+    wait_until("the table to be in force", PATIENCE, || rules() > before);
+    site.write_rules("owners.csv", "service,team\na\n");
+    wait_until("its fault to be noticed", PATIENCE, || in_force(&daemon, 0.0));
 }
 
 #[test]
