@@ -370,7 +370,10 @@ impl State {
         // Nothing that the alert's timers or its other incidents count changes, so this is done in one go: joining is most
         // of what a storm costs.
         let Some(record) = self.alerts.get_mut(&fingerprint) else { return };
-        Arc::make_mut(record).incidents.push(id);
+        let incidents = &mut Arc::make_mut(record).incidents;
+        // Nearly every alert is in one incident, and half a million of them are kept.
+        incidents.reserve_exact(1);
+        incidents.push(id);
         // Held for the incident's sake; nothing changes the alert meanwhile.
         let record = record.clone();
         self.touched.alerts.push(fingerprint);
