@@ -15,6 +15,13 @@ use crate::http::{Connection, Response};
 
 /// One request of ordinary news fits into four fifths of this, two do not.
 const CONFIG: &str = "limits:\n  queue_alerts: 200\n";
+/// Makes the engine work for each alert, so that few senders on a small machine offer far more than it takes.
+const RULES: &str = r#"
+correlate:
+  - name: each-alone
+    by: [id]
+    title: "{{ by.id | upper }} {{ labels.severity | title }}"
+"#;
 const ALERTS_PER_REQUEST: usize = 100;
 const FLOODERS: usize = 12;
 /// What the flood must have seen before it ends.
@@ -31,7 +38,7 @@ const BYTES_OF_BUFFERS: f64 = 64.0 * 1_024.0 * 1_024.0;
 
 #[test]
 fn far_too_much_is_refused_at_once_and_the_worst_is_heard_first() {
-    let site = Site::new(CONFIG, &[]);
+    let site = Site::new(CONFIG, &[("flood.yaml", RULES)]);
     let daemon = site.start();
     daemon.post_alerts(&json!([{ "labels": { "alertname": "First" } }]));
     let memory_before = daemon.metric("quell_resident_memory_bytes", &[]);
@@ -49,7 +56,7 @@ fn far_too_much_is_refused_at_once_and_the_worst_is_heard_first() {
         refused[refused.len() * 99 / 100],
         admitted[admitted.len() / 2],
     );
-    assert!(seen.answers.len() >= 3 * admitted.len(), "hardly more was offered than admitted: the test shows nothing");
+    assert!(seen.answers.len() >= 5 * admitted.len(), "hardly more was offered than admitted: the test shows nothing");
     // On a machine that has much else to do, everything takes long; refusals still do not wait for the queue.
     let at_once = REFUSAL_MAX.max(admitted[admitted.len() / 2] / 2);
     assert!(median < at_once, "refused only after {median:?}, of {at_once:?}");
@@ -177,8 +184,10 @@ impl Seen {
 fn post_until(over: &AtomicBool, addr: SocketAddr, name: &str, body: impl Fn(&str) -> Value, count: impl Fn(u16)) -> Vec<Answer> {
     let mut connection = Connection::open(addr).unwrap();
     let mut answers = Vec::new();
+    // Written once: senders that are busy writing JSON offer less than the daemon can refuse.
+    let template = body("@@").to_string();
     while !over.load(Ordering::Relaxed) {
-        let body = body(&format!("{name}-{}", answers.len())).to_string();
+        let body = template.replace("@@", &format!("{name}-{}", answers.len()));
         let began = Instant::now();
         let response = connection
             .send("POST", "/api/v2/alerts", &[("content-type", "application/json")], body.as_bytes())
