@@ -5,8 +5,10 @@
 //! one that is both, too (Alertmanager's rule, without which two such alerts would silence each other).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::engine::conditions::holds_for;
 use crate::engine::{Engine, Fact, State};
@@ -18,7 +20,7 @@ use crate::ruleset::{Ruleset, SuppressHow};
 pub(super) struct Inhibitions {
     /// Whether any rule inhibits; where none does, alerts pass without a look.
     any: bool,
-    groups: FxHashMap<(u32, Labels), Group>,
+    groups: FxHashMap<(u32, u128), Group>,
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +47,8 @@ impl Group {
 /// A rule that an alert takes part in.
 pub(super) struct Part {
     rule: u32,
-    key: Labels,
+    /// [`key_of`] the rule's `equal` labels.
+    key: u128,
     source: bool,
     target: bool,
 }
@@ -64,7 +67,7 @@ impl Inhibitions {
 
     fn insert(&mut self, parts: &[Part], fingerprint: Fingerprint) {
         for part in parts {
-            let group = self.groups.entry((part.rule, part.key.clone())).or_default();
+            let group = self.groups.entry((part.rule, part.key)).or_default();
             if part.source {
                 group.sources.insert((part.target, fingerprint));
             }
@@ -76,7 +79,7 @@ impl Inhibitions {
 
     fn remove(&mut self, parts: &[Part], fingerprint: Fingerprint) {
         for part in parts {
-            let place = (part.rule, part.key.clone());
+            let place = (part.rule, part.key);
             if let Some(group) = self.groups.get_mut(&place) {
                 group.sources.remove(&(part.target, fingerprint));
                 group.targets.remove(&fingerprint);
@@ -88,6 +91,19 @@ impl Inhibitions {
     }
 }
 
+/// The values of `equal` as one number. A rule that looks at many labels takes part in every alert, and their text would double
+/// what an alert costs in memory. Who could make two sets of values agree in 128 bits could as well send the source.
+fn key_of(labels: &Labels, equal: &[Arc<str>]) -> u128 {
+    let mut text = Vec::with_capacity(256);
+    for (name, value) in labels.iter().filter(|(name, _)| equal.iter().any(|label| **label == **name)) {
+        for part in [name, value] {
+            text.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            text.extend_from_slice(part.as_bytes());
+        }
+    }
+    xxh3_128(&text)
+}
+
 /// Which rules an alert takes part in. A rule's expression is about its target.
 fn parts(rules: &Ruleset, record: &AlertRecord, found: &mut Vec<u32>) -> Vec<Part> {
     let labels = record.labels();
@@ -96,7 +112,7 @@ fn parts(rules: &Ruleset, record: &AlertRecord, found: &mut Vec<u32>) -> Vec<Par
         let SuppressHow::Inhibit { equal, .. } = &rules.suppress[rule as usize].how else { return };
         match parts.iter_mut().find(|part| part.rule == rule) {
             Some(part) => part.target |= !as_source,
-            None => parts.push(Part { rule, key: labels.only(equal), source: as_source, target: !as_source }),
+            None => parts.push(Part { rule, key: key_of(labels, equal), source: as_source, target: !as_source }),
         }
     };
     rules.inhibit_source_index.matching(labels, found);
