@@ -26,8 +26,56 @@ pub(super) struct Inhibitions {
 #[derive(Debug, Default)]
 struct Group {
     /// With whether the alert is a target of the rule as well.
-    sources: BTreeSet<(bool, Fingerprint)>,
-    targets: BTreeSet<Fingerprint>,
+    sources: Few<(bool, Fingerprint)>,
+    targets: Few<Fingerprint>,
+}
+
+/// An ordered set that is mostly of one: a tree for each alert would cost as much as its labels.
+#[derive(Debug)]
+enum Few<T> {
+    One(Option<T>),
+    Many(BTreeSet<T>),
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Few<T> {
+        Few::One(None)
+    }
+}
+
+impl<T: Ord + Copy> Few<T> {
+    fn insert(&mut self, item: T) {
+        match self {
+            Few::Many(all) => {
+                all.insert(item);
+            }
+            Few::One(None) => *self = Few::One(Some(item)),
+            Few::One(Some(one)) if *one == item => {}
+            Few::One(Some(one)) => *self = Few::Many(BTreeSet::from([*one, item])),
+        }
+    }
+
+    fn remove(&mut self, item: &T) {
+        match self {
+            Few::Many(all) => {
+                all.remove(item);
+            }
+            Few::One(one) if one.as_ref() == Some(item) => *one = None,
+            Few::One(_) => {}
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        let (one, many) = match self {
+            Few::One(one) => (one.as_ref(), None),
+            Few::Many(all) => (None, Some(all)),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
 }
 
 impl Group {
