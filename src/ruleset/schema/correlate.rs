@@ -3,7 +3,7 @@
 //! | key | meaning | default |
 //! | --- | --- | --- |
 //! | `match` | which alerts | all |
-//! | `when` | an [expression](crate::ruleset::expression) over the alert | all |
+//! | `when` | an [expression](crate::ruleset::expression) over the alert; not beside `absent` and `sequence` | all |
 //! | `by` | one incident for each combination of these labels' values | one for all |
 //! | `window` | an incident takes further alerts while its last news is less old than this | `1h` |
 //! | `max_age` | … and while it is itself younger than this | `24h` |
@@ -49,10 +49,9 @@ const COUNT_MAX: u32 = 100_000;
 pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> CorrelateRule {
     let sequence = sequence(fields);
     let (mut matchers, absent) = absent(fields);
-    for other in ["sequence", "absent"] {
-        if fields.has(other) && fields.has("when") {
-            let message = format!("`when` beside `{other}`");
-            fields.fault(Code::Conflict, &fields.key_span("when"), message, "the matchers inside say which alerts are meant");
+    for key in ["sequence", "absent"] {
+        if fields.has(key) {
+            refuse_beside(fields, key, "when", "the matchers inside say which alerts are meant");
         }
     }
     let when = fields.when_of_alert(&mut matchers);
@@ -89,10 +88,7 @@ fn sequence(fields: &mut Fields<'_>) -> Option<Sequence> {
     let node = fields.get("sequence")?;
     fields.ignore("match");
     for other in ["match", "threshold", "absent", "topology"] {
-        if fields.has(other) {
-            let message = format!("`{other}` beside `sequence`");
-            fields.fault(Code::Conflict, &fields.key_span(other), message, "each step of the sequence has its own `match`");
-        }
+        refuse_beside(fields, "sequence", other, "each step of the sequence has its own `match`");
     }
     let items = fields.as_list("sequence", node);
     if matches!(node.value, Value::List(_)) && !(2..=STEPS_MAX).contains(&items.len()) {
@@ -123,14 +119,18 @@ fn sequence(fields: &mut Fields<'_>) -> Option<Sequence> {
     Some(Sequence { steps, within, hold: fields.flag("hold").unwrap_or(false) })
 }
 
+/// Tells of a key that cannot stand beside another one.
+fn refuse_beside(fields: &Fields<'_>, key: &str, other: &'static str, hint: &str) {
+    if fields.has(other) {
+        fields.fault(Code::Conflict, &fields.key_span(other), format!("`{other}` beside `{key}`"), hint);
+    }
+}
+
 fn topology(fields: &mut Fields<'_>) -> Option<Topology> {
     let node = fields.get("topology")?;
     fields.ignore("by");
     for other in ["by", "threshold", "absent"] {
-        if fields.has(other) {
-            let message = format!("`{other}` beside `topology`");
-            fields.fault(Code::Conflict, &fields.key_span(other), message, "its incidents have the service as their key");
-        }
+        refuse_beside(fields, "topology", other, "its incidents have the service as their key");
     }
     let read = Fields::read(node, "`topology`", fields.report, |topology| {
         topology.need("hops");
@@ -151,9 +151,7 @@ fn absent(fields: &mut Fields<'_>) -> (Vec<Matcher>, Option<Millis>) {
         ("threshold", "one beat is enough, and none is too few"),
         ("resolve_after", "the next beat resolves it"),
     ] {
-        if fields.has(other) {
-            fields.fault(Code::Conflict, &fields.key_span(other), format!("`{other}` beside `absent`"), hint);
-        }
+        refuse_beside(fields, "absent", other, hint);
     }
     let read = Fields::read(node, "`absent`", fields.report, |absent| {
         absent.need("match");
