@@ -17,6 +17,8 @@ impl Engine {
         let rules = self.rules.clone();
         let found = if self.conditions.has(Stage::Classify) {
             self.holding(id, Stage::Classify)
+        } else if self.state.incident(id).is_some_and(|incident| self.is_settled(&incident.classified_by)) {
+            self.buffer()
         } else {
             self.look_up(|rules| &rules.classify_index, record.labels())
         };
@@ -89,6 +91,15 @@ impl Engine {
         })
     }
 
+    /// Whether no rule can change anything: of each field, those that name it stand behind the one that decided it. In a storm
+    /// this spares nearly every alert a look at all rules.
+    fn is_settled(&self, reasons: &[Option<Reason>; 3]) -> bool {
+        reasons.iter().zip(self.positions.naming).all(|(reason, naming)| match self.position_of(reason.as_ref()) {
+            usize::MAX => !naming.any,
+            position => position <= naming.first_of_site,
+        })
+    }
+
     /// Where the rule of a reason stands now; past all others for one that is gone or was none.
     fn position_of(&self, reason: Option<&Reason>) -> usize {
         let Some(Reason::Rule(decided)) = reason else { return usize::MAX };
@@ -105,6 +116,30 @@ fn team_by_word(labels: &Labels, rules: &Ruleset) -> Option<(Arc<str>, Arc<str>)
     }
     let service = rules.catalogue.get(labels.get("service"))?;
     Some((service.team.clone()?, format!("the team of the service {}", service.rule.name).into()))
+}
+
+/// Which rules name a field.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Naming {
+    any: bool,
+    /// The position of the first one from a file; past all others where there is none.
+    first_of_site: usize,
+}
+
+impl Default for Naming {
+    fn default() -> Naming {
+        Naming { any: false, first_of_site: usize::MAX }
+    }
+}
+
+impl Naming {
+    /// For category, subcategory and team.
+    pub(super) fn of(rules: &[ClassifyRule]) -> [Naming; 3] {
+        std::array::from_fn(|field| Naming {
+            any: rules.iter().any(|rule| named(rule, field).is_some()),
+            first_of_site: rules.iter().position(|rule| rule.rule.line > 0 && named(rule, field).is_some()).unwrap_or(usize::MAX),
+        })
+    }
 }
 
 /// What a rule names for category (0), subcategory (1) or team (2).

@@ -124,6 +124,8 @@ struct Positions {
     classify: FxHashMap<Arc<str>, usize>,
     prioritize: FxHashMap<Arc<str>, usize>,
     escalate: FxHashMap<Arc<str>, usize>,
+    /// Which classify rules name category, subcategory and team.
+    naming: [classify::Naming; 3],
 }
 
 impl Positions {
@@ -136,6 +138,7 @@ impl Positions {
             classify: by_name(rules.classify.iter().map(|rule| &rule.rule)),
             prioritize: by_name(rules.prioritize.iter().map(|rule| &rule.rule)),
             escalate: by_name(rules.escalate.iter().map(|rule| &rule.rule)),
+            naming: classify::Naming::of(&rules.classify),
         }
     }
 }

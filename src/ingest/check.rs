@@ -23,7 +23,10 @@ pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Res
     }
     let own = source.labels.iter().filter(|(name, _)| set.binary_search_by_key(name, |(known, _)| known).is_err());
     let own: Vec<(&str, &str)> = own.collect();
-    set.extend(own);
+    if !own.is_empty() {
+        set.extend(own);
+        set.sort_unstable_by_key(|(name, _)| *name);
+    }
     if set.len() > limits.labels_per_alert {
         return Err(fault(format!("more than {} labels", limits.labels_per_alert)));
     }
@@ -37,7 +40,7 @@ pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Res
     if set.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > limits.alert_bytes {
         return Err(too_long());
     }
-    Labels::from_unsorted(&mut set).ok_or_else(too_long)
+    Labels::from_ordered(&set).ok_or_else(too_long)
 }
 
 /// The annotations of an alert that has `others` bytes already; checked.

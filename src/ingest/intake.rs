@@ -2,7 +2,6 @@
 //! rejected alone. Knows nothing of HTTP and formats, and waits for nothing.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::check;
@@ -12,7 +11,7 @@ use crate::config::Limits;
 use crate::engine::{Input, News};
 use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Time};
 use crate::runtime::Live;
-use crate::runtime::live::{Heard, NEVER, Seen, Wording};
+use crate::runtime::live::{FingerprintSet, Heard, NEVER, Seen, Wording};
 
 /// One alert as its sender said it, before it is known whether it is news.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ pub struct Intake<'a> {
     rejected: Vec<Rejected>,
     /// Alerts that this request has news of: a further word on one of these is the engine's to judge, since the table
     /// does not have the first one yet.
-    fresh: HashSet<Fingerprint>,
+    fresh: FingerprintSet,
     fresh_firing: usize,
 }
 
@@ -146,7 +145,7 @@ impl<'a> Intake<'a> {
             pending: Vec::new(),
             repeats: 0,
             rejected: Vec::new(),
-            fresh: HashSet::new(),
+            fresh: live.set(),
             fresh_firing: 0,
         }
     }

@@ -175,7 +175,7 @@ impl MatcherIndex {
         let mut stack = [0; LABELS_USUAL];
         let mut heap = Vec::new();
         // The keys of those labels that take part in a pair.
-        let halves = if labels.len() <= LABELS_USUAL {
+        let halves = if self.halves.is_empty() || labels.len() <= LABELS_USUAL {
             &mut stack[..]
         } else {
             heap.resize(labels.len(), 0);

@@ -31,6 +31,9 @@ pub const NEVER: Time = Time(i64::MAX);
 /// Label texts remembered for one alert: a pair of senders may order labels differently, more than two do not matter.
 const RAW_KEYS: usize = 2;
 
+/// A set of alerts; [`Live::set`] makes one.
+pub type FingerprintSet = std::collections::HashSet<Fingerprint, seed::KeyedHash>;
+
 /// The tables. Written by the engine's thread after each sync, read by everybody.
 #[derive(Debug)]
 pub struct Live {
@@ -139,6 +142,12 @@ impl Live {
             suppressed: AtomicI64::new(0),
             next_expiry: AtomicI64::new(i64::MAX),
         }
+    }
+
+    /// An empty set of alerts, as safe from senders who choose their labels as the tables are.
+    #[must_use]
+    pub fn set(&self) -> FingerprintSet {
+        FingerprintSet::with_hasher(self.seed.table_hash())
     }
 
     /// Publishes what the engine changed. A new occurrence of an alert gets the full timeout of its source from `now`;

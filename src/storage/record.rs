@@ -3,14 +3,16 @@
 //! Owns the wire form of everything that the log and the view keep. Never compresses, never checks sums, never looks at
 //! a sequence: that is the log's part.
 //!
-//! The rules of the form, version 1:
+//! The rules of the form, version 2:
 //! - A struct is an array; a field's number is its place in it. A variant of an enum is an array whose element 0 is the
 //!   variant's number. The tables in `record/model.rs`, `record/facts.rs` and `record/entities.rs` are the form.
 //! - Numbers are never used twice. A new field goes to the end and must be optional: older records lack it, and read as
 //!   `None`. A reader passes over fields behind those that it knows.
 //! - What stands at the top is always a struct: `[[fact, …]]` for the facts of one input, `[variant, entity]` for an entity.
-//! - Moments and lengths are integer milliseconds, label sets `[name, value, name, value, …]`, ids integers, a silence's
-//!   id 16 bytes. Expressions are kept as written and compiled again.
+//! - Moments and lengths are integer milliseconds, label sets one text as [`Labels::encoded`](crate::model::Labels::encoded)
+//!   makes it, ids integers, a silence's id 16 bytes. Expressions are kept as written and compiled again.
+//!
+//! Version 1 had label sets as `[name, value, name, value, …]`; all else was the same, and it reads as ever.
 //!
 //! Golden bytes of each version lie in `tests/golden/log`.
 
@@ -30,7 +32,7 @@ use json::Json;
 use wire::{Fields, Out, Reader, Wire};
 
 /// The version that [`encode_facts`] and [`encode_entity`] write.
-pub const RECORD_VERSION: u8 = 1;
+pub const RECORD_VERSION: u8 = 2;
 
 /// Why bytes could not be read as facts or an entity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

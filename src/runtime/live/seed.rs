@@ -44,7 +44,7 @@ impl fmt::Debug for Seed {
 /// Hashes one 64-bit number with two secret multiplications: 2 ns against SipHash's 10. (One alone leaves a pattern in
 /// numbers that grow evenly.)
 #[derive(Clone, Copy)]
-pub(super) struct KeyedHash {
+pub struct KeyedHash {
     add: u64,
     multiply: u64,
 }
@@ -63,7 +63,7 @@ impl BuildHasher for KeyedHash {
     }
 }
 
-pub(super) struct KeyedHasher {
+pub struct KeyedHasher {
     state: u64,
     multiply: u64,
 }

@@ -148,23 +148,30 @@ impl Wire for SilenceId {
 
 impl Wire for Labels {
     fn put(&self, out: &mut Out<'_>) {
-        out.array(2 * self.len());
-        out.reserve(self.bytes() + 2 * 2 * self.len());
-        self.parts().for_each(|part| out.utf8(part));
+        out.text(self.encoded());
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let length = array(reader, "labels")?;
-        if length % 2 != 0 {
-            return Err(DecodeError("labels: a name without a value".into()));
+        if reader.datatype().map_err(decode_error("labels"))? == minicbor::data::Type::Array {
+            return take_labels_as_array(reader);
         }
-        let mut pairs = Vec::with_capacity(usize::try_from(length.min(64) / 2).unwrap_or(0));
-        for _ in 0..length / 2 {
-            let name = reader.str().map_err(decode_error("labels"))?;
-            pairs.push((name, reader.str().map_err(decode_error("labels"))?));
-        }
-        Labels::from_unsorted(&mut pairs).ok_or_else(|| DecodeError("labels: too long".into()))
+        let text = reader.str().map_err(decode_error("labels"))?;
+        Labels::decode(text).ok_or_else(|| DecodeError("labels: a text that no set of labels has".into()))
     }
+}
+
+/// Until version 1 they were written as an array of names and values in turn.
+fn take_labels_as_array(reader: &mut Reader<'_>) -> Result<Labels, DecodeError> {
+    let length = array(reader, "labels")?;
+    if length % 2 != 0 {
+        return Err(DecodeError("labels: a name without a value".into()));
+    }
+    let mut pairs = Vec::with_capacity(usize::try_from(length.min(64) / 2).unwrap_or(0));
+    for _ in 0..length / 2 {
+        let name = reader.str().map_err(decode_error("labels"))?;
+        pairs.push((name, reader.str().map_err(decode_error("labels"))?));
+    }
+    Labels::from_unsorted(&mut pairs).ok_or_else(|| DecodeError("labels: too long".into()))
 }
 
 impl Wire for Matcher {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::Arc;
 
@@ -171,7 +172,7 @@ proptest! {
 #[test]
 fn versions_and_variants_that_are_not_known_are_refused() {
     let forgotten = bytes_of(&[Fact::AlertForgotten { fingerprint: Fingerprint(1) }]);
-    assert!(decode_facts(RECORD_VERSION + 1, &forgotten).unwrap_err().0.contains("version 2 is not known"));
+    assert!(decode_facts(RECORD_VERSION + 1, &forgotten).unwrap_err().0.contains("version 3 is not known"));
     assert!(decode_facts(0, &forgotten).is_err());
     // [[[99, 1]]]
     let error = decode_facts(RECORD_VERSION, &[0x81, 0x81, 0x82, 0x18, 99, 1]).unwrap_err();
@@ -242,8 +243,9 @@ const OLDER: &str = ", before ";
 /// Holds a golden file: for each value a line `# name`, its bytes as hex, and how they read. The bytes must read so, and
 /// what was read must give the same bytes again, but for a form that a later field has followed: its name ends with
 /// `before` and that field, and it only has to read. `QUELL_GOLDEN=write` adds the present forms and keeps the older ones.
-fn check_golden(file: &str, present: &[(String, Vec<u8>, String)], read: impl Fn(&[u8]) -> (String, Vec<u8>)) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/log/v1").join(file);
+fn check_golden(file: &str, present: &[(String, Vec<u8>, String)], read: impl Fn(u8, &[u8]) -> (String, Vec<u8>)) {
+    check_golden_of_version_1(file, &read);
+    let path = golden_folder(RECORD_VERSION).join(file);
     if std::env::var_os("QUELL_GOLDEN").is_some_and(|v| v == "write") {
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
         let older = kept.split("\n\n").filter(|block| block.lines().next().is_some_and(|name| name.contains(OLDER)));
@@ -259,7 +261,7 @@ fn check_golden(file: &str, present: &[(String, Vec<u8>, String)], read: impl Fn
         let mut lines = block.trim_end().splitn(3, '\n');
         let name = lines.next().unwrap().strip_prefix("# ").unwrap();
         let bytes = unhex(lines.next().unwrap());
-        let (reading, again) = read(&bytes);
+        let (reading, again) = read(RECORD_VERSION, &bytes);
         assert_eq!(reading, lines.next().unwrap(), "{name} of {file} reads otherwise than it was written");
         if name.contains(OLDER) {
             continue;
@@ -271,18 +273,32 @@ fn check_golden(file: &str, present: &[(String, Vec<u8>, String)], read: impl Fn
     assert!(missing.is_empty(), "{file} lacks {missing:?}");
 }
 
+/// Version 1 had label sets in another form. It is written no more; all of it must read as ever.
+fn check_golden_of_version_1(file: &str, read: impl Fn(u8, &[u8]) -> (String, Vec<u8>)) {
+    let text = std::fs::read_to_string(golden_folder(1).join(file)).unwrap();
+    for block in text.split("\n\n").filter(|block| !block.is_empty()) {
+        let (name, rest) = block.trim_end().split_once('\n').unwrap();
+        let (bytes, reading) = rest.split_once('\n').unwrap();
+        assert_eq!(read(1, &unhex(bytes)).0, reading, "{name} of version 1 of {file} reads otherwise than it was written");
+    }
+}
+
+fn golden_folder(version: u8) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/log/v{version}"))
+}
+
 #[test]
 fn golden_facts_read_and_write_as_ever() {
-    check_golden("facts.txt", &golden_facts(), |bytes| {
-        let facts = decode_facts(1, bytes).unwrap();
+    check_golden("facts.txt", &golden_facts(), |version, bytes| {
+        let facts = decode_facts(version, bytes).unwrap();
         (format!("{:?}\n{}", facts[0], to_json(&facts[0])), bytes_of(&facts))
     });
 }
 
 #[test]
 fn golden_entities_read_and_write_as_ever() {
-    check_golden("entities.txt", &golden_entities(), |bytes| {
-        let entity = decode_entity(1, bytes).unwrap();
+    check_golden("entities.txt", &golden_entities(), |version, bytes| {
+        let entity = decode_entity(version, bytes).unwrap();
         (format!("{entity:?}"), entity_bytes(&entity))
     });
 }
@@ -297,10 +313,10 @@ fn an_alert_that_waits_under_one_rule_reads_as_ever() {
     record.waiting = Some(Box::new(waiting));
     (record.flaps, record.beat, record.steps) = (None, None, None);
     let present = entity_bytes(&Entity::Alert(alert.clone()));
-    // [[name, file, line], [], since, until, nothing], and behind it nothing three times.
-    let form = b"\x85\x83\x64many\x6arules.yaml\x07\x80\x01\x02\xf6\xf6\xf6\xf6";
+    // [[name, file, line], no labels, since, until, nothing], and behind it nothing three times.
+    let form = b"\x85\x83\x64many\x6arules.yaml\x07\x60\x01\x02\xf6\xf6\xf6\xf6";
     let kept = present.strip_suffix(form).expect("the record ends with how the alert waits");
-    let former = [kept, b"\x84\x83\x64many\x6arules.yaml\x07\x80\x01\x02\xf6\xf6\xf6"].concat();
+    let former = [kept, b"\x84\x83\x64many\x6arules.yaml\x07\x60\x01\x02\xf6\xf6\xf6"].concat();
     assert_eq!(decode_entity(RECORD_VERSION, &former).unwrap(), Entity::Alert(alert));
 }
 

@@ -5,6 +5,7 @@
 //!
 //! - [`schema`]: the tables, and the checks on opening.
 //! - [`mod@write`]: what a batch of facts and records means for the rows.
+//! - [`alerts`]: the occurrences of alerts, which lie in blocks.
 //! - [`timeline`]: a fact as a sentence in the timelines that it belongs to.
 //! - [`blocks`]: timeline entries as they are stored.
 //! - [`reader`]: history, asked by others while the writer writes.
@@ -20,6 +21,7 @@ use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
 use crate::model::{Fingerprint, Time};
 
+mod alerts;
 mod blocks;
 mod forget;
 mod reader;
@@ -108,18 +110,13 @@ impl View {
         let transaction = self.connection.transaction()?;
         let meta = read_meta(&transaction)?;
         let mut live_alerts = LiveAlerts::default();
-        for table in ["incident", "alert", "notification", "silence"] {
-            let sql = format!("SELECT rowid, record_version, record FROM {table} WHERE live = 1 ORDER BY rowid");
-            let mut statement = transaction.prepare(&sql)?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let entity = read_record(table, row)?;
-                if let Entity::Alert(alert) = &entity {
-                    live_alerts.insert(alert.alert.fingerprint, alert.fired_seq);
-                }
-                each(entity);
-            }
-        }
+        load_table(&transaction, "incident", each)?;
+        alerts::load(&transaction, &mut |record| {
+            live_alerts.insert(record.alert.fingerprint, record.fired_seq);
+            each(Entity::Alert(Arc::new(record)));
+        })?;
+        load_table(&transaction, "notification", each)?;
+        load_table(&transaction, "silence", each)?;
         transaction.commit()?;
         self.live_alerts = Some(live_alerts);
         Ok(meta)
@@ -189,10 +186,21 @@ fn read_meta(connection: &Connection) -> Result<Meta, ViewError> {
 }
 
 fn read_live_alerts(connection: &Connection) -> Result<LiveAlerts, ViewError> {
-    let mut statement = connection.prepare("SELECT fingerprint, fired_seq FROM alert WHERE live = 1")?;
-    let rows = statement
-        .query_map([], |row| Ok((Fingerprint(row.get::<_, i64>(0)?.cast_unsigned()), row.get::<_, i64>(1)?.cast_unsigned())))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut live = LiveAlerts::default();
+    alerts::load(connection, &mut |record| {
+        live.insert(record.alert.fingerprint, record.fired_seq);
+    })?;
+    Ok(live)
+}
+
+fn load_table(connection: &Connection, table: &'static str, each: &mut dyn FnMut(Entity)) -> Result<(), ViewError> {
+    let mut statement =
+        connection.prepare(&format!("SELECT rowid, record_version, record FROM {table} WHERE live = 1 ORDER BY rowid"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        each(read_record(table, row)?);
+    }
+    Ok(())
 }
 
 /// Reads the entity of a row of the form `rowid, record_version, record`.

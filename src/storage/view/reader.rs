@@ -1,10 +1,12 @@
-//! History, asked by others while the writer writes. Each question is one statement, so it sees one moment of the view.
+//! History, asked by others while the writer writes. Each question is one statement or one transaction, so it sees one
+//! moment of the view.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, Params, params};
+use rusqlite::{Connection, Params, Row, params};
 
+use super::alerts::Occurrences;
 use super::write::key;
 use super::{TimelineEntry, ViewError, blocks, read_record, schema};
 use crate::engine::Entity;
@@ -69,20 +71,15 @@ impl ViewReader {
         keep: &mut dyn FnMut(&AlertRecord) -> bool,
     ) -> Result<Vec<AlertRecord>, ViewError> {
         let before = before.map_or(i64::MAX, key);
-        let mut kept = |entity| match entity {
-            Entity::Alert(alert) if keep(&alert) => Some(Arc::unwrap_or_clone(alert)),
-            _ => None,
-        };
         match of {
             None => {
-                let sql = "SELECT fired_seq, record_version, record FROM alert
-                     WHERE live = 0 AND fired_seq < ?1 ORDER BY fired_seq DESC";
-                self.collect("alert", sql, [before], limit, &mut kept)
+                let sql = "SELECT fired_seq FROM alert WHERE live = 0 AND fired_seq < ?1 ORDER BY fired_seq DESC";
+                self.occurrences(sql, [before], limit, keep)
             }
             Some(fingerprint) => {
-                let sql = "SELECT fired_seq, record_version, record FROM alert
-                     WHERE live = 0 AND fingerprint = ?1 AND fired_seq < ?2 ORDER BY fired_seq DESC";
-                self.collect("alert", sql, params![key(fingerprint.0), before], limit, &mut kept)
+                let sql =
+                    "SELECT fired_seq FROM alert WHERE live = 0 AND fingerprint = ?1 AND fired_seq < ?2 ORDER BY fired_seq DESC";
+                self.occurrences(sql, params![key(fingerprint.0), before], limit, keep)
             }
         }
     }
@@ -92,12 +89,9 @@ impl ViewReader {
     /// # Errors
     /// What SQLite says.
     pub fn incident_alerts(&self, id: IncidentId, limit: usize) -> Result<Vec<AlertRecord>, ViewError> {
-        let sql = "SELECT fired_seq, record_version, record FROM alert WHERE fired_seq IN
-             (SELECT value FROM member_block, json_each(member_block.alerts) WHERE incident = ?1) ORDER BY fired_seq";
-        self.collect("alert", sql, [key(id.0)], limit, &mut |entity| match entity {
-            Entity::Alert(alert) => Some(Arc::unwrap_or_clone(alert)),
-            _ => None,
-        })
+        let sql = "SELECT value ->> 2 AS fired_seq FROM join_block, json_each(join_block.joins) WHERE incident = ?1
+             UNION SELECT value FROM member_block, json_each(member_block.alerts) WHERE incident = ?1 ORDER BY 1";
+        self.occurrences(sql, [key(id.0)], limit, &mut |_| true)
     }
 
     /// Notifications with ids below `before`, newest first, that `keep` accepts.
@@ -122,19 +116,62 @@ impl ViewReader {
     /// # Errors
     /// What SQLite says.
     pub fn timeline(&self, id: IncidentId, after: u64, limit: usize) -> Result<Vec<TimelineEntry>, ViewError> {
+        let damaged = |source| ViewError::Timeline { incident: id.0, source };
+        // Each of both is in order: a row's entries all stand before those of the next one.
         let sql = "SELECT entries FROM timeline_block WHERE incident = ?1 AND last_seq > ?2 ORDER BY first_seq";
+        let mut entries =
+            self.entries(sql, id, after, limit, &|row| Ok(blocks::read_block(text(row, 0)?).map_err(damaged)?.collect()))?;
+        let sql = "SELECT joins, rule, reason FROM join_block WHERE incident = ?1 AND last_seq > ?2 ORDER BY id";
+        entries.extend(self.entries(sql, id, after, limit, &|row| {
+            Ok(blocks::read_joins(text(row, 0)?, text(row, 1)?, text(row, 2)?).map_err(damaged)?.collect())
+        })?);
+        entries.sort_by_key(|entry| entry.seq);
+        entries.truncate(limit);
+        Ok(entries)
+    }
+
+    /// The first `limit` entries behind `after`, from rows that each hold several.
+    fn entries(
+        &self,
+        sql: &str,
+        id: IncidentId,
+        after: u64,
+        limit: usize,
+        read: &dyn Fn(&Row<'_>) -> Result<Vec<TimelineEntry>, ViewError>,
+    ) -> Result<Vec<TimelineEntry>, ViewError> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([key(id.0), key(after)])?;
         let mut entries = Vec::new();
-        while let Some(row) = rows.next()? {
-            let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-            let block = blocks::read_block(text).map_err(|source| ViewError::Timeline { incident: id.0, source })?;
-            entries.extend(block.filter(|entry| entry.seq > after).take(limit - entries.len()));
-            if entries.len() >= limit {
-                break;
-            }
+        while entries.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            entries.extend(read(row)?.into_iter().filter(|entry| entry.seq > after).take(limit - entries.len()));
         }
         Ok(entries)
+    }
+
+    /// The first `limit` occurrences that `keep` accepts, of those whose log positions a query gives.
+    fn occurrences(
+        &self,
+        sql: &str,
+        params: impl Params,
+        limit: usize,
+        keep: &mut dyn FnMut(&AlertRecord) -> bool,
+    ) -> Result<Vec<AlertRecord>, ViewError> {
+        // Of one moment, though it asks several times.
+        let moment = self.connection.unchecked_transaction()?;
+        let mut occurrences = Occurrences::of(&moment);
+        let mut statement = moment.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        let mut found = Vec::new();
+        while found.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            // An alert that joined and was not known any more has no number.
+            let Some(fired_seq) = row.get::<_, Option<i64>>(0)? else { continue };
+            found.extend(occurrences.get(fired_seq.cast_unsigned())?.filter(|record| keep(record)));
+        }
+        Ok(found)
     }
 
     /// The first `limit` records of a query that `pick` takes.
@@ -155,4 +192,9 @@ impl ViewReader {
         }
         Ok(found)
     }
+}
+
+/// A text of a row that is looked at only for the moment.
+fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, ViewError> {
+    Ok(row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?)
 }

@@ -10,14 +10,14 @@ use rusqlite::{Connection, OpenFlags};
 use super::ViewError;
 
 /// The version of [`TABLES`], kept in `user_version`. A view of another version is built anew from the log.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 /// "Quel" as SQLite's `application_id`, so that a foreign database is not taken for a view.
 const APPLICATION_ID: i64 = 0x5175_656c;
 
 /// Rows are keyed by log position or by running number, so that new ones are always appended: a row keyed by a hash
-/// costs ten times as much. For the same reason no index on the alerts covers a firing one's fingerprint (the writer
-/// keeps those in memory), and timelines and members are kept as one row for each write and incident, not for each entry.
+/// costs ten times as much. For the same reason no index covers a live alert's fingerprint (the writer keeps those in memory),
+/// and alerts, timelines and members are kept as one row for many of a write, not for each.
 const TABLES: &str = "
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -29,21 +29,33 @@ CREATE TABLE meta (
     rules_digest INTEGER
 ) STRICT;
 
--- One row for each occurrence of an alert. live: the running program still holds it.
+-- The occurrences of alerts that one write brought, as they stood then: records for the program, the summary for people, a
+-- JSON array of [fired_seq, fingerprint, name, status, source, starts_at, fired_at, ends_at].
+CREATE TABLE alert_block (
+    first_seq INTEGER PRIMARY KEY,
+    last_seq INTEGER NOT NULL,
+    fired_at INTEGER NOT NULL,
+    summary TEXT NOT NULL,
+    record_version INTEGER NOT NULL,
+    records BLOB NOT NULL
+) STRICT;
+
+-- How many occurrences of a block the running program still holds, where it does any.
+CREATE TABLE alert_block_live (
+    first_seq INTEGER PRIMARY KEY,
+    live INTEGER NOT NULL
+) STRICT;
+
+-- What has become of an occurrence since its block was written. live: the running program still holds it.
 CREATE TABLE alert (
     fired_seq INTEGER PRIMARY KEY,
     live INTEGER NOT NULL,
     fingerprint INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    status TEXT NOT NULL,
-    source TEXT NOT NULL,
-    starts_at INTEGER NOT NULL,
-    fired_at INTEGER NOT NULL,
+    status TEXT,
     ends_at INTEGER,
-    record_version INTEGER NOT NULL,
-    record BLOB NOT NULL
+    record_version INTEGER,
+    state BLOB
 ) STRICT;
-CREATE INDEX alert_live ON alert (live) WHERE live = 1;
 CREATE INDEX alert_history ON alert (fingerprint, fired_seq) WHERE live = 0;
 
 CREATE TABLE incident (
@@ -60,7 +72,20 @@ CREATE TABLE incident (
 ) STRICT;
 CREATE INDEX incident_live ON incident (live) WHERE live = 1;
 
--- The occurrences that one write found to have come into one incident, as a JSON array of their fired_seq.
+-- The alerts that one write found to have joined one incident by one rule, as a JSON array of [seq, at, fired_seq, name]:
+-- lines of its timeline, and its members.
+CREATE TABLE join_block (
+    id INTEGER PRIMARY KEY,
+    incident INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    rule TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    joins TEXT NOT NULL
+) STRICT;
+CREATE INDEX join_block_incident ON join_block (incident);
+
+-- The occurrences that one write found to be in an incident without joining it, since their alerts were in it before, as a
+-- JSON array of their fired_seq.
 CREATE TABLE member_block (
     id INTEGER PRIMARY KEY,
     incident INTEGER NOT NULL,
@@ -104,23 +129,31 @@ CREATE TABLE silence (
 ) STRICT;
 
 CREATE VIEW alerts AS
-    SELECT fired_seq, printf('%016x', fingerprint) AS fingerprint, name, status, source, live,
-        strftime('%Y-%m-%dT%H:%M:%fZ', starts_at / 1000.0, 'unixepoch') AS starts_at,
-        strftime('%Y-%m-%dT%H:%M:%fZ', fired_at / 1000.0, 'unixepoch') AS fired_at,
-        strftime('%Y-%m-%dT%H:%M:%fZ', ends_at / 1000.0, 'unixepoch') AS ends_at
-    FROM alert;
+    SELECT value ->> 0 AS fired_seq, printf('%016x', value ->> 1) AS fingerprint, value ->> 2 AS name,
+        coalesce(alert.status, value ->> 3) AS status, value ->> 4 AS source, coalesce(alert.live, 1) AS live,
+        strftime('%Y-%m-%dT%H:%M:%fZ', (value ->> 5) / 1000.0, 'unixepoch') AS starts_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', (value ->> 6) / 1000.0, 'unixepoch') AS fired_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', iif(alert.status IS NULL, value ->> 7, alert.ends_at) / 1000.0, 'unixepoch') AS ends_at
+    FROM alert_block, json_each(alert_block.summary) LEFT JOIN alert ON alert.fired_seq = value ->> 0;
 CREATE VIEW incidents AS
     SELECT 'INC-' || id AS id, status, priority, team, title, live,
         strftime('%Y-%m-%dT%H:%M:%fZ', opened_at / 1000.0, 'unixepoch') AS opened_at,
         strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at
     FROM incident;
 CREATE VIEW members AS
-    SELECT DISTINCT 'INC-' || incident AS incident, value AS fired_seq FROM member_block, json_each(member_block.alerts);
+    SELECT 'INC-' || incident AS incident, value ->> 2 AS fired_seq FROM join_block, json_each(join_block.joins)
+    UNION
+    SELECT 'INC-' || incident AS incident, value AS fired_seq FROM member_block, json_each(member_block.alerts);
 CREATE VIEW timeline AS
     SELECT 'INC-' || incident AS incident, value ->> '$.seq' AS seq,
         strftime('%Y-%m-%dT%H:%M:%fZ', (value ->> '$.at') / 1000.0, 'unixepoch') AS at,
         value ->> '$.kind' AS kind, value ->> '$.text' AS text, value ->> '$.actor' AS actor, value ->> '$.reason' AS reason
-    FROM timeline_block, json_each(timeline_block.entries);
+    FROM timeline_block, json_each(timeline_block.entries)
+    UNION ALL
+    SELECT 'INC-' || incident AS incident, value ->> 0 AS seq,
+        strftime('%Y-%m-%dT%H:%M:%fZ', (value ->> 1) / 1000.0, 'unixepoch') AS at,
+        'alert_joined' AS kind, 'alert ' || (value ->> 3) || ' joined (' || rule || ')' AS text, NULL AS actor, reason
+    FROM join_block, json_each(join_block.joins);
 CREATE VIEW notifications AS
     SELECT id, 'INC-' || incident AS incident, receiver, kind, state, live,
         strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,

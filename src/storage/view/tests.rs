@@ -247,12 +247,14 @@ fn a_deleted_view_written_again_has_the_same_rows() {
     at_once.view.write(&commits).unwrap();
     let everything_but_blocks = |fixture: &Fixture| {
         let mut rows = dump(&fixture.path);
-        rows.retain(|row| !row.starts_with("timeline_block"));
+        rows.retain(|row| !row.contains("_block") && !row.starts_with("alert"));
+        rows.extend(fixture.ask("SELECT fired_seq || name || status || live || starts_at || coalesce(ends_at, '') FROM alerts"));
         rows
     };
     assert_eq!(everything_but_blocks(&one_by_one), everything_but_blocks(&at_once));
     let timeline = |fixture: &Fixture| fixture.reader().timeline(IncidentId(1), 0, 10).unwrap();
     assert_eq!(timeline(&one_by_one), timeline(&at_once));
+    assert_eq!(format!("{:?}", one_by_one.load()), format!("{:?}", at_once.load()));
 }
 
 #[test]
@@ -345,28 +347,70 @@ fn forgotten_records_are_history_and_not_loaded() {
 }
 
 #[test]
+fn many_alerts_lie_in_few_rows_and_change_one_by_one() {
+    let mut fixture = Fixture::new();
+    let hosts: Vec<String> = (1..=200).map(|n| n.to_string()).collect();
+    let fired = hosts.iter().zip(1..).map(|(host, seq)| alert(host, seq));
+    fixture.view.write(&[batch(1, (1..=200).map(|_| commented("x")).collect(), alerts(fired))]).unwrap();
+    let blocks = fixture.ask("SELECT count(*) FROM alert_block").concat();
+    assert!(["Integer(3)", "Integer(4)", "Integer(5)"].contains(&blocks.as_str()), "{blocks}");
+    assert_eq!(fixture.ask("SELECT count(*) FROM alert"), ["Integer(0)"]);
+
+    // One resolves, one is forgotten, one fires again.
+    let again = AlertRecord { incidents: vec![IncidentId(1)], ..alert("30", 201) };
+    let changes = Changes { forgotten_alerts: vec![fingerprint("20")], ..alerts([resolved("10", 10), again.clone()]) };
+    let facts = vec![Fact::AlertFired { alert: again.alert.clone() }];
+    fixture.view.write(&[batch(201, facts, changes)]).unwrap();
+    for restart in [false, true] {
+        if restart {
+            fixture.reopen();
+        }
+        let expected: Vec<u64> = (1..=201).filter(|seq| ![20, 30].contains(seq)).collect();
+        assert_eq!(live_alerts(&mut fixture), expected);
+        let reader = fixture.reader();
+        let past = reader.alerts(None, None, 10, &mut |_| true).unwrap();
+        assert_eq!(past, [alert("30", 30), alert("20", 20)]);
+        let members = reader.incident_alerts(IncidentId(1), 1_000).unwrap();
+        assert_eq!((members.len(), &members[9], &members[200]), (201, &resolved("10", 10), &again));
+    }
+    let of_10 = |entity: &Entity| matches!(entity, Entity::Alert(record) if **record == resolved("10", 10));
+    assert!(fixture.load().1.iter().any(of_10));
+
+    // All go; with the last of a block's alerts, the block is history.
+    let forgotten_alerts = hosts.iter().map(|host| fingerprint(host)).collect();
+    fixture.view.write(&[batch(202, vec![commented("x")], Changes { forgotten_alerts, ..Changes::default() })]).unwrap();
+    assert_eq!(live_alerts(&mut fixture), [0_u64; 0]);
+    assert_eq!(fixture.ask("SELECT count(*) FROM alert_block_live"), ["Integer(0)"]);
+    assert_eq!(fixture.view.forget(START + Millis::hours(1)).unwrap(), 201);
+    assert_eq!(
+        fixture.ask("SELECT count(*) FROM alert_block").concat() + &fixture.ask("SELECT count(*) FROM alert").concat(),
+        "Integer(0)Integer(0)"
+    );
+}
+
+#[test]
 fn old_history_goes_and_nothing_else() {
     let mut fixture = Fixture::new();
     // Alerts 1 to 4 and incidents 1 to 4; the even ones are history. Ends are a minute behind the seconds of beginning.
-    let hosts = ["1", "2", "3", "4"];
-    let facts: Vec<Fact> =
-        (1..=4).map(|id| Fact::IncidentCommented { incident: IncidentId(id), text: "x".into(), by: Actor::Engine }).collect();
-    let members =
-        hosts.iter().zip(1..).map(|(host, seq)| AlertRecord { incidents: vec![IncidentId(seq)], ..resolved(host, seq) });
-    let changes = Changes {
-        incidents: (1..=4).map(|id| Arc::new(incident(id))).collect(),
-        notifications: (1..=4).map(|id| Arc::new(notification(id))).collect(),
-        silences: (1..=4).map(|id| Arc::new(silence(id))).collect(),
-        forgotten_alerts: vec![fingerprint("2"), fingerprint("4")],
-        forgotten_incidents: vec![IncidentId(2), IncidentId(4)],
-        forgotten_notifications: vec![NotificationId(2)],
-        forgotten_silences: vec![SilenceId(2)],
-        ..alerts(members)
-    };
-    fixture.view.write(&[batch(1, facts, changes)]).unwrap();
+    for id in 1..=4 {
+        let is_history = id % 2 == 0;
+        let fact = Fact::IncidentCommented { incident: IncidentId(id), text: "x".into(), by: Actor::Engine };
+        let host = id.to_string();
+        let changes = Changes {
+            incidents: vec![Arc::new(incident(id))],
+            notifications: vec![Arc::new(notification(id))],
+            silences: vec![Arc::new(silence(u128::from(id)))],
+            forgotten_alerts: is_history.then(|| fingerprint(&host)).into_iter().collect(),
+            forgotten_incidents: is_history.then_some(IncidentId(id)).into_iter().collect(),
+            forgotten_notifications: (id == 2).then_some(NotificationId(id)).into_iter().collect(),
+            forgotten_silences: (id == 2).then_some(SilenceId(2)).into_iter().collect(),
+            ..alerts([AlertRecord { incidents: vec![IncidentId(id)], ..resolved(&host, id) }])
+        };
+        fixture.view.write(&[batch(id, vec![fact], changes)]).unwrap();
+    }
     let keys = |fixture: &Fixture| {
         [
-            "SELECT fired_seq FROM alert",
+            "SELECT first_seq FROM alert_block",
             "SELECT id FROM incident",
             "SELECT incident FROM timeline_block ORDER BY 1",
             "SELECT DISTINCT incident FROM member_block ORDER BY 1",
@@ -563,11 +607,14 @@ fn what_is_no_view_of_this_version_is_refused() {
 #[test]
 fn a_damaged_record_is_named() {
     let mut fixture = Fixture::new();
-    fixture.view.write(&two_commits()).unwrap();
+    two_commits().iter().for_each(|commit| fixture.view.write(std::slice::from_ref(commit)).unwrap());
     let other = rusqlite::Connection::open(&fixture.path).unwrap();
-    other.execute_batch("UPDATE alert SET record = x'ff' WHERE fired_seq = 2").unwrap();
+    other.execute_batch("UPDATE alert SET state = x'ff' WHERE fired_seq = 1").unwrap();
     let error = fixture.view.load(&mut |_| ()).unwrap_err();
-    assert!(matches!(error, ViewError::Record { table: "alert", row: 2, .. }), "{error}");
+    assert!(matches!(error, ViewError::Record { table: "alert", row: 1, .. }), "{error}");
+    other.execute_batch("UPDATE alert_block SET record_version = 99").unwrap();
+    let error = fixture.view.load(&mut |_| ()).unwrap_err();
+    assert!(matches!(error, ViewError::Record { table: "alert_block", row: 1, .. }), "{error}");
     other.execute_batch("UPDATE timeline_block SET entries = '['").unwrap();
     let error = fixture.reader().timeline(IncidentId(1), 0, 10).unwrap_err();
     assert!(matches!(error, ViewError::Timeline { incident: 1, .. }), "{error}");
@@ -606,7 +653,18 @@ fn people_can_read_the_file() {
 fn dump(path: &Path) -> Vec<String> {
     let connection = rusqlite::Connection::open(path).unwrap();
     let mut dump = Vec::new();
-    for table in ["meta", "alert", "incident", "member_block", "timeline_block", "notification", "silence"] {
+    for table in [
+        "meta",
+        "alert_block",
+        "alert_block_live",
+        "alert",
+        "incident",
+        "join_block",
+        "member_block",
+        "timeline_block",
+        "notification",
+        "silence",
+    ] {
         let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns = statement.column_count();
         let mut rows = statement.query([]).unwrap();

@@ -82,13 +82,31 @@ impl Incidents<'_> {
     }
 }
 
+/// That an alert joined an incident.
+pub(super) struct Joined<'a> {
+    pub incident: IncidentId,
+    /// The occurrence that joined; `None` for one that is not known any more.
+    pub fired_seq: Option<u64>,
+    pub name: AlertName<'a>,
+    pub rule: &'a RuleRef,
+}
+
+/// The fact that an alert joined an incident; `None` for every other.
+pub(super) fn join<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Joined<'a>> {
+    let Fact::AlertJoined { incident, fingerprint, rule } = fact else { return None };
+    let record = context.alert(*fingerprint);
+    let name = AlertName::of_record(*fingerprint, record);
+    Some(Joined { incident: *incident, fired_seq: record.map(|record| record.fired_seq), name, rule })
+}
+
+/// The sentence for an alert that joined, by its name and its rule as [`RuleWords`] has it.
+pub(super) fn joined_words(name: &str, rule: &str) -> String {
+    format!("alert {name} joined ({rule})")
+}
+
 /// Tells a fact; `None` for one that no timeline shows.
 pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>> {
     match fact {
-        Fact::AlertJoined { incident, fingerprint, rule } => {
-            let alert = AlertName::of(*fingerprint, context);
-            Some(in_incident(*incident, format!("alert {alert} joined ({})", RuleWords(rule))).because_of_rule(rule))
-        }
         Fact::AlertSuppressed { fingerprint, by } => {
             let until = by.until.map(|until| format!(" until {until}")).unwrap_or_default();
             let why = suppression_words(by);
@@ -214,7 +232,9 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             format!("{receiver} is tried again ({kind}), asked for by {by}")
         })
         .map(|told| told.by(by)),
-        Fact::Created { .. }
+        // Told in fewer words, see `join`: a storm has one for each alert.
+        Fact::AlertJoined { .. }
+        | Fact::Created { .. }
         | Fact::RulesLoaded { .. }
         | Fact::AlertFired { .. }
         | Fact::AlertEnriched { .. }
@@ -293,7 +313,7 @@ fn ended<'a>(incident: IncidentId, what: &str, reason: &'a Reason) -> Told<'a> {
 
 /// `HighLatency on host a`; the fingerprint where the alert has no name or is not known any more. Written where it
 /// goes without a text of its own: this is done for every alert of a storm.
-struct AlertName<'a> {
+pub(super) struct AlertName<'a> {
     fingerprint: Fingerprint,
     name: &'a str,
     /// The label that says which thing it is about, and its value.
@@ -302,7 +322,11 @@ struct AlertName<'a> {
 
 impl<'a> AlertName<'a> {
     fn of(fingerprint: Fingerprint, context: &Context<'a>) -> AlertName<'a> {
-        let Some(record) = context.alert(fingerprint) else { return AlertName { fingerprint, name: "", thing: None } };
+        AlertName::of_record(fingerprint, context.alert(fingerprint))
+    }
+
+    fn of_record(fingerprint: Fingerprint, record: Option<&'a AlertRecord>) -> AlertName<'a> {
+        let Some(record) = record else { return AlertName { fingerprint, name: "", thing: None } };
         let labels = record.labels();
         let rank = |name: &str| THING_LABELS.iter().position(|thing| *thing == name);
         let thing = labels.iter().filter_map(|(name, value)| Some((rank(name)?, name, value))).min();
@@ -321,8 +345,14 @@ impl fmt::Display for AlertName<'_> {
     }
 }
 
+impl serde::Serialize for AlertName<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// `rule database-cluster, rules.yaml:7`.
-struct RuleWords<'a>(&'a RuleRef);
+pub(super) struct RuleWords<'a>(pub &'a RuleRef);
 
 impl fmt::Display for RuleWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

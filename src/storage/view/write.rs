@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::blocks::{BLOCK_ENTRIES_MAX, NewEntry};
-use super::timeline::{self, Context};
-use super::{LiveAlerts, ViewBatch, ViewError};
+use super::blocks::{BLOCK_ENTRIES_MAX, NewEntry, NewJoin, ReasonJson};
+use super::timeline::{self, Context, RuleWords};
+use super::{LiveAlerts, ViewBatch, ViewError, alerts};
 use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
-use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, Notification, Silence, incident};
+use crate::model::{Incident, IncidentId, Notification, RuleRef, Silence, incident};
 use crate::storage::record::{self, RECORD_VERSION};
 
 /// Applies `batches`, all of them beyond `applied_seq`, in one transaction.
@@ -29,7 +29,7 @@ pub(super) fn apply(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // First, because it asks the rows for what was before.
     write_timeline(&transaction, texts, applied_seq, batches)?;
-    write_alerts(&transaction, live, batches)?;
+    alerts::write(&transaction, live, applied_seq, batches)?;
     write_incidents(&transaction, batches)?;
     write_notifications(&transaction, batches)?;
     write_silences(&transaction, batches)?;
@@ -47,17 +47,25 @@ fn write_timeline(
 ) -> Result<(), ViewError> {
     texts.clear();
     let mut entries: Vec<TimelineEntry> = Vec::new();
+    let mut joins: Vec<JoinEntry<'_>> = Vec::new();
     let mut members: Vec<(IncidentId, u64)> = Vec::new();
     let mut priorities = Priorities { transaction, set: FxHashMap::default() };
     for batch in batches {
         let mut context = Context::of(&batch.changes);
         for (fact, seq) in batch.facts.iter().zip(batch.first_seq..).filter(|(_, seq)| *seq > applied_seq) {
+            let start = texts.len();
+            if let Some(joined) = timeline::join(fact, &context) {
+                let join: NewJoin<'_> = (seq, batch.time.0, joined.fired_seq, joined.name);
+                put_json(texts, &join);
+                let (incident, fired_seq, rule) = (joined.incident, joined.fired_seq, joined.rule);
+                joins.push(JoinEntry { incident, seq, fired_seq, rule, json: start..texts.len() });
+                continue;
+            }
             context.priority_before = priorities.before(fact)?;
             let Some(told) = timeline::tell(fact, &context) else { continue };
             let entry =
                 NewEntry { seq, at: batch.time.0, kind: fact.kind(), text: &told.text, actor: told.actor, reason: told.reason };
-            let start = texts.len();
-            serde_json::to_writer(&mut *texts, &entry).expect("an entry is numbers and text, which JSON can always hold");
+            put_json(texts, &entry);
             let json = start..texts.len();
             entries.extend(told.incidents.as_slice().iter().map(|incident| TimelineEntry {
                 incident: *incident,
@@ -65,20 +73,12 @@ fn write_timeline(
                 json: json.clone(),
             }));
         }
-        members.extend(new_members(batch, &context));
+        members.extend(came_back(batch));
     }
-    // One number: half the time of comparing two.
-    entries.sort_unstable_by_key(|entry| u128::from(entry.incident.0) << 64 | u128::from(entry.seq));
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO timeline_block (incident, first_seq, last_seq, entries) VALUES (?1, ?2, ?3, ?4)")?;
-    let mut array = Vec::new();
-    for of_incident in entries.chunk_by(|a, b| a.incident == b.incident) {
-        for block in of_incident.chunks(BLOCK_ENTRIES_MAX) {
-            let (first, last) = (&block[0], &block[block.len() - 1]);
-            join(block.iter().map(|entry| &texts[entry.json.clone()]), &mut array);
-            insert.execute(params![key(first.incident.0), key(first.seq), key(last.seq), text(&array)])?;
-        }
-    }
+    let joined: FxHashSet<(IncidentId, u64)> = joins.iter().filter_map(|join| Some((join.incident, join.fired_seq?))).collect();
+    members.retain(|member| !joined.contains(member));
+    write_entries(transaction, texts, entries)?;
+    write_joins(transaction, texts, joins)?;
     write_members(transaction, members)
 }
 
@@ -89,14 +89,64 @@ struct TimelineEntry {
     json: Range<usize>,
 }
 
-/// The occurrences that came into incidents by a commit: those that joined, and new ones of alerts that were in them before.
-fn new_members<'a>(batch: &'a ViewBatch, context: &'a Context<'_>) -> impl Iterator<Item = (IncidentId, u64)> + 'a {
-    let joined = batch.facts.iter().filter_map(|fact| match fact {
-        Fact::AlertJoined { incident, fingerprint, .. } => Some((*incident, context.alert(*fingerprint)?.fired_seq)),
-        _ => None,
-    });
-    let came_back = batch.changes.alerts.iter().filter(|record| record.fired_seq >= batch.first_seq);
-    joined.chain(came_back.flat_map(|record| record.incidents.iter().map(|incident| (*incident, record.fired_seq))))
+/// An alert that joined an incident, with the place of its JSON among all texts of the write.
+struct JoinEntry<'a> {
+    incident: IncidentId,
+    seq: u64,
+    fired_seq: Option<u64>,
+    rule: &'a RuleRef,
+    json: Range<usize>,
+}
+
+/// In order of incident and log position, as one number: half the time of comparing two.
+fn incident_and_seq(incident: IncidentId, seq: u64) -> u128 {
+    u128::from(incident.0) << 64 | u128::from(seq)
+}
+
+fn write_entries(transaction: &Transaction<'_>, texts: &[u8], mut entries: Vec<TimelineEntry>) -> Result<(), ViewError> {
+    entries.sort_unstable_by_key(|entry| incident_and_seq(entry.incident, entry.seq));
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO timeline_block (incident, first_seq, last_seq, entries) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut array = Vec::new();
+    for of_incident in entries.chunk_by(|a, b| a.incident == b.incident) {
+        for block in of_incident.chunks(BLOCK_ENTRIES_MAX) {
+            let (first, last) = (&block[0], &block[block.len() - 1]);
+            join(block.iter().map(|entry| &texts[entry.json.clone()]), &mut array);
+            insert.execute(params![key(first.incident.0), key(first.seq), key(last.seq), text(&array)])?;
+        }
+    }
+    Ok(())
+}
+
+/// One row for each run of alerts that one rule brought into one incident: a row for each alert, with all that a line of
+/// a timeline says, cost 10,000 instructions more.
+fn write_joins(transaction: &Transaction<'_>, texts: &[u8], mut joins: Vec<JoinEntry<'_>>) -> Result<(), ViewError> {
+    joins.sort_unstable_by_key(|entry| incident_and_seq(entry.incident, entry.seq));
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO join_block (incident, last_seq, rule, reason, joins) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let (mut array, mut reason) = (Vec::new(), Vec::new());
+    for run in joins.chunk_by(|a, b| a.incident == b.incident && a.rule == b.rule) {
+        let rule = run[0].rule;
+        reason.clear();
+        put_json(&mut reason, &ReasonJson::rule(rule));
+        for block in run.chunks(BLOCK_ENTRIES_MAX) {
+            let last = &block[block.len() - 1];
+            join(block.iter().map(|entry| &texts[entry.json.clone()]), &mut array);
+            let words = RuleWords(rule).to_string();
+            insert.execute(params![key(last.incident.0), key(last.seq), words, text(&reason), text(&array)])?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn put_json(texts: &mut Vec<u8>, value: &impl serde::Serialize) {
+    serde_json::to_writer(texts, value).expect("numbers and text, which JSON can always hold");
+}
+
+/// The incidents of new occurrences. Those of alerts that were in them before are not joined.
+fn came_back(batch: &ViewBatch) -> impl Iterator<Item = (IncidentId, u64)> + '_ {
+    let new = batch.changes.alerts.iter().filter(|record| record.fired_seq >= batch.first_seq);
+    new.flat_map(|record| record.incidents.iter().map(|incident| (*incident, record.fired_seq)))
 }
 
 /// One row for each incident that has new members: a row for each member cost a microsecond more an alert.
@@ -108,7 +158,7 @@ fn write_members(transaction: &Transaction<'_>, mut members: Vec<(IncidentId, u6
     for of_incident in members.chunk_by(|a, b| a.0 == b.0) {
         array.clear();
         let fired: Vec<u64> = of_incident.iter().map(|(_, fired_seq)| *fired_seq).collect();
-        serde_json::to_writer(&mut array, &fired).expect("numbers, which JSON can always hold");
+        put_json(&mut array, &fired);
         insert.execute(params![key(of_incident[0].0.0), text(&array)])?;
     }
     Ok(())
@@ -128,7 +178,7 @@ fn join<'a>(items: impl Iterator<Item = &'a [u8]>, array: &mut Vec<u8>) {
 }
 
 /// Bytes that are known to be text, as SQLite takes text.
-fn text(bytes: &[u8]) -> ToSqlOutput<'_> {
+pub(super) fn text(bytes: &[u8]) -> ToSqlOutput<'_> {
     ToSqlOutput::Borrowed(ValueRef::Text(bytes))
 }
 
@@ -152,72 +202,6 @@ impl Priorities<'_> {
         };
         Ok(before)
     }
-}
-
-fn write_alerts(transaction: &Transaction<'_>, live: &mut LiveAlerts, batches: &[&ViewBatch]) -> Result<(), ViewError> {
-    let mut blob = Vec::new();
-    let past = follow_alerts(live, batches);
-    let records = last_of_each(batches.iter().flat_map(|batch| &batch.changes.alerts), |record| record.fired_seq);
-    let mut upsert = transaction.prepare_cached(
-        "INSERT INTO alert (fired_seq, live, fingerprint, name, status, source, starts_at, fired_at, ends_at, record_version, record)
-         VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-         ON CONFLICT (fired_seq) DO UPDATE SET live = 1, name = ?3, status = ?4, ends_at = ?8, record_version = ?9, record = ?10",
-    )?;
-    for record in records {
-        let AlertRecord { alert, status, fired_seq, fired_at, ends_at, .. } = &**record;
-        let blob = encode(&Entity::Alert(record.clone()), &mut blob);
-        upsert.execute(params![
-            key(*fired_seq),
-            key(alert.fingerprint.0),
-            record.labels().get("alertname"),
-            status.as_str(),
-            alert.source,
-            alert.starts_at.0,
-            fired_at.0,
-            ends_at.map(|time| time.0),
-            RECORD_VERSION,
-            blob,
-        ])?;
-    }
-    let mut retire = transaction.prepare_cached("UPDATE alert SET live = 0 WHERE fired_seq = ?1")?;
-    for fired_seq in past {
-        retire.execute([key(fired_seq)])?;
-    }
-    Ok(())
-}
-
-/// Follows which occurrence of each alert is the live one. The occurrences that no longer are: forgotten, or replaced
-/// by a new one of the same alert.
-fn follow_alerts(live: &mut LiveAlerts, batches: &[&ViewBatch]) -> Vec<u64> {
-    let mut past = Vec::new();
-    for batch in batches {
-        for record in &batch.changes.alerts {
-            let before = live.insert(record.alert.fingerprint, record.fired_seq);
-            past.extend(before.filter(|fired_seq| *fired_seq != record.fired_seq));
-        }
-        let forgotten_at = forgotten_at(batch);
-        for fingerprint in &batch.changes.forgotten_alerts {
-            // An alert that fired again behind that is a new occurrence, and stays.
-            let forgotten_seq = forgotten_at.get(fingerprint).copied().unwrap_or(batch.meta.seq);
-            if live.get(fingerprint).is_some_and(|fired_seq| *fired_seq <= forgotten_seq) {
-                past.extend(live.remove(fingerprint));
-            }
-        }
-    }
-    past
-}
-
-/// The log positions at which a batch forgets alerts.
-fn forgotten_at(batch: &ViewBatch) -> FxHashMap<Fingerprint, u64> {
-    if batch.changes.forgotten_alerts.is_empty() {
-        return FxHashMap::default();
-    }
-    let facts = batch.facts.iter().zip(batch.first_seq..);
-    let position = |(fact, seq): (&Fact, u64)| match fact {
-        Fact::AlertForgotten { fingerprint } => Some((*fingerprint, seq)),
-        _ => None,
-    };
-    facts.filter_map(position).collect()
 }
 
 fn write_incidents(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<(), ViewError> {
@@ -295,7 +279,7 @@ fn write_meta(transaction: &Transaction<'_>, meta: &Meta) -> Result<(), ViewErro
 }
 
 /// The last record of each key, in order of the keys, so that rows are written in the order of their table.
-fn last_of_each<'a, T, K: Ord>(records: impl Iterator<Item = &'a T>, key: impl Fn(&T) -> K) -> Vec<&'a T> {
+pub(super) fn last_of_each<'a, T, K: Ord>(records: impl Iterator<Item = &'a T>, key: impl Fn(&T) -> K) -> Vec<&'a T> {
     let mut records: Vec<&T> = records.collect();
     // Stable: of one key, the later record stays behind the earlier one.
     records.sort_by_key(|record| key(record));
@@ -324,7 +308,7 @@ fn retire<K: rusqlite::ToSql>(
 }
 
 /// The bytes of an entity, in the buffer of the one before.
-fn encode<'a>(entity: &Entity, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+pub(super) fn encode<'a>(entity: &Entity, buffer: &'a mut Vec<u8>) -> &'a [u8] {
     buffer.clear();
     record::encode_entity(entity, buffer);
     buffer

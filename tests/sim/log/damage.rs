@@ -3,6 +3,7 @@
 use quell::model::Time;
 use quell::storage::disk::Disk;
 use quell::storage::log::{Log, LogError, LogOptions, verify};
+use quell::storage::record::RECORD_VERSION;
 
 use super::{comment, meta};
 use crate::disk::SimDisk;
@@ -167,7 +168,7 @@ fn seal_record(bytes: &mut [u8], at: usize) {
 
 #[test]
 fn records_with_right_checksums_and_wrong_content_are_found() {
-    let version = "00000000000000000001.log was written by a newer version of quell (record version 9, this program knows 1)";
+    let version = "00000000000000000001.log was written by a newer version of quell (record version 9, this program knows 2)";
     let cases: [(usize, u8, &str); 5] = [
         (36, 9, version),
         (37, 7, "00000000000000000001.log is damaged at byte 64 (after sequence 0): a record of kind 7 where facts should be"),
@@ -193,10 +194,10 @@ fn a_newer_record_in_the_newest_segment_keeps_the_log_closed() {
     log.append(1, Time(1), &[comment("of the future")]);
     log.commit().unwrap();
     disk.edit(FIRST, |bytes| {
-        bytes[64 + 36] = 2;
+        bytes[64 + 36] = RECORD_VERSION + 1;
         seal_record(bytes, 64);
     });
-    assert!(matches!(Log::open(disk, SMALL), Err(LogError::Newer { version: 2, known: 1, .. })));
+    assert!(matches!(Log::open(disk, SMALL), Err(LogError::Newer { known: RECORD_VERSION, .. })));
 }
 
 #[test]
@@ -219,7 +220,7 @@ fn a_damaged_checkpoint_is_found() {
     }
     // A version that is newer, in the middle of the checkpoint.
     disk.edit(name, |bytes| {
-        bytes[64 + 36] = 2;
+        bytes[64 + 36] = RECORD_VERSION + 1;
         seal_record(bytes, 64);
     });
     assert!(matches!(first_error(&disk), Some(LogError::Newer { .. })));

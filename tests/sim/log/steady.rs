@@ -2,6 +2,7 @@
 //! the golden bytes of a segment.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use quell::engine::Fact;
 use quell::model::Time;
@@ -151,25 +152,37 @@ fn hex_lines(bytes: &[u8]) -> String {
     text
 }
 
+/// The files of a golden log, from their digits.
+fn golden_disk(folder: &Path, names: &[String]) -> SimDisk {
+    let disk = SimDisk::default();
+    for name in names {
+        let golden = std::fs::read_to_string(folder.join(format!("{name}.hex"))).unwrap();
+        let digits: Vec<u8> = golden.bytes().filter(|b| *b != b'\n').collect();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        disk.put(name, digits.chunks(2).map(byte).collect());
+    }
+    disk
+}
+
 #[test]
 fn golden_segments_read_and_write_as_ever() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/log/v1");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/log");
     let present = golden_log();
-    let old = SimDisk::default();
-    for name in present.list().unwrap() {
-        let path = folder.join(format!("{name}.hex"));
-        let lines = hex_lines(&present.bytes(&name));
+    let names = present.list().unwrap();
+    for name in &names {
+        let path = golden.join("v2").join(format!("{name}.hex"));
+        let lines = hex_lines(&present.bytes(name));
         if std::env::var_os("QUELL_GOLDEN").is_some_and(|v| v == "write") {
             std::fs::write(&path, &lines).unwrap();
         }
         let golden = std::fs::read_to_string(&path).unwrap();
         assert_eq!(lines, golden, "the form of segments changed: that needs a new format version");
-        let digits: Vec<u8> = golden.bytes().filter(|b| *b != b'\n').collect();
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-        old.put(&name, digits.chunks(2).map(byte).collect());
     }
-    let read = records(LogFiles::open(old).unwrap().read(1).unwrap());
-    assert_eq!(read[0].facts, [Fact::Created { directory: "demo".into() }]);
-    assert_eq!(read[1].facts, [comment("two facts"), comment("in one record")]);
-    assert_eq!((read[2].first_seq, read.len()), (4, 3));
+    // Version 1 is written no more, and reads for ever.
+    for version in ["v1", "v2"] {
+        let read = records(LogFiles::open(golden_disk(&golden.join(version), &names)).unwrap().read(1).unwrap());
+        assert_eq!(read[0].facts, [Fact::Created { directory: "demo".into() }], "{version}");
+        assert_eq!(read[1].facts, [comment("two facts"), comment("in one record")], "{version}");
+        assert_eq!((read[2].first_seq, read.len()), (4, 3), "{version}");
+    }
 }

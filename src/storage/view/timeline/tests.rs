@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Context, tell};
+use super::{Context, RuleWords, join, joined_words, tell};
 use crate::engine::Fact;
 use crate::engine::entity::Changes;
 use crate::model::incident::{PolicyRun, PolicyStep, StepState};
@@ -84,18 +84,8 @@ fn alerts() {
             (Fact::AlertWaiting { fingerprint, rule: rule(), key: Labels::default(), until: START }, None),
             (Fact::AlertWaitedInVain { fingerprint, rule: rule(), dropped: true }, None),
             (Fact::AlertForgotten { fingerprint }, None),
-            (
-                Fact::AlertJoined { incident: INCIDENT, fingerprint, rule: rule() },
-                Some(("alert HighLatency on host a joined (rule database-cluster, database.yaml:12)", None, by_rule)),
-            ),
-            (
-                Fact::AlertJoined { incident: INCIDENT, fingerprint: Fingerprint(255), rule: RuleRef::built_in("default") },
-                Some((
-                    "alert 00000000000000ff joined (built-in rule default)",
-                    None,
-                    Some(r#"{"rule":"default","file":null,"line":null}"#),
-                )),
-            ),
+            // In words of its own, see below.
+            (Fact::AlertJoined { incident: INCIDENT, fingerprint, rule: rule() }, None),
             (
                 Fact::AlertSuppressed { fingerprint, by: silenced() },
                 Some((
@@ -191,7 +181,25 @@ fn an_alert_stands_in_the_timelines_of_all_its_incidents() {
     assert_eq!(tell(&resolved, &context).unwrap().incidents.as_slice(), [INCIDENT, IncidentId(2)]);
     // Joining is told only where it joined.
     let joined = Fact::AlertJoined { incident: IncidentId(2), fingerprint, rule: rule() };
-    assert_eq!(tell(&joined, &context).unwrap().incidents.as_slice(), [IncidentId(2)]);
+    assert_eq!(join(&joined, &context).unwrap().incident, IncidentId(2));
+    assert!(join(&resolved, &context).is_none());
+}
+
+#[test]
+fn an_alert_that_joined() {
+    let changes = Changes { alerts: vec![Arc::new(known())], ..Changes::default() };
+    let context = Context::of(&changes);
+    let words = |fingerprint, rule: RuleRef| {
+        let fact = Fact::AlertJoined { incident: INCIDENT, fingerprint, rule };
+        let joined = join(&fact, &context).unwrap();
+        (joined.fired_seq, joined_words(&joined.name.to_string(), &RuleWords(joined.rule).to_string()))
+    };
+    assert_eq!(
+        words(known().alert.fingerprint, rule()),
+        (Some(known().fired_seq), "alert HighLatency on host a joined (rule database-cluster, database.yaml:12)".into())
+    );
+    let stranger = words(Fingerprint(255), RuleRef::built_in("default"));
+    assert_eq!(stranger, (None, "alert 00000000000000ff joined (built-in rule default)".into()));
 }
 
 #[test]

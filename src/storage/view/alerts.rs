@@ -1,0 +1,297 @@
+//! Occurrences of alerts: how they were when they were first written, by the block, and what has become of each since.
+//!
+//! A storm brings thousands of new alerts a second, and a row of its own for each cost a third of all that a new alert costs.
+//! So those that one write brings lie together in rows of one page. What changes later is a small row for each occurrence:
+//! without what its sender said, which never changes and stays in the block.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rustc_hash::FxHashMap;
+
+use super::write::{encode, key, last_of_each, put_json, text};
+use super::{LiveAlerts, ViewBatch, ViewError};
+use crate::engine::{Entity, Fact};
+use crate::model::{Alert, AlertRecord, Fingerprint, Labels, Time};
+use crate::storage::record::{self, RECORD_VERSION};
+
+/// Bytes of a block. With its other columns a row fits into one page then, and no chain of further pages hangs on it.
+const BLOCK_BYTES_MAX: usize = 15_800;
+
+/// Behind each other in a block: the occurrence's log position, the length of its record, the record.
+const HEAD_BYTES: usize = 12;
+
+/// Writes the alerts that `batches` have changed; `live` follows.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn write(
+    transaction: &Transaction<'_>,
+    live: &mut LiveAlerts,
+    applied_seq: u64,
+    batches: &[&ViewBatch],
+) -> Result<(), ViewError> {
+    let past = follow(live, batches);
+    let records = last_of_each(batches.iter().flat_map(|batch| &batch.changes.alerts), |record| record.fired_seq);
+    let (known, new) = records.split_at(records.partition_point(|record| record.fired_seq <= applied_seq));
+    write_blocks(transaction, new)?;
+    write_states(transaction, known)?;
+    retire(transaction, &past, new)
+}
+
+/// An occurrence that is no longer the live one of its alert.
+struct Past {
+    fired_seq: u64,
+    fingerprint: Fingerprint,
+    /// When that was.
+    at: Time,
+}
+
+/// Follows which occurrence of each alert is the live one. Those that no longer are: forgotten, or replaced by a new one of
+/// the same alert.
+fn follow(live: &mut LiveAlerts, batches: &[&ViewBatch]) -> Vec<Past> {
+    let mut past = Vec::new();
+    for batch in batches {
+        let at = batch.time;
+        for record in &batch.changes.alerts {
+            let fingerprint = record.alert.fingerprint;
+            let before = live.insert(fingerprint, record.fired_seq).filter(|fired_seq| *fired_seq != record.fired_seq);
+            past.extend(before.map(|fired_seq| Past { fired_seq, fingerprint, at }));
+        }
+        let forgotten_at = forgotten_at(batch);
+        for fingerprint in batch.changes.forgotten_alerts.iter().copied() {
+            // An alert that fired again behind that is a new occurrence, and stays.
+            let forgotten_seq = forgotten_at.get(&fingerprint).copied().unwrap_or(batch.meta.seq);
+            if live.get(&fingerprint).is_some_and(|fired_seq| *fired_seq <= forgotten_seq) {
+                past.extend(live.remove(&fingerprint).map(|fired_seq| Past { fired_seq, fingerprint, at }));
+            }
+        }
+    }
+    past
+}
+
+/// The log positions at which a batch forgets alerts.
+fn forgotten_at(batch: &ViewBatch) -> FxHashMap<Fingerprint, u64> {
+    if batch.changes.forgotten_alerts.is_empty() {
+        return FxHashMap::default();
+    }
+    let facts = batch.facts.iter().zip(batch.first_seq..);
+    let position = |(fact, seq): (&Fact, u64)| match fact {
+        Fact::AlertForgotten { fingerprint } => Some((*fingerprint, seq)),
+        _ => None,
+    };
+    facts.filter_map(position).collect()
+}
+
+/// A block that is being filled.
+#[derive(Default)]
+struct Block {
+    records: Vec<u8>,
+    /// For people: a JSON array of what the SQL view `alerts` shows.
+    summary: Vec<u8>,
+    first: Option<u64>,
+    last: Option<(u64, Time)>,
+    count: i64,
+}
+
+fn write_blocks(transaction: &Transaction<'_>, records: &[&Arc<AlertRecord>]) -> Result<(), ViewError> {
+    let (mut block, mut blob) = (Block::default(), Vec::new());
+    for record in records {
+        let bytes = encode(&Entity::Alert(Arc::clone(record)), &mut blob);
+        if block.count > 0 && block.records.len() + block.summary.len() + HEAD_BYTES + bytes.len() > BLOCK_BYTES_MAX {
+            block.finish(transaction)?;
+        }
+        block.add(record, bytes);
+    }
+    block.finish(transaction)
+}
+
+impl Block {
+    fn add(&mut self, record: &AlertRecord, bytes: &[u8]) {
+        let AlertRecord { alert, status, fired_seq, fired_at, ends_at, .. } = record;
+        let length = u32::try_from(bytes.len()).expect("an alert has limits far below 4 GiB");
+        self.records.extend_from_slice(&fired_seq.to_le_bytes());
+        self.records.extend_from_slice(&length.to_le_bytes());
+        self.records.extend_from_slice(bytes);
+        self.summary.push(if self.count == 0 { b'[' } else { b',' });
+        let (fingerprint, name, ends_at) = (key(alert.fingerprint.0), record.labels().get("alertname"), ends_at.map(|at| at.0));
+        let line = (fired_seq, fingerprint, name, status.as_str(), &*alert.source, alert.starts_at.0, fired_at.0, ends_at);
+        put_json(&mut self.summary, &line);
+        self.first.get_or_insert(*fired_seq);
+        self.last = Some((*fired_seq, *fired_at));
+        self.count += 1;
+    }
+
+    /// Writes the block, if there is anything in it, and empties it.
+    fn finish(&mut self, transaction: &Transaction<'_>) -> Result<(), ViewError> {
+        let (Some(first), Some((last, fired_at))) = (self.first.take(), self.last.take()) else { return Ok(()) };
+        self.summary.push(b']');
+        transaction
+            .prepare_cached(
+                "INSERT INTO alert_block (first_seq, last_seq, fired_at, summary, record_version, records)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![key(first), key(last), fired_at.0, text(&self.summary), RECORD_VERSION, self.records])?;
+        transaction
+            .prepare_cached("INSERT INTO alert_block_live (first_seq, live) VALUES (?1, ?2)")?
+            .execute([key(first), self.count])?;
+        self.records.clear();
+        self.summary.clear();
+        self.count = 0;
+        Ok(())
+    }
+}
+
+fn write_states(transaction: &Transaction<'_>, records: &[&Arc<AlertRecord>]) -> Result<(), ViewError> {
+    let mut blob = Vec::new();
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO alert (fired_seq, live, fingerprint, status, ends_at, record_version, state) VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (fired_seq) DO UPDATE SET live = 1, status = ?3, ends_at = ?4, record_version = ?5, state = ?6",
+    )?;
+    for record in records {
+        let state = AlertRecord { alert: Arc::new(said_elsewhere(&record.alert)), ..AlertRecord::clone(record) };
+        let (fired_seq, fingerprint, status) = (key(record.fired_seq), key(record.alert.fingerprint.0), record.status.as_str());
+        let blob = encode(&Entity::Alert(Arc::new(state)), &mut blob);
+        upsert.execute(params![fired_seq, fingerprint, status, record.ends_at.map(|at| at.0), RECORD_VERSION, blob])?;
+    }
+    Ok(())
+}
+
+/// What stands in a state for what the sender said, which the block has.
+fn said_elsewhere(alert: &Alert) -> Alert {
+    Alert {
+        fingerprint: alert.fingerprint,
+        labels: Labels::default(),
+        annotations: Labels::default(),
+        generator_url: "".into(),
+        source: "".into(),
+        starts_at: Time(0),
+    }
+}
+
+/// Marks occurrences as history.
+fn retire(transaction: &Transaction<'_>, past: &[Past], new: &[&Arc<AlertRecord>]) -> Result<(), ViewError> {
+    if past.is_empty() {
+        return Ok(());
+    }
+    let mut retire = transaction.prepare_cached(
+        "INSERT INTO alert (fired_seq, live, fingerprint, ends_at) VALUES (?1, 0, ?2, ?3)
+         ON CONFLICT (fired_seq) DO UPDATE SET live = 0, ends_at = coalesce(ends_at, ?3)",
+    )?;
+    let mut count = transaction.prepare_cached(
+        "UPDATE alert_block_live SET live = live - 1 WHERE first_seq = (SELECT max(first_seq) FROM alert_block WHERE first_seq <= ?1)",
+    )?;
+    for Past { fired_seq, fingerprint, at } in past {
+        let record = new.binary_search_by_key(fired_seq, |record| record.fired_seq).ok().map(|place| new[place]);
+        let ends_at = record.and_then(|record| record.ends_at).unwrap_or(*at);
+        retire.execute([key(*fired_seq), key(fingerprint.0), ends_at.0])?;
+        count.execute([key(*fired_seq)])?;
+    }
+    transaction.execute("DELETE FROM alert_block_live WHERE live <= 0", [])?;
+    Ok(())
+}
+
+/// What has become of an occurrence since its block was written; the record is `None` where nothing has.
+struct State {
+    live: bool,
+    version: u8,
+    record: Option<Vec<u8>>,
+}
+
+/// Gives each live alert, in order of firing.
+///
+/// # Errors
+/// What SQLite says, and records that cannot be read.
+pub(super) fn load(connection: &Connection, each: &mut dyn FnMut(AlertRecord)) -> Result<(), ViewError> {
+    let mut blocks = connection.prepare(
+        "SELECT first_seq, last_seq, record_version, records FROM alert_block_live JOIN alert_block USING (first_seq)
+         ORDER BY first_seq",
+    )?;
+    let mut states =
+        connection.prepare("SELECT fired_seq, live, record_version, state FROM alert WHERE fired_seq BETWEEN ?1 AND ?2")?;
+    let mut rows = blocks.query([])?;
+    while let Some(row) = rows.next()? {
+        let (first, last, version): (i64, i64, u8) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let mut changed = FxHashMap::default();
+        let mut found = states.query([first, last])?;
+        while let Some(row) = found.next()? {
+            let version = row.get::<_, Option<u8>>(2)?.unwrap_or_default();
+            changed.insert(row.get::<_, i64>(0)?, State { live: row.get(1)?, version, record: row.get(3)? });
+        }
+        for (fired_seq, bytes) in records(row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?) {
+            let state = changed.get(&key(fired_seq));
+            if state.is_none_or(|state| state.live) {
+                each(together(fired_seq, (version, bytes), state)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The records of a block, as bytes, each with its occurrence's log position.
+fn records(mut block: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    std::iter::from_fn(move || {
+        let (fired_seq, rest) = block.split_first_chunk::<8>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (record, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        block = rest;
+        Some((u64::from_le_bytes(*fired_seq), record))
+    })
+}
+
+/// The record of an occurrence, from its block and what has become of it since.
+fn together(fired_seq: u64, first: (u8, &[u8]), state: Option<&State>) -> Result<AlertRecord, ViewError> {
+    let first_record = decode("alert_block", fired_seq, first.0, first.1)?;
+    match state.and_then(|state| Some((state.version, state.record.as_deref()?))) {
+        None => Ok(first_record),
+        Some((version, bytes)) => Ok(AlertRecord { alert: first_record.alert, ..decode("alert", fired_seq, version, bytes)? }),
+    }
+}
+
+fn decode(table: &'static str, fired_seq: u64, version: u8, bytes: &[u8]) -> Result<AlertRecord, ViewError> {
+    let fault = |source| ViewError::Record { table, row: key(fired_seq), source };
+    match record::decode_entity(version, bytes).map_err(fault)? {
+        Entity::Alert(record) => Ok(Arc::unwrap_or_clone(record)),
+        _ => Err(fault(record::DecodeError("another entity where an alert should be".into()))),
+    }
+}
+
+/// Reads single occurrences. Keeps the last block: who asks for one often asks for its neighbours.
+pub(super) struct Occurrences<'c> {
+    connection: &'c Connection,
+    block: Option<(u64, u64, u8, Vec<u8>)>,
+}
+
+impl<'c> Occurrences<'c> {
+    pub(super) fn of(connection: &'c Connection) -> Occurrences<'c> {
+        Occurrences { connection, block: None }
+    }
+
+    /// One occurrence; `None` for one that retention has deleted.
+    ///
+    /// # Errors
+    /// What SQLite says, and a record that cannot be read.
+    pub(super) fn get(&mut self, fired_seq: u64) -> Result<Option<AlertRecord>, ViewError> {
+        if !self.block.as_ref().is_some_and(|(first, last, _, _)| (*first..=*last).contains(&fired_seq)) {
+            let sql = "SELECT first_seq, last_seq, record_version, records FROM alert_block WHERE first_seq <= ?1
+                 ORDER BY first_seq DESC LIMIT 1";
+            let number = |row: &rusqlite::Row<'_>, column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+            self.block = self
+                .connection
+                .prepare_cached(sql)?
+                .query_row([key(fired_seq)], |row| Ok((number(row, 0)?, number(row, 1)?, row.get(2)?, row.get(3)?)))
+                .optional()?;
+        }
+        let Some((_, _, version, block)) = &self.block else { return Ok(None) };
+        let Some((_, bytes)) = records(block).find(|(at, _)| *at == fired_seq) else { return Ok(None) };
+        let state = self
+            .connection
+            .prepare_cached("SELECT live, record_version, state FROM alert WHERE fired_seq = ?1")?
+            .query_row([key(fired_seq)], |row| {
+                let version = row.get::<_, Option<u8>>(1)?.unwrap_or_default();
+                Ok(State { live: row.get(0)?, version, record: row.get(2)? })
+            })
+            .optional()?;
+        together(fired_seq, (*version, bytes), state.as_ref()).map(Some)
+    }
+}
