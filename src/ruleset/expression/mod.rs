@@ -17,6 +17,7 @@
 //! evaluation takes 30 to 200 ns, most of it to find labels by name.
 
 mod check;
+mod constant;
 mod eval;
 mod functions;
 mod lex;
