@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::ruleset::{Diagnostic, Limits, Ruleset, SourceFile, load, read_files, read_tests};
+use crate::model::Alert;
+use crate::ruleset::{Diagnostic, Limits, Ruleset, SourceFile, lint_recorded, load, read_files, read_tests};
 use crate::verify::rule_test;
 
 /// All is well.
@@ -17,7 +18,16 @@ const BAD: u8 = 1;
 /// There is nothing to check: a path that cannot be read.
 const USAGE: u8 = 2;
 
-/// Checks the rule files under `paths` and whether tests among them can be read, and that every receiver they name is among `receivers`, where these are known.
+/// What rules are held against beyond themselves, as far as it is known.
+#[derive(Clone, Copy, Default)]
+pub struct Against<'a> {
+    /// Every receiver that there is.
+    pub receivers: Option<&'a [Arc<str>]>,
+    /// Alerts that really came.
+    pub alerts: Option<&'a [Arc<Alert>]>,
+}
+
+/// Checks the rule files under `paths` and whether tests among them can be read, and holds them `against` what is known.
 /// Faults go to `err` in rustc's form and one line of summary to `out`; with `json` everything is one object on `out`.
 /// With `strict` a warning is as bad as an error.
 ///
@@ -27,7 +37,7 @@ const USAGE: u8 = 2;
 /// What writing to `out` and `err` gives.
 pub fn run(
     paths: &[PathBuf],
-    receivers: Option<&[Arc<str>]>,
+    against: Against<'_>,
     json: bool,
     strict: bool,
     out: &mut dyn Write,
@@ -40,8 +50,13 @@ pub fn run(
             return Ok(USAGE);
         }
     };
+    let Against { receivers, alerts } = against;
     let (rules, mut found) = match load(&files, receivers, Limits::default()) {
-        Ok(loaded) => (Some(loaded.ruleset), loaded.warnings),
+        Ok(loaded) => {
+            let mut found = loaded.warnings;
+            found.extend(lint_recorded(&loaded.ruleset, &files, alerts.unwrap_or_default()));
+            (Some(loaded.ruleset), found)
+        }
         Err(found) => (None, found),
     };
     let mut tests = 0;
@@ -65,6 +80,7 @@ pub fn run(
             "test_files": test_files.iter().map(|file| &file.name).collect::<Vec<_>>(),
             "tests": tests,
             "receivers_checked": receivers.is_some(),
+            "recorded_alerts": alerts.map(<[_]>::len),
             "errors": errors,
             "warnings": warnings,
             "diagnostics": found,
@@ -75,6 +91,14 @@ pub fn run(
     write_found(&found, &files, &test_files, err)?;
     if receivers.is_none() {
         writeln!(err, "note: the names of receivers were not checked, because no configuration was found")?;
+    }
+    match alerts {
+        None => writeln!(err, "note: the rules were not held against recorded alerts; --data or --alerts says where some are")?,
+        Some([]) => writeln!(err, "note: there are no recorded alerts that the rules could be held against")?,
+        Some(_) => {}
+    }
+    if let Some(first) = found.first() {
+        writeln!(err, "note: `quell check --explain {}` tells more of a code", first.code.as_str())?;
     }
     let in_tests = if test_files.is_empty() { String::new() } else { format!(", {}", counted(tests, "test")) };
     let files = counted(files.len() + test_files.len(), "file");
@@ -117,7 +141,8 @@ mod tests {
         }
         let receivers: Option<Vec<Arc<str>>> = receivers.map(|names| names.iter().map(|name| Arc::from(*name)).collect());
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = run(&[path], receivers.as_deref(), json, strict, &mut out, &mut err).unwrap();
+        let against = Against { receivers: receivers.as_deref(), alerts: None };
+        let code = run(&[path], against, json, strict, &mut out, &mut err).unwrap();
         let shown = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&format!("{}/", folder.path().display()), "");
         (code, shown(out), shown(err))
     }
@@ -126,13 +151,20 @@ mod tests {
 
     #[test]
     fn says_good_usable_bad_and_what_it_could_not_check() {
-        let note = "note: the names of receivers were not checked, because no configuration was found\n";
-        assert_eq!(check(Some(RULE), None, false, true), (0, "good: 1 rule in 1 file\n".to_owned(), note.to_owned()));
-        assert_eq!(check(Some(RULE), Some(&["pager"]), false, true), (0, "good: 1 rule in 1 file\n".to_owned(), String::new()));
+        let notes = [
+            "note: the names of receivers were not checked, because no configuration was found\n",
+            "note: the rules were not held against recorded alerts; --data or --alerts says where some are\n",
+        ];
+        assert_eq!(check(Some(RULE), None, false, true), (0, "good: 1 rule in 1 file\n".to_owned(), notes.concat()));
+        assert_eq!(
+            check(Some(RULE), Some(&["pager"]), false, true),
+            (0, "good: 1 rule in 1 file\n".to_owned(), notes[1].to_owned())
+        );
 
         let (code, out, err) = check(Some(RULE), Some(&["pagre"]), false, false);
         assert_eq!((code, out.as_str()), (1, "bad: 1 error and 0 warnings in 1 file\n"));
         assert!(err.contains("error[Q0014]: there is no receiver `pager`") && err.contains("--> rules.yaml:3:24"), "{err}");
+        assert!(err.ends_with("note: `quell check --explain Q0014` tells more of a code\n"), "{err}");
 
         for (strict, expected) in [(false, 0), (true, 1)] {
             let (code, out, err) = check(Some("# nothing\n"), Some(&[]), false, strict);
@@ -153,7 +185,8 @@ mod tests {
         let check = |text: &str| {
             std::fs::write(&test, text).unwrap();
             let (mut out, mut err) = (Vec::new(), Vec::new());
-            let code = run(&[folder.path().to_owned()], Some(&["pager".into()]), false, true, &mut out, &mut err).unwrap();
+            let against = Against { receivers: Some(&["pager".into()]), alerts: None };
+            let code = run(&[folder.path().to_owned()], against, false, true, &mut out, &mut err).unwrap();
             (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
         };
         let (code, out, _) = check("tests: [{ name: a, expect: [{ at: 1m, incidents: [] }] }]\n");

@@ -73,6 +73,8 @@ enum Command {
     /// Look into the log of a data directory
     #[command(subcommand)]
     Log(site::LogCommand),
+    /// Print the JSON Schema of rule files, for editors
+    Schema,
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -120,6 +122,10 @@ fn dispatch(command: Command, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         Command::Incident(command) => incident::run(command, screen),
         Command::Notification(command) => notification::run(command, screen),
         Command::Log(command) => command.run(screen),
+        Command::Schema => {
+            writeln!(screen.out, "{:#}", crate::ruleset::json_schema())?;
+            Ok(0)
+        }
         Command::Completions { shell } => {
             // Into memory first: the generator panics when it cannot write.
             let mut script = Vec::new();

@@ -11,6 +11,8 @@ use super::failure::Failure;
 use super::screen::Screen;
 use super::{check, log};
 use crate::config::{self, Config};
+use crate::ruleset::{Code, pages};
+use crate::verify::recorded;
 
 /// The configuration that is read when none is named and this one is here.
 const USUAL_CONFIG: &str = "quell.yaml";
@@ -44,6 +46,15 @@ pub(super) fn find(named: Option<&Path>) -> Option<PathBuf> {
 pub(super) struct CheckArgs {
     /// Rule files and folders of them [default: the configured rules]
     paths: Vec<PathBuf>,
+    /// Print the page of a code instead: what it means, why it matters, examples
+    #[arg(long, value_name = "CODE", exclusive = true)]
+    explain: Option<String>,
+    /// Hold the rules against the alerts that are recorded in this data directory, too
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Hold the rules against the alerts of this file, too: one JSON object a line, in the form of Alertmanager's API
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    alerts: Option<PathBuf>,
     /// The configuration, whose receivers rules may name [default: quell.yaml, if it is here]
     #[arg(long, env = "QUELL_CONFIG", hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -56,15 +67,35 @@ pub(super) struct CheckArgs {
 }
 
 impl CheckArgs {
-    /// Checks rule files.
+    /// Checks rule files, or explains what a check has said.
     pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+        if let Some(code) = &self.explain {
+            return explain_code(code, screen);
+        }
         let config = load(self.config.as_deref(), &[], screen)?;
         let known = find(self.config.as_deref()).is_some();
         let receivers: Vec<Arc<str>> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
+        let alerts = match (&self.data, &self.alerts) {
+            (Some(data), _) => Some(recorded::from_view(&data.join("view.db"))),
+            (None, Some(file)) => Some(recorded::from_lines(file)),
+            (None, None) => None,
+        };
+        let unreadable = |error| Failure::usage(format!("recorded alerts cannot be read: {error}"));
+        let alerts = alerts.transpose().map_err(unreadable)?;
         let paths = if self.paths.is_empty() { vec![config.rules] } else { self.paths };
-        let receivers = known.then_some(receivers.as_slice());
-        Ok(check::run(&paths, receivers, self.json, self.strict, screen.out, screen.err)?)
+        let against = check::Against { receivers: known.then_some(receivers.as_slice()), alerts: alerts.as_deref() };
+        Ok(check::run(&paths, against, self.json, self.strict, screen.out, screen.err)?)
     }
+}
+
+fn explain_code(code: &str, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    let Some(known) = Code::parse(code) else {
+        let [first, .., last] = Code::ALL else { return Err(Failure::usage("there are no codes")) };
+        let hint = format!("codes stand in brackets before what is found: {} to {}", first.as_str(), last.as_str());
+        return Err(Failure::usage(format!("there is no code `{code}`")).hint(hint));
+    };
+    writeln!(screen.out, "{}", pages::page(known))?;
+    Ok(0)
 }
 
 #[derive(Debug, Subcommand)]

@@ -103,6 +103,20 @@ fn the_definition_is_sound() {
 }
 
 #[test]
+fn pages_of_codes_and_the_schema_are_printed() {
+    let (code, out, err) = quell(&["check", "--explain", "q0102"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("## Q0102: a rule that is never reached") && out.ends_with("```\n"), "{out}");
+    let (code, out, err) = quell(&["check", "--explain", "Q0004"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.starts_with("error: there is no code `Q0004`"), "{err}");
+    assert_eq!(quell(&["check", "--explain", "Q0102", "rules"]).0, 2, "a page needs no files");
+    let (code, out, _) = quell(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &schema["type"][0]), (0, &serde_json::json!("object")));
+}
+
+#[test]
 fn completions_for_every_shell() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let (code, out, _) = quell(&["completions", shell]);

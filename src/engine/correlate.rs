@@ -1,13 +1,12 @@
 //! Into which incident an alert goes: the first rule that matches takes it; with `continue`, later ones see it too.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::engine::conditions::holds_for;
 use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, RuleRef};
-use crate::ruleset::{self, CorrelateRule, Scope};
+use crate::ruleset::CorrelateRule;
 
 /// How soon after a change a title that tells of its incident's alerts is rendered anew. Small incidents are retitled at
 /// once; for large ones a rendering for each alert would cost more than all else.
@@ -243,34 +242,8 @@ impl Engine {
 
 /// A title that cannot be rendered is the rule's name: rules are checked at load, so what is left are values too long.
 fn render_title(rule: &CorrelateRule, key: &Labels, labels: &Labels, count: u32) -> Arc<str> {
-    match rule.title.render(&TitleScope { key, labels, count }) {
+    match rule.render_title(key, labels, count) {
         Ok(title) if !title.trim().is_empty() => title.trim().into(),
         _ => rule.rule.name.clone(),
-    }
-}
-
-/// What a title may name: `by`, `labels`, `incident.count`.
-struct TitleScope<'a> {
-    key: &'a Labels,
-    labels: &'a Labels,
-    count: u32,
-}
-
-impl Scope for TitleScope<'_> {
-    fn field(&self, root: &str, name: &str) -> Option<Cow<'_, str>> {
-        match (root, name) {
-            ("by", name) => Some(self.key.get(name).to_owned().into()),
-            ("labels", name) => Some(self.labels.get(name).to_owned().into()),
-            ("incident", "count") => Some(self.count.to_string().into()),
-            _ => None,
-        }
-    }
-
-    fn value(&self) -> minijinja::Value {
-        minijinja::context! {
-            by => ruleset::pairs_value(self.key.iter()),
-            labels => ruleset::pairs_value(self.labels.iter()),
-            incident => minijinja::context! { count => self.count },
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::engine::conditions::holds_for;
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, Fingerprint, Labels, RuleRef};
-use crate::ruleset::{self, EnrichRule, Scope};
+use crate::ruleset::AlertSubject;
 
 impl Engine {
     pub(super) fn enrich(&mut self, fingerprint: Fingerprint) {
@@ -20,7 +20,7 @@ impl Engine {
         // Each change of the labels may bring other rules in, so the index is asked anew behind the rule that made it.
         while let Some(position) = self.next_enrichment(&record, &labels, from) {
             let rule = &rules.enrich[position as usize];
-            if let Some(changed) = apply(rule, &record, &labels) {
+            if let Some(changed) = rule.apply(&subject(&record, &labels)) {
                 labels = Cow::Owned(changed);
                 applied.push(rule.rule.clone());
             }
@@ -41,44 +41,7 @@ impl Engine {
     }
 }
 
-/// What a rule makes of the labels; `None` if that is no change. A template that fails leaves its label as it was: rules
-/// are checked at load, so what is left are values too long for any label.
-fn apply(rule: &EnrichRule, record: &AlertRecord, labels: &Labels) -> Option<Labels> {
-    if let Some(table) = &rule.table {
-        let changed = labels.with(table.row(labels))?;
-        return (changed != *labels).then_some(changed);
-    }
-    let scope = EnrichScope { record, labels, captures: ruleset::captures(&rule.matchers, labels) };
-    let set: Vec<(&str, String)> =
-        rule.set.iter().filter_map(|(name, template)| Some((&**name, template.render(&scope).ok()?))).collect();
-    let changed = labels.with(set.iter().map(|(name, value)| (*name, value.as_str())))?;
-    (changed != *labels).then_some(changed)
-}
-
-/// What the templates of `set` may name: `labels`, `annotations`, `capture`, `alert.source`.
-struct EnrichScope<'a> {
-    record: &'a AlertRecord,
-    labels: &'a Labels,
-    captures: Vec<(&'a str, &'a str)>,
-}
-
-impl Scope for EnrichScope<'_> {
-    fn field(&self, root: &str, name: &str) -> Option<Cow<'_, str>> {
-        match (root, name) {
-            ("labels", name) => Some(self.labels.get(name).to_owned().into()),
-            ("annotations", name) => Some(self.record.alert.annotations.get(name).to_owned().into()),
-            ("capture", name) => self.captures.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).into()),
-            ("alert", "source") => Some((&*self.record.alert.source).into()),
-            _ => None,
-        }
-    }
-
-    fn value(&self) -> minijinja::Value {
-        minijinja::context! {
-            labels => ruleset::pairs_value(self.labels.iter()),
-            annotations => ruleset::pairs_value(self.record.alert.annotations.iter()),
-            capture => ruleset::pairs_value(self.captures.iter().copied()),
-            alert => minijinja::context! { source => &*self.record.alert.source },
-        }
-    }
+/// The alert with the labels that it has by now, as rules see it.
+fn subject<'a>(record: &'a AlertRecord, labels: &'a Labels) -> AlertSubject<'a> {
+    AlertSubject { labels, annotations: &record.alert.annotations, source: &record.alert.source }
 }

@@ -6,12 +6,10 @@
 
 use crate::engine::correlate::Joined;
 use crate::engine::state::GroupKey;
+use crate::engine::topology::CHILDREN_MAX;
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, Fingerprint, IncidentId, Time};
 use crate::ruleset::{CorrelateRule, Sequence};
-
-/// Incidents that one sequence makes parts of its own.
-const CHILDREN_MAX: usize = 100;
 
 impl Engine {
     /// Adds the rules with a sequence that an alert is some step of, in their order among the others.

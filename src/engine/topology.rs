@@ -10,6 +10,9 @@ use crate::engine::{Engine, Fact};
 use crate::model::{Fingerprint, IncidentId, RuleRef};
 use crate::ruleset::{CorrelateRule, Topology};
 
+/// Parts of one incident. Rules that make one of everything make a hundred of it, and the rest stands for itself.
+pub(super) const CHILDREN_MAX: usize = 100;
+
 impl Engine {
     /// Whether an alert says which service it is about; one that does not is no concern of the catalogue.
     pub(super) fn names_service(&self, fingerprint: Fingerprint) -> bool {
@@ -32,12 +35,14 @@ impl Engine {
         self.follow_join(oldest, fingerprint, Joined::More);
     }
 
-    /// Makes an incident part of another, unless it is part of one already or that one is part of it.
+    /// Makes an incident part of another, unless it is part of one already, or that one is part of it, or has too many.
     pub(super) fn attach(&mut self, id: IncidentId, parent: IncidentId, fingerprint: Fingerprint, rule: &RuleRef) {
         let free = self.state.incident(id).is_some_and(|incident| incident.parent.is_none());
         let above = |id: &IncidentId| self.state.incident(*id).and_then(|incident| incident.parent);
         let circle = std::iter::successors(Some(parent), above).any(|above| above == id);
-        if free && !circle {
+        // Asked once for each part that there ever is, because none has two parents.
+        let full = || self.state.incidents().filter(|it| it.parent == Some(parent)).nth(CHILDREN_MAX - 1).is_some();
+        if free && !circle && !full() {
             self.record(Fact::IncidentAttached { incident: id, parent, fingerprint, rule: rule.clone() });
         }
     }

@@ -40,113 +40,92 @@ pub enum Severity {
     Warning,
 }
 
-/// Which kind of fault it is. The text form never changes its meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Code {
-    /// Q0001: the text is no YAML.
-    Syntax,
-    /// Q0002: more than a limit allows.
-    Limit,
-    /// Q0003: a key that is not known at its place.
-    UnknownKey,
-    /// Q0005: a key or an item that is there twice.
-    Repeated,
-    /// Q0006: something that must be there is not.
-    Missing,
-    /// Q0007: a value of the wrong kind, or none.
-    WrongKind,
-    /// Q0008: two rules of a stage have one name.
-    DuplicateName,
-    /// Q0009: a matcher's text has not the form of one.
-    Matcher,
-    /// Q0010: a regular expression does not compile within its limits.
-    Regex,
-    /// Q0011: a text that is no length of time.
-    Duration,
-    /// Q0012: a template does not compile.
-    Template,
-    /// Q0013: a template names what is not there.
-    TemplateName,
-    /// Q0014: a receiver that the configuration does not have.
-    Receiver,
-    /// Q0015: a day, a time of day or a time zone that does not exist.
-    Schedule,
-    /// Q0016: a value outside of what is allowed.
-    Range,
-    /// Q0017: keys that exclude each other.
-    Conflict,
-    /// Q0018: a word that is none of those allowed.
-    Word,
-    /// Q0019: a table that is not there, or is no table.
-    Table,
-    /// Q0021: an expression's text has not the form of one.
-    Expression,
-    /// Q0022: an expression names a field or a function that is not there.
-    ExpressionName,
-    /// Q0023: an expression's values do not fit together.
-    ExpressionType,
-    /// Q0101 (warning): a file or section without any rule.
-    Empty,
-    /// Q0102 (warning): a rule that no alert can reach, because an earlier one takes all.
-    Shadowed,
-    /// Q0103 (warning): a rule that can never match.
-    NeverMatches,
-    /// Q0104 (warning): a service that depends on one without an entry.
-    UnknownService,
-    /// Q0105 (warning): services that depend on each other in a circle.
-    Circle,
-    /// Q0106 (warning): more services near one than count.
-    Crowded,
+/// Makes the closed list of codes out of one table, so that no code is without its text, its severity and its words.
+macro_rules! codes {
+    ($($name:ident $text:literal $severity:ident $about:literal,)*) => {
+        /// Which kind of fault it is. The text form never changes its meaning.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = concat!($text, ": ", $about, ".")] $name,)*
+        }
+
+        impl Code {
+            /// All of them, in order.
+            pub const ALL: &[Code] = &[$(Code::$name,)*];
+
+            /// The text form.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Code::$name => $text,)*
+                }
+            }
+
+            /// What it means in a few words, lower case.
+            #[must_use]
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Code::$name => $about,)*
+                }
+            }
+
+            fn severity(self) -> Severity {
+                match self {
+                    $(Code::$name => Severity::$severity,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    Syntax "Q0001" Error "the text is no YAML",
+    Limit "Q0002" Error "more than a limit allows",
+    UnknownKey "Q0003" Error "a key that is not known at its place",
+    Repeated "Q0005" Error "a key or an item that is there twice",
+    Missing "Q0006" Error "something that must be there is not",
+    WrongKind "Q0007" Error "a value of the wrong kind, or none",
+    DuplicateName "Q0008" Error "two rules of a stage have one name",
+    Matcher "Q0009" Error "a matcher's text has not the form of one",
+    Regex "Q0010" Error "a regular expression does not compile within its limits",
+    Duration "Q0011" Error "a text that is no length of time",
+    Template "Q0012" Error "a template does not compile",
+    TemplateName "Q0013" Error "a template names what is not there",
+    Receiver "Q0014" Error "a receiver that the configuration does not have",
+    Schedule "Q0015" Error "a day, a time of day or a time zone that does not exist",
+    Range "Q0016" Error "a value outside of what is allowed",
+    Conflict "Q0017" Error "keys that exclude each other",
+    Word "Q0018" Error "a word that is none of those allowed",
+    Table "Q0019" Error "a table that is not there, or is no table",
+    Expression "Q0021" Error "an expression's text has not the form of one",
+    ExpressionName "Q0022" Error "an expression names a field or a function that is not there",
+    ExpressionType "Q0023" Error "an expression's values do not fit together",
+    Empty "Q0101" Warning "a file or section without any rule",
+    Shadowed "Q0102" Warning "a rule that is never reached, because an earlier one takes all that it could match",
+    NeverMatches "Q0103" Warning "a rule that can never match",
+    UnknownService "Q0104" Warning "a service that depends on one without an entry",
+    Circle "Q0105" Warning "services that depend on each other in a circle",
+    Crowded "Q0106" Warning "more services near one than count",
+    LabelMissing "Q0107" Warning "a rule goes by a label that none of its recorded alerts has",
+    ShortTime "Q0108" Warning "a time shorter than the interval at which senders repeat themselves",
+    IdleSuppression "Q0109" Warning "an inhibition that suppresses nothing, or two that suppress each other",
+    HidesAll "Q0110" Warning "a suppression of everything, or without an end",
+    NoEnd "Q0111" Warning "an escalation that tells again and again, and never says that it is over",
+    TemplateFails "Q0112" Warning "a template that fails on alerts as they come",
+    TakesAll "Q0113" Warning "a rule that puts everything into one incident",
 }
 
 impl Code {
-    /// The text form.
+    /// The code of a text form, in whichever case.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Code::Syntax => "Q0001",
-            Code::Limit => "Q0002",
-            Code::UnknownKey => "Q0003",
-            Code::Repeated => "Q0005",
-            Code::Missing => "Q0006",
-            Code::WrongKind => "Q0007",
-            Code::DuplicateName => "Q0008",
-            Code::Matcher => "Q0009",
-            Code::Regex => "Q0010",
-            Code::Duration => "Q0011",
-            Code::Template => "Q0012",
-            Code::TemplateName => "Q0013",
-            Code::Receiver => "Q0014",
-            Code::Schedule => "Q0015",
-            Code::Range => "Q0016",
-            Code::Conflict => "Q0017",
-            Code::Word => "Q0018",
-            Code::Table => "Q0019",
-            Code::Expression => "Q0021",
-            Code::ExpressionName => "Q0022",
-            Code::ExpressionType => "Q0023",
-            Code::Empty => "Q0101",
-            Code::Shadowed => "Q0102",
-            Code::NeverMatches => "Q0103",
-            Code::UnknownService => "Q0104",
-            Code::Circle => "Q0105",
-            Code::Crowded => "Q0106",
-        }
+    pub fn parse(text: &str) -> Option<Code> {
+        Code::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text))
     }
 
     /// Whether rules with it cannot be used.
     #[must_use]
     pub fn is_error(self) -> bool {
         self.severity() == Severity::Error
-    }
-
-    fn severity(self) -> Severity {
-        match self {
-            Code::Empty | Code::Shadowed | Code::NeverMatches | Code::UnknownService | Code::Circle | Code::Crowded => {
-                Severity::Warning
-            }
-            _ => Severity::Error,
-        }
     }
 }
 

@@ -318,7 +318,7 @@ fn fixed_values(matcher: &Matcher) -> Option<Vec<String>> {
 }
 
 /// The alternatives of an expression that only lists literals: `a|b\.c`, `(a|b)`, `(?:a|b)`.
-fn literals(pattern: &str) -> Option<Vec<String>> {
+pub(super) fn literals(pattern: &str) -> Option<Vec<String>> {
     let inside = pattern.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
     let pattern = inside.map_or(pattern, |inside| inside.strip_prefix("?:").unwrap_or(inside));
     let mut values = vec![String::new()];

@@ -205,7 +205,7 @@ fn limits_are_faults_and_the_digest_tells_files_apart() {
         Ok(loaded) => loaded.warnings.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(),
         Err(found) => found.iter().map(|d| d.code.as_str()).collect(),
     };
-    let two = "classify:\n- { name: a, team: t }\n- { name: b, team: t }\n";
+    let two = "classify:\n- { name: a, team: t }\n- { name: b, category: t }\n";
     assert_eq!(codes(&[file("a", two)]), [""; 0]);
     assert_eq!(codes(&[file("a", two), file("b", "prioritize:\n- { name: a, impact: 1 }\n")]), ["Q0002"]);
     assert_eq!(codes(&[file("a", &format!("{two}# longer"))]), ["Q0002"]);

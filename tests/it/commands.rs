@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use quell::model::Time;
 use serde_json::{Value, json};
 
-use crate::daemon::{Daemon, Site};
+use crate::daemon::{Daemon, PATIENCE, Site, wait_for};
 
 const RULES: &str = "
 correlate:
@@ -47,6 +47,32 @@ fn amtool_sends_an_alert() {
     let alert = &daemon.get("/v1/alerts")["alerts"][0];
     assert_eq!(alert["annotations"], json!({ "summary": "3 % left" }));
     assert_eq!(alert["repeats"], 1);
+}
+
+#[test]
+fn rules_are_held_against_what_a_daemon_has_recorded() {
+    let site = Site::new(CONFIG, &[("hosts.yaml", RULES)]);
+    let daemon = site.start();
+    daemon.post_alerts(&json!([{ "labels": { "alertname": "DiskFull", "host": "db-1" } }]));
+    site.write_rules("new.yaml", "correlate:\n  - name: by-rack\n    match: ['alertname=\"DiskFull\"']\n    by: [rakc]\n");
+    let check = || {
+        let output = site.run(&["check", "rules/new.yaml", "--strict", "--data", "data"]);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    // The view follows the log within a second or so.
+    let err = wait_for("the alert in the view", PATIENCE, || Some(check().1).filter(|err| !err.contains("no recorded alerts")));
+    assert!(err.contains("warning[Q0107]: the rule `by-rack` goes by `rakc` (`by`), which the one recorded alert"), "{err}");
+    assert_eq!(check().0, Some(1));
+    site.write_rules("new.yaml", "correlate:\n  - name: by-host\n    match: ['alertname=\"DiskFull\"']\n    by: [host]\n");
+    assert_eq!(check(), (Some(0), String::new()));
+
+    let lines = site.path().join("alerts.ndjson");
+    std::fs::write(&lines, "{\"labels\":{\"alertname\":\"DiskFull\",\"rack\":\"7\"}}\n").unwrap();
+    let output = site.run(&["check", "rules/new.yaml", "--alerts", "alerts.ndjson"]);
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && err.contains("Q0107"), "{err}");
+    let output = site.run(&["check", "rules/new.yaml", "--data", "nowhere"]);
+    assert_eq!(output.status.code(), Some(2));
 }
 
 /// Made when it is sent, because it may say what time it is.

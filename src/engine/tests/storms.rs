@@ -1,7 +1,8 @@
 //! What long troubles come to: few pages, one incident.
 
 use super::story::{self, START, Story};
-use crate::engine::{Fact, Input, News};
+use crate::engine::topology::CHILDREN_MAX;
+use crate::engine::{Engine, EngineOptions, Fact, Input, News, State};
 use crate::model::{AlertStatus, IncidentStatus, Millis, NotificationKind};
 
 fn count(story: &Story, test: impl Fn(&Fact) -> bool) -> usize {
@@ -59,4 +60,41 @@ fn changes_are_kept_for_rules_alone_and_are_few() {
         record.flaps.as_ref().map(|flaps| (flaps.changes.len(), flaps.spells.len()))
     };
     assert_eq!((kept("alertname=A"), kept("alertname=B")), (Some((5, 1)), None));
+}
+
+/// Row 32 of the promises: a rule that takes everything fills incidents up to their limit, and no further.
+#[test]
+fn a_rule_that_takes_everything_is_held_by_the_limit_on_alerts() {
+    const MOST: u32 = 10;
+    let rules = story::rules("correlate: [{ name: all }]\n");
+    let mut story = Story::new(rules.clone());
+    let options = EngineOptions { alerts_per_incident: MOST, ..EngineOptions::default() };
+    story.engine = Engine::new(State::new(), rules, options);
+    for number in 0..35 {
+        let alert = story::alert(&format!("alertname=A host=h{number}"), START);
+        story.step(START, Input::Alert(News { alert, status: AlertStatus::Firing, ends_at: None }));
+    }
+    let sizes: Vec<u32> = story.engine.state().incidents().map(|incident| incident.alerts_total).collect();
+    assert_eq!(sizes, [MOST, MOST, MOST, 5]);
+}
+
+/// … and one that makes everything part of one incident stops at the limit on parts.
+#[test]
+fn a_rule_that_merges_everything_is_held_by_the_limit_on_parts() {
+    const LEAVES: usize = 130;
+    let leaf = |n| format!("- {{ name: leaf{n}, depends_on: [hub] }}\n");
+    let leaves = (0..LEAVES).map(leaf).collect::<Vec<_>>().concat();
+    let rules = format!(
+        "services:\n- {{ name: hub }}\n{leaves}correlate:\n\
+         - {{ name: each, match: ['service=~\"leaf.*\"'], by: [service] }}\n- {{ name: near, topology: {{ hops: 1, within: 10m }} }}\n"
+    );
+    let mut story = Story::new(story::rules(&rules));
+    let mut fire = |labels: &str| {
+        story.step(START, Input::Alert(News { alert: story::alert(labels, START), status: AlertStatus::Firing, ends_at: None }));
+    };
+    (0..LEAVES).for_each(|n| fire(&format!("alertname=A service=leaf{n}")));
+    fire("alertname=A service=hub");
+    let parts = story.engine.state().incidents().filter(|incident| incident.parent.is_some()).count();
+    assert_eq!(parts, CHILDREN_MAX);
+    assert_eq!(story.engine.state().incidents().count(), LEAVES, "the hub's alert joins the oldest, and nothing is lost");
 }

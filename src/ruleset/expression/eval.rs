@@ -51,6 +51,20 @@ pub(super) enum List<'a> {
     Written(&'a [Expr]),
 }
 
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Bool(value) => write!(f, "{value}"),
+            Value::Int(value) => write!(f, "{value}"),
+            Value::Double(value) => write!(f, "{value}"),
+            Value::Text(text) => write!(f, "{text:?}"),
+            Value::Length(length) => write!(f, "{length}"),
+            Value::List(List::Services(names)) => write!(f, "{names:?}"),
+            Value::List(List::Written(items)) => write!(f, "a list of {}", items.len()),
+        }
+    }
+}
+
 impl<'a> List<'a> {
     fn len(self) -> usize {
         match self {

@@ -17,6 +17,7 @@
 //! evaluation takes 30 to 200 ns, most of it to find labels by name.
 
 mod check;
+mod constant;
 mod eval;
 mod functions;
 mod lex;
@@ -27,6 +28,7 @@ mod subject;
 mod tests;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::diagnostics::Code;
 use check::Expr;
@@ -47,6 +49,8 @@ pub const EXPRESSION_REGEXES_MAX: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Expression {
     root: Expr,
+    /// As it was written.
+    text: Arc<str>,
 }
 
 /// What is wrong with the text of an expression, and where in it.
@@ -78,7 +82,7 @@ impl Expression {
             return Err(vec![Fault::new(Code::Limit, 0..text.len(), message, "make several rules of it")]);
         }
         let tree = parse::parse(text).map_err(|fault| vec![fault])?;
-        Ok(Expression { root: check::check(&tree, sees)? })
+        Ok(Expression { root: check::check(&tree, sees)?, text: text.into() })
     }
 
     /// Whether it is true. One that fails (a number that is none, an item that is not there) is not true.
@@ -93,6 +97,27 @@ impl Expression {
     /// What an operation asked for that is not there.
     pub fn evaluate(&self, subject: &Subject<'_>) -> Result<bool, Failure> {
         eval::truth(&self.root, subject)
+    }
+
+    /// The whole expression as it was written, also where matchers say a part of it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What it looks at, each once, with its value here: `incident.team` and `"web"`.
+    #[must_use]
+    pub fn values(&self, subject: &Subject<'_>) -> Vec<(String, String)> {
+        let mut found: Vec<(String, String)> = Vec::new();
+        self.root.visit(&mut |part| {
+            if let Expr::Field(field) = part
+                && let Some(value) = subject.value(field)
+                && found.iter().all(|(name, _)| *name != field.name())
+            {
+                found.push((field.name(), value.to_string()));
+            }
+        });
+        found
     }
 
     /// The labels whose distinct values it counts.

@@ -30,6 +30,7 @@ impl Expression {
     pub fn into_matchers(self) -> (Vec<Matcher>, Option<Expression>) {
         let mut matchers: Vec<Matcher> = Vec::new();
         let mut rest: Vec<Expr> = Vec::new();
+        let text = self.text;
         let mut open = vec![self.root];
         while let Some(part) = open.pop() {
             match part {
@@ -46,7 +47,7 @@ impl Expression {
             1 => rest.pop(),
             _ => Some(Expr::And(rest.into())),
         };
-        (matchers, rest.map(|root| Expression { root }))
+        (matchers, rest.map(|root| Expression { root, text }))
     }
 
     /// Matchers over an incident's [words](super::IncidentSubject::words) that all hold wherever the expression is true.

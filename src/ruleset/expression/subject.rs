@@ -62,6 +62,26 @@ pub(super) enum Field {
     Age,
 }
 
+impl Field {
+    /// As an expression names it.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Field::Label(name) => format!("labels.{name}"),
+            Field::Annotation(name) => format!("annotations.{name}"),
+            Field::Source => "source".to_owned(),
+            Field::Count => "incident.count".to_owned(),
+            Field::Severity => "incident.severity".to_owned(),
+            Field::Services => "incident.services".to_owned(),
+            Field::CommonLabel(name) => format!("incident.labels.{name}"),
+            Field::Distinct(label) => format!("incident.distinct({label:?})"),
+            Field::Category => "incident.category".to_owned(),
+            Field::Team => "incident.team".to_owned(),
+            Field::Priority => "incident.priority".to_owned(),
+            Field::Age => "incident.age".to_owned(),
+        }
+    }
+}
+
 /// A set of labels as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LabelSet {

@@ -41,6 +41,17 @@ fn of_incident(text: &str) -> Result<bool, Failure> {
 }
 
 #[test]
+fn what_an_expression_looks_at_is_told() {
+    let expression = Expression::compile("labels.a == \"b\" || int(labels.n) > 3 && labels.a != source", Sees::Alert).unwrap();
+    let labels = Labels::from_pairs([("a", "c"), ("n", "2")]).unwrap();
+    let subject = Subject::Alert(AlertSubject { labels: &labels, annotations: &Labels::default(), source: "prom" });
+    let told: Vec<String> = expression.values(&subject).iter().map(|(name, value)| format!("{name} {value}")).collect();
+    assert_eq!(told, ["labels.a \"c\"", "labels.n \"2\"", "source \"prom\""]);
+    let (_, rest) = Expression::compile("labels.a == \"b\" && int(labels.n) > 3", Sees::Alert).unwrap().into_matchers();
+    assert_eq!(rest.unwrap().text(), "labels.a == \"b\" && int(labels.n) > 3", "matchers say a part, and people read the whole");
+}
+
+#[test]
 fn values_and_operators() {
     const NO_NUMBER: Result<bool, Failure> = Err(Failure::NoNumber);
     let cases: [Row; 79] = [

@@ -32,19 +32,19 @@ pub(in crate::ruleset) const WINDOW: Millis = Millis::hours(1);
 /// How old an incident that takes further alerts may be, where a rule does not say.
 pub(in crate::ruleset) const MAX_AGE: Millis = Millis::hours(24);
 /// Steps of one sequence.
-const STEPS_MAX: usize = 8;
+pub(in crate::ruleset) const STEPS_MAX: usize = 8;
 /// An alert that has resolved is remembered for so long as a step.
 const SEQUENCE_MAX: Millis = Millis::hours(24);
 /// Hops beyond which everything is near everything.
-const HOPS_MAX: u32 = 4;
+pub(in crate::ruleset) const HOPS_MAX: u32 = 4;
 /// Beats are looked for about once a second.
 const BEAT_MIN: Millis = Millis::seconds(5);
 /// A beat that is rarer than this is none.
 const BEAT_MAX: Millis = Millis::hours(30 * 24);
 /// Labels in one `by`.
-const BY_MAX: usize = 16;
+pub(in crate::ruleset) const BY_MAX: usize = 16;
 /// Alerts that a threshold may ask for.
-const COUNT_MAX: u32 = 100_000;
+pub(in crate::ruleset) const COUNT_MAX: u32 = 100_000;
 
 pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> CorrelateRule {
     let sequence = sequence(fields);

@@ -22,10 +22,10 @@ use crate::ruleset::table::{Table, Tables, is_plain};
 use crate::ruleset::template::Template;
 
 /// Labels that one rule may set.
-const SET_MAX: usize = 64;
+pub(in crate::ruleset) const SET_MAX: usize = 64;
 
 /// Columns that one key may have.
-const ON_MAX: usize = 16;
+pub(in crate::ruleset) const ON_MAX: usize = 16;
 
 pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef, tables: &Tables<'_>) -> EnrichRule {
     let mut matchers = fields.matchers("match");

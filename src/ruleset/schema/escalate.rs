@@ -26,9 +26,9 @@ use crate::ruleset::suggest::{listed, nearest};
 use crate::ruleset::yaml::Value;
 
 /// The shortest time between two updates, where a rule does not say.
-const UPDATE: Millis = Millis::minutes(5);
+pub(in crate::ruleset) const UPDATE: Millis = Millis::minutes(5);
 /// Steps of one policy.
-const STEPS_MAX: usize = 32;
+pub(in crate::ruleset) const STEPS_MAX: usize = 32;
 /// `repeat` may not be shorter: it would be a second storm.
 const REPEAT_MIN: Millis = Millis::minutes(1);
 

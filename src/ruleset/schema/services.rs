@@ -14,7 +14,7 @@ use crate::ruleset::fields::Fields;
 use crate::ruleset::services::Service;
 
 /// Dependencies of one service.
-const DEPENDS_MAX: usize = 256;
+pub(in crate::ruleset) const DEPENDS_MAX: usize = 256;
 
 pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Service {
     let tier = fields.number("tier", 1..=5).and_then(|tier| u8::try_from(tier).ok());

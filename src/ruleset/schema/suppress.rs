@@ -25,7 +25,7 @@ use crate::ruleset::yaml::Node;
 const HOLD_MAX: Millis = Millis::hours(24);
 
 /// Changes that a rule may ask for: each alert keeps so many moments.
-const CHANGES_MAX: u32 = 100;
+pub(in crate::ruleset) const CHANGES_MAX: u32 = 100;
 
 /// An alert that has resolved is remembered for so long on a rule's behalf.
 const FLAPPING_MAX: Millis = Millis::hours(24);

@@ -84,6 +84,18 @@ impl ViewReader {
         }
     }
 
+    /// The newest occurrences of all alerts, live and past, newest first, that `keep` accepts.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn newest_alerts(&self, limit: usize, keep: &mut dyn FnMut(&AlertRecord) -> bool) -> Result<Vec<AlertRecord>, ViewError> {
+        let sql = "SELECT fired_seq, record_version, record FROM alert ORDER BY fired_seq DESC";
+        self.collect("alert", sql, [], limit, &mut |entity| match entity {
+            Entity::Alert(alert) if keep(&alert) => Some(Arc::unwrap_or_clone(alert)),
+            _ => None,
+        })
+    }
+
     /// The occurrences that are or were in an incident, in order of firing.
     ///
     /// # Errors
