@@ -89,11 +89,9 @@ impl ViewReader {
     /// # Errors
     /// What SQLite says.
     pub fn newest_alerts(&self, limit: usize, keep: &mut dyn FnMut(&AlertRecord) -> bool) -> Result<Vec<AlertRecord>, ViewError> {
-        let sql = "SELECT fired_seq, record_version, record FROM alert ORDER BY fired_seq DESC";
-        self.collect("alert", sql, [], limit, &mut |entity| match entity {
-            Entity::Alert(alert) if keep(&alert) => Some(Arc::unwrap_or_clone(alert)),
-            _ => None,
-        })
+        let sql =
+            "SELECT value ->> 0 FROM alert_block, json_each(alert_block.summary) ORDER BY first_seq DESC, json_each.key DESC";
+        self.occurrences(sql, [], limit, keep)
     }
 
     /// The occurrences that are or were in an incident, in order of firing.

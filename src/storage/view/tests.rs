@@ -370,6 +370,9 @@ fn many_alerts_lie_in_few_rows_and_change_one_by_one() {
         let reader = fixture.reader();
         let past = reader.alerts(None, None, 10, &mut |_| true).unwrap();
         assert_eq!(past, [alert("30", 30), alert("20", 20)]);
+        let newest: Vec<u64> =
+            reader.newest_alerts(60, &mut |record| record.fired_seq != 200).unwrap().iter().map(|it| it.fired_seq).collect();
+        assert_eq!(newest, [201].into_iter().chain((141..200).rev()).collect::<Vec<u64>>());
         let members = reader.incident_alerts(IncidentId(1), 1_000).unwrap();
         assert_eq!((members.len(), &members[9], &members[200]), (201, &resolved("10", 10), &again));
     }
