@@ -203,6 +203,15 @@ fn show(args: &ShowArgs, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     for (name, value) in facts(&incident, clock) {
         screen.line(&format!("  {name:<13} {}", super::screen::clean(&value)))?;
     }
+    let causes = entries(&incident, "causes");
+    if !causes.is_empty() {
+        screen.heading("\nProbable causes")?;
+        let rows = causes.iter().map(|cause| {
+            let reasons: Vec<String> = entries(cause, "reasons").iter().map(text).collect();
+            (Tone::Plain, vec![text(&cause["score"]), text(&cause["entity"]), reasons.join("; ")])
+        });
+        screen.table(&["SCORE", "CAUSE", "WHY"], rows.collect())?;
+    }
     screen.heading("\nTimeline")?;
     let rows =
         entries(&timeline, "entries").iter().map(|entry| (Tone::Plain, vec![clock.show(&entry["at"]), text(&entry["text"])]));

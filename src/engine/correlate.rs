@@ -176,6 +176,7 @@ impl Engine {
         }
         self.start_policies(id, &record, how != Joined::More);
         self.review_incident_pauses(id);
+        self.plan_causes(id);
     }
 
     fn plan_title(&mut self, id: IncidentId) {

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, Notification, NotificationId, Silence, SilenceId, Time};
+use crate::model::{
+    AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, NotificationId, Silence, SilenceId, Time,
+};
 
 /// One part of the state.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +15,7 @@ pub enum Entity {
     Incident(Arc<Incident>),
     Notification(Arc<Notification>),
     Silence(Arc<Silence>),
+    Change(Arc<Change>),
 }
 
 /// Counters and names of the whole.
@@ -38,8 +41,11 @@ pub struct Changes {
     pub incidents: Vec<Arc<Incident>>,
     pub notifications: Vec<Arc<Notification>>,
     pub silences: Vec<Arc<Silence>>,
+    /// Changes that people reported.
+    pub reported: Vec<Arc<Change>>,
     pub forgotten_alerts: Vec<Fingerprint>,
     pub forgotten_incidents: Vec<IncidentId>,
     pub forgotten_notifications: Vec<NotificationId>,
     pub forgotten_silences: Vec<SilenceId>,
+    pub forgotten_reported: Vec<Arc<str>>,
 }

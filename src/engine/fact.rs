@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::model::alert::Beat;
 use crate::model::{
-    Actor, Alert, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun, Reason, RuleRef, Silence,
-    SilenceId, Suppression, Time,
+    Actor, Alert, Cause, Change, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun, Reason,
+    RuleRef, Silence, SilenceId, Suppression, Time,
 };
 
 /// One fact. Large and rare parts lie elsewhere: the two facts of a new alert are moved several times on their way.
@@ -268,6 +268,26 @@ pub enum Fact {
     SilenceForgotten {
         silence: SilenceId,
     },
+
+    /// A change was reported, or news of one.
+    ChangeRecorded {
+        change: Arc<Change>,
+    },
+    /// Its record leaves the memory: it is long ago, or (`surplus`) there are too many younger ones.
+    ChangeForgotten {
+        change: Arc<str>,
+        surplus: bool,
+    },
+    /// The incident's causes will be looked for at `due`. `None`: they were, and are what they were before.
+    IncidentCausesPlanned {
+        incident: IncidentId,
+        due: Option<Time>,
+    },
+    /// What it probably comes from, the likeliest first.
+    IncidentCausesFound {
+        incident: IncidentId,
+        causes: Arc<Vec<Cause>>,
+    },
 }
 
 impl Fact {
@@ -320,6 +340,10 @@ impl Fact {
             Fact::NotificationForgotten { .. } => "notification_forgotten",
             Fact::SilenceSet { .. } => "silence_set",
             Fact::SilenceForgotten { .. } => "silence_forgotten",
+            Fact::ChangeRecorded { .. } => "change_recorded",
+            Fact::ChangeForgotten { .. } => "change_forgotten",
+            Fact::IncidentCausesPlanned { .. } => "incident_causes_planned",
+            Fact::IncidentCausesFound { .. } => "incident_causes_found",
         }
     }
 
@@ -345,6 +369,8 @@ impl Fact {
             | Fact::IncidentReopened { incident, .. }
             | Fact::IncidentClosed { incident, .. }
             | Fact::IncidentWithoutPolicy { incident }
+            | Fact::IncidentCausesPlanned { incident, .. }
+            | Fact::IncidentCausesFound { incident, .. }
             | Fact::EscalationStarted { incident, .. }
             | Fact::EscalationStepped { incident, .. }
             | Fact::EscalationUpdatePlanned { incident, .. }

@@ -14,11 +14,13 @@
 //! | `escalate` | who is told, when, how often |
 //! | `conditions` | which rules with `when` hold for an incident |
 //! | `lifecycle`, `acts` | resolving, reopening, closing; what people do |
+//! | `reported`, `causes` | what people have changed of late; what an incident probably comes from |
 //! | `sweep` | what may leave the memory |
 //!
 //! Tests: `tests.rs` beside this file, and the running documents in `tests/spec`.
 
 mod acts;
+mod causes;
 mod classify;
 mod conditions;
 mod correlate;
@@ -33,6 +35,7 @@ pub mod input;
 mod lifecycle;
 mod news;
 mod prioritize;
+mod reported;
 mod sequence;
 pub mod state;
 mod suppress;
@@ -77,6 +80,10 @@ pub struct EngineOptions {
     pub close_after: Millis,
     /// A lower priority takes hold after it has fitted for this long.
     pub fall_after: Millis,
+    /// Reported changes in memory; beyond them the oldest leave.
+    pub changes: usize,
+    /// A reported change leaves the memory this long after it was made.
+    pub changes_kept: Millis,
 }
 
 impl Default for EngineOptions {
@@ -88,6 +95,8 @@ impl Default for EngineOptions {
             returning_alerts: 50_000,
             close_after: Millis::hours(7 * 24),
             fall_after: Millis::minutes(10),
+            changes: 10_000,
+            changes_kept: Millis::hours(24),
         }
     }
 }
@@ -304,6 +313,7 @@ impl Engine {
             Timer::Close(id) => self.close_when_due(id),
             Timer::Retitle(id) => self.retitle(id),
             Timer::Policy(id) => self.run_policies(id),
+            Timer::Causes(id) => self.look_for_causes(id),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod apply;
 mod change;
+mod reported;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,8 +12,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::entity::{Entity, Meta};
 use crate::model::{
-    AlertRecord, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Notification, NotificationId, Silence, SilenceId,
-    Time,
+    AlertRecord, Change, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Notification, NotificationId, Silence,
+    SilenceId, Time,
 };
 
 pub use timers::Timer;
@@ -33,6 +34,7 @@ pub struct State {
     pub(super) incidents: FxHashMap<IncidentId, Arc<Incident>>,
     pub(super) notifications: BTreeMap<NotificationId, Arc<Notification>>,
     pub(super) silences: BTreeMap<SilenceId, Arc<Silence>>,
+    pub(super) reported: reported::Reported,
 
     // Derived:
     /// Each incident's alerts.
@@ -83,6 +85,7 @@ impl State {
             Entity::Silence(silence) => {
                 self.silences.insert(silence.id, silence);
             }
+            Entity::Change(change) => self.reported.insert(change),
         }
     }
 
@@ -173,6 +176,7 @@ impl State {
             .chain(alerts.into_iter().cloned().map(Entity::Alert))
             .chain(self.notifications.values().cloned().map(Entity::Notification))
             .chain(self.silences.values().cloned().map(Entity::Silence))
+            .chain(self.reported.all().cloned().map(Entity::Change))
     }
 
     /// Counters and names of the whole.
@@ -246,6 +250,11 @@ impl State {
     /// All silences in memory.
     pub fn silences(&self) -> impl Iterator<Item = &Arc<Silence>> {
         self.silences.values()
+    }
+
+    /// All changes in memory, in order of their ids.
+    pub fn reported(&self) -> impl Iterator<Item = &Arc<Change>> {
+        self.reported.all()
     }
 
     /// The number that the next incident gets.

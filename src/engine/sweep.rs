@@ -60,6 +60,7 @@ impl Engine {
         for silence in silences {
             self.record(Fact::SilenceForgotten { silence });
         }
+        self.forget_changes();
     }
 
     /// What a record in memory is still good for.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::alert::Severity;
+use super::cause::Cause;
 use super::id::IncidentId;
 use super::labels::Labels;
 use super::reason::{Reason, RuleRef};
@@ -109,6 +110,10 @@ pub struct Incident {
     pub opened_at_receivers: Arc<Vec<OpenedAt>>,
     /// How fast it grows, once it is large enough for that to mean anything.
     pub growth: Option<Growth>,
+    /// What it probably comes from, the likeliest first; `None` before anything was found.
+    pub causes: Option<Arc<Vec<Cause>>>,
+    /// When causes are looked for again.
+    pub causes_due: Option<Time>,
 }
 
 impl Incident {
@@ -156,7 +161,15 @@ impl Incident {
             policies: Arc::default(),
             opened_at_receivers: Arc::default(),
             growth: None,
+            causes: None,
+            causes_due: None,
         }
+    }
+
+    /// What it probably comes from, the likeliest first.
+    #[must_use]
+    pub fn causes(&self) -> &[Cause] {
+        self.causes.as_ref().map_or(&[], |causes| causes)
     }
 }
 

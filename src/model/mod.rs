@@ -9,8 +9,12 @@
 //! | silence | a suppression that a person made, with matchers, a beginning and an end | [`silence`] |
 //! | matcher | one condition on one label, Prometheus' four operators | [`matcher`] |
 //! | reason | which rule, silence or alert decided something | [`reason`] |
+//! | change | a deployment or whatever else people did to a system, as it was reported | [`change`] |
+//! | cause | a thing that an incident probably comes from, with its reasons | [`cause`] |
 
 pub mod alert;
+pub mod cause;
+pub mod change;
 pub mod id;
 pub mod incident;
 pub mod labels;
@@ -21,6 +25,8 @@ pub mod silence;
 pub mod time;
 
 pub use alert::{Alert, AlertRecord, AlertStatus, Severity};
+pub use cause::{Cause, CauseReason};
+pub use change::Change;
 pub use id::{Fingerprint, IncidentId, NotificationId, SilenceId};
 pub use incident::{Incident, IncidentStatus, PolicyRun};
 pub use labels::Labels;

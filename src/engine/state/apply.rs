@@ -90,6 +90,13 @@ impl State {
                 i.title = title.clone();
                 i.retitle_due = None;
             }),
+            Fact::IncidentCausesPlanned { incident, due } => {
+                self.change_incident(seq, now, *incident, |i| i.causes_due = *due);
+            }
+            Fact::IncidentCausesFound { incident, causes } => self.change_incident(seq, now, *incident, |i| {
+                i.causes = Some(causes.clone());
+                i.causes_due = None;
+            }),
             Fact::IncidentRetitlePlanned { incident, due } => {
                 self.change_incident(seq, now, *incident, |i| i.retitle_due = Some(*due));
             }
@@ -137,6 +144,7 @@ impl State {
                 i.resolve_due = None;
                 i.fall_due = None;
                 i.retitle_due = None;
+                i.causes_due = None;
                 i.policies = Arc::default();
                 // The receiver that resolved it knows.
                 if let Reason::Actor(Actor::Receiver(name)) = reason {
@@ -218,6 +226,14 @@ impl State {
                 if let Some(last) = self.notifications.remove(notification) {
                     self.touched.forgotten_notifications.push(last);
                 }
+            }
+
+            Fact::ChangeRecorded { change } => {
+                self.touched.reported.push(change.id.clone());
+                self.reported.insert(change.clone());
+            }
+            Fact::ChangeForgotten { change, .. } => {
+                self.touched.forgotten_reported.extend(self.reported.remove(change));
             }
 
             Fact::SilenceSet { silence } => self.set_silence(silence),

@@ -163,6 +163,7 @@ enum Move {
     Silence(u8, u8),
     Unsilence(u8),
     Outcome(u64, bool),
+    Change(u8, u8),
     Wait,
 }
 
@@ -179,6 +180,7 @@ fn moves() -> impl Strategy<Value = Vec<(u32, Move)>> {
         1 => (0u8..3, 0u8..4).prop_map(|(a, b)| Move::Silence(a, b)),
         1 => (0u8..3).prop_map(Move::Unsilence),
         2 => (1u64..20, any::<bool>()).prop_map(|(n, ok)| Move::Outcome(n, ok)),
+        1 => (0u8..3, 0u8..3).prop_map(|(a, b)| Move::Change(a, b)),
         1 => Just(Move::Wait),
     ];
     proptest::collection::vec((prop_oneof![Just(0u32), 1u32..90, 90u32..2_000, 3_000u32..100_000], one), 1..60)
@@ -218,6 +220,7 @@ fn input(at: Time, step: &Move) -> Input {
                 DeliveryOutcome::Dead { error: "no".into() }
             },
         },
+        Move::Change(id, service) => story::Story::input(&format!("change deploy 5m id={id} service={service}"), at),
         Move::Wait => Input::Tick,
     }
 }

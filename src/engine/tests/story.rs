@@ -12,6 +12,7 @@
 //! | `silence 1 10m a="b"` | a silence, numbered, from now on for so long |
 //! | `silence-later 1 5m 10m a="b"` | a silence that begins after 5m and lasts 10m |
 //! | `unsilence 1` | it ends |
+//! | `change deploy 5m service=cart cluster=eu1` | a change is reported that began so long ago; further words: `id`, `summary` |
 //! | `restart` | the daemon is stopped, and started again at the next line; nothing runs meanwhile |
 //! | `delivered 1`, `dead 1` | what came of notification 1 |
 //! | `receivers a b` | the receivers that exist |
@@ -22,7 +23,8 @@ use std::sync::Arc;
 
 use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Fact, Input, News, State};
 use crate::model::{
-    Actor, Alert, AlertStatus, Incident, IncidentId, Labels, Millis, NotificationId, Reason, Silence, SilenceId, Time,
+    Actor, Alert, AlertStatus, Change, Incident, IncidentId, Labels, Millis, NotificationId, Reason, Silence, SilenceId, Time,
+    cause,
 };
 use crate::ruleset::{self, Ruleset, SourceFile};
 
@@ -160,6 +162,10 @@ impl Story {
                 notification: NotificationId(number()),
                 outcome: DeliveryOutcome::Dead { error: "refused".into() },
             },
+            "change" => {
+                let (ago, said) = second.split_once(' ').expect("change KIND AGO LABELS");
+                act(Act::RecordChange(Arc::new(change(first, at, ago, said))))
+            }
             "wait" => Input::Tick,
             _ => panic!("no such command: {command}"),
         }
@@ -264,6 +270,14 @@ impl Story {
                 let again = if n.again { " again" } else { "" };
                 format!("{} tells {} {}{again} ({})", n.incident, n.receiver, n.kind.as_str(), why(&n.reason))
             }
+            Fact::IncidentCausesFound { incident, causes } => {
+                let causes: Vec<String> = causes.iter().map(|cause| cause.sentence(usize::MAX)).collect();
+                format!("{incident} comes from {}", causes.join("\n        => … or from "))
+            }
+            Fact::ChangeRecorded { change } => format!("{} {} of {}", change.kind, change.id, change.things.join(", ")),
+            Fact::ChangeForgotten { change, surplus } => {
+                format!("change {change} forgotten{}", if *surplus { ", there are too many" } else { "" })
+            }
             Fact::NotificationDead { notification, error, .. } => format!("notification {} is dead: {error}", notification.0),
             _ => return None,
         })
@@ -323,6 +337,24 @@ fn silence(number: u64, at: Time, length: &str, matchers: &str) -> Silence {
 }
 
 /// An alert from `a=b c="d e"`.
+/// A change of which these words are said.
+fn change(kind: &str, at: Time, ago: &str, said: &str) -> Change {
+    let said = alert(said, at).labels.clone();
+    let ago = Millis::parse(ago).expect("how long ago it began");
+    let id = said.get("id");
+    Change {
+        id: if id.is_empty() { kind } else { id }.into(),
+        kind: kind.into(),
+        things: vec![cause::thing(said.get("service"))],
+        cluster: Some(said.get("cluster")).filter(|name| !name.is_empty()).map(Arc::from),
+        started_at: Time(at.0 - ago.0),
+        ended_at: None,
+        summary: said.get("summary").into(),
+        url: "".into(),
+        reported_by: "ci".into(),
+    }
+}
+
 pub(super) fn alert(text: &str, at: Time) -> Arc<Alert> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     let mut rest = text.trim();

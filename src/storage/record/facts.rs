@@ -70,4 +70,8 @@ facts! {
     43 BeatMissed { 1 incident, 2 fingerprint, 3 rule, 4 within },
     45 IncidentAttached { 1 incident, 2 parent, 3 fingerprint, 4 rule },
     50 SequenceStepped { 1 fingerprint, 2 rule, 3 key, 4 step, 5 until },
+    51 ChangeRecorded { 1 change },
+    52 ChangeForgotten { 1 change, 2 surplus },
+    53 IncidentCausesPlanned { 1 incident, 2 due },
+    54 IncidentCausesFound { 1 incident, 2 causes },
 }

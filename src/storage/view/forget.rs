@@ -19,11 +19,12 @@ struct Table {
     ended: &'static str,
 }
 
-const TABLES: [Table; 4] = [
+const TABLES: [Table; 5] = [
     Table { name: "alert", key: "fired_seq", began: "fired_at", ended: "coalesce(ends_at, fired_at)" },
     Table { name: "incident", key: "id", began: "opened_at", ended: "updated_at" },
     Table { name: "notification", key: "id", began: "created_at", ended: "coalesce(delivered_at, created_at)" },
     Table { name: "silence", key: "rowid", began: "0", ended: "ends_at" },
+    Table { name: "change", key: "rowid", began: "0", ended: "coalesce(ended_at, started_at)" },
 ];
 
 /// Deletes what was done before `before`. The number of deleted records.

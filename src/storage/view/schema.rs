@@ -10,7 +10,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::ViewError;
 
 /// The version of [`TABLES`], kept in `user_version`. A view of another version is built anew from the log.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
+
+/// A view of this version lacks [`CHANGES`] and nothing else: it gets them, and keeps its history.
+const WITHOUT_CHANGES: i64 = 3;
 
 /// "Quel" as SQLite's `application_id`, so that a foreign database is not taken for a view.
 const APPLICATION_ID: i64 = 0x5175_656c;
@@ -133,6 +136,27 @@ CREATE VIEW silences AS
     FROM silence;
 ";
 
+/// Reported changes; since version 4.
+const CHANGES: &str = "
+CREATE TABLE change (
+    id TEXT PRIMARY KEY,
+    live INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    things TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    record_version INTEGER NOT NULL,
+    record BLOB NOT NULL
+) STRICT;
+
+CREATE VIEW changes AS
+    SELECT id, kind, things, summary, live,
+        strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', ended_at / 1000.0, 'unixepoch') AS ended_at
+    FROM change;
+";
+
 /// Opens the view for writing; makes its tables where there are none.
 ///
 /// # Errors
@@ -144,7 +168,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, ViewError> {
     connection.pragma_update(None, "page_size", 16 << 10)?;
     let is_new = connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get::<_, bool>(0))?;
     if !is_new {
-        // Before anything is changed in a file that may be somebody else's.
+        add_changes(&mut connection)?;
+        // Before anything else is changed in a file that may be somebody else's.
         check(&connection)?;
     }
     // NORMAL syncs at checkpoints only; what a power failure takes from the view comes again from the log.
@@ -157,11 +182,24 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, ViewError> {
     if is_new {
         let transaction = connection.transaction()?;
         transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(CHANGES)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;
     }
     Ok(connection)
+}
+
+/// Adds what a view of ours lacks that is one version older.
+fn add_changes(connection: &mut Connection) -> Result<(), ViewError> {
+    if versions(connection)? != (APPLICATION_ID, WITHOUT_CHANGES) {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(CHANGES)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()?;
+    Ok(())
 }
 
 /// Opens an existing view for reading.
@@ -184,11 +222,16 @@ fn configure(connection: &Connection) -> Result<(), ViewError> {
 }
 
 fn check(connection: &Connection) -> Result<(), ViewError> {
-    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let (application, found) = versions(connection)?;
     if application == APPLICATION_ID && found == SCHEMA_VERSION {
         Ok(())
     } else {
         Err(ViewError::Schema { application, found, known: SCHEMA_VERSION })
     }
+}
+
+/// Whose file it is, and of which version.
+fn versions(connection: &Connection) -> Result<(i64, i64), ViewError> {
+    let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok((application, connection.pragma_query_value(None, "user_version", |row| row.get(0))?))
 }

@@ -8,8 +8,8 @@ use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
 use crate::model::incident::IncidentStatus;
 use crate::model::{
-    Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, Labels, MatchOp, Matcher, Millis, Notification,
-    NotificationId, NotificationKind, NotificationState, Reason, RuleRef, Severity, Silence, SilenceId, Time,
+    Actor, Alert, AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Labels, MatchOp, Matcher, Millis,
+    Notification, NotificationId, NotificationKind, NotificationState, Reason, RuleRef, Severity, Silence, SilenceId, Time,
 };
 
 /// 2026-01-05T00:00:00Z.
@@ -133,6 +133,20 @@ pub(super) fn notification(id: u64) -> Notification {
     }
 }
 
+fn change(id: &str) -> Change {
+    Change {
+        id: id.into(),
+        kind: "deploy".into(),
+        things: vec!["service/cart".into()],
+        cluster: None,
+        started_at: START,
+        ended_at: None,
+        summary: "cart v42".into(),
+        url: "".into(),
+        reported_by: "ci".into(),
+    }
+}
+
 pub(super) fn silence(id: u128) -> Silence {
     Silence {
         id: SilenceId(id),
@@ -172,6 +186,7 @@ fn two_commits() -> [ViewBatch; 2] {
         incidents: vec![Arc::new(incident(1))],
         notifications: vec![Arc::new(notification(1))],
         silences: vec![Arc::new(silence(7))],
+        reported: vec![Arc::new(change("v42"))],
         ..Changes::default()
     };
     [batch(1, vec![joined("a"), joined("b")], everything), batch(3, vec![commented("on it")], alerts([resolved("a", 1)]))]
@@ -203,6 +218,7 @@ fn what_was_written_is_loaded_by_the_next_start() {
         Entity::Alert(Arc::new(alert("b", 2))),
         Entity::Notification(Arc::new(notification(1))),
         Entity::Silence(Arc::new(silence(7))),
+        Entity::Change(Arc::new(change("v42"))),
     ];
     assert_eq!(entities.len(), expected.len());
     for (entity, expected) in entities.iter().zip(&expected) {
@@ -332,6 +348,7 @@ fn forgotten_records_are_history_and_not_loaded() {
         forgotten_incidents: vec![IncidentId(1)],
         forgotten_notifications: vec![NotificationId(1)],
         forgotten_silences: vec![SilenceId(7)],
+        forgotten_reported: vec!["v42".into()],
         ..Changes::default()
     };
     fixture.view.write(&[batch(4, vec![commented("done")], forgotten)]).unwrap();
@@ -342,6 +359,24 @@ fn forgotten_records_are_history_and_not_loaded() {
     assert_eq!(reader.alerts(None, None, 10, &mut |_| true).unwrap().len(), 2);
     assert_eq!(reader.notifications(None, 10, &mut |_| true).unwrap().len(), 1);
     assert_eq!(reader.timeline(IncidentId(1), 0, 10).unwrap().len(), 4);
+}
+
+#[test]
+fn a_view_from_before_changes_were_kept_gets_their_table_and_keeps_the_rest() {
+    let mut fixture = Fixture::new();
+    fixture.view.write(&two_commits()).unwrap();
+    let former = "DROP VIEW changes; DROP TABLE change; PRAGMA user_version = 3";
+    rusqlite::Connection::open(&fixture.path).unwrap().execute_batch(former).unwrap();
+    fixture.reopen();
+    assert_eq!(fixture.load().1.len(), 5, "all that it had");
+    let changes = Changes { reported: vec![Arc::new(change("v43"))], ..Changes::default() };
+    fixture.view.write(&[batch(4, vec![commented("x")], changes)]).unwrap();
+    assert_eq!(fixture.ask("SELECT id FROM changes WHERE live"), ["Text(\"v43\")"]);
+    let forgotten = Changes { forgotten_reported: vec!["v43".into()], ..Changes::default() };
+    fixture.view.write(&[batch(5, vec![commented("x")], forgotten)]).unwrap();
+    assert_eq!(fixture.load().1.len(), 5);
+    assert_eq!(fixture.ask("SELECT id FROM changes"), ["Text(\"v43\")"]);
+    assert_eq!(fixture.view.forget(START + Millis::hours(1)).unwrap(), 1);
 }
 
 #[test]
@@ -606,7 +641,7 @@ fn people_can_read_the_file() {
 fn dump(path: &Path) -> Vec<String> {
     let connection = rusqlite::Connection::open(path).unwrap();
     let mut dump = Vec::new();
-    for table in ["meta", "alert", "incident", "member_block", "timeline_block", "notification", "silence"] {
+    for table in ["meta", "alert", "incident", "member_block", "timeline_block", "notification", "silence", "change"] {
         let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns = statement.column_count();
         let mut rows = statement.query([]).unwrap();

@@ -138,6 +138,13 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             Some(Told { incidents: Incidents::Two([*incident, *parent]), ..in_incident(*incident, text) }.because_of_rule(rule))
         }
         Fact::IncidentTitled { incident, title } => Some(in_incident(*incident, format!("title is now: {title}"))),
+        Fact::IncidentCausesFound { incident, causes } => {
+            let likeliest = causes.first()?;
+            let others: Vec<&str> = causes[1..].iter().map(|cause| &*cause.entity).collect();
+            let behind = if others.is_empty() { String::new() } else { format!("; less likely {}", others.join(", ")) };
+            let text = format!("probable cause: {}{behind}", likeliest.sentence(usize::MAX));
+            Some(in_incident(*incident, text))
+        }
         Fact::IncidentClassified { incident, category, subcategory, team, reasons } => {
             let text = classified_words(category, subcategory.as_deref(), team.as_deref(), reasons);
             let told = in_incident(*incident, text);
@@ -224,6 +231,9 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         | Fact::AlertChangeCounted { .. }
         | Fact::AlertBeats { .. }
         | Fact::IncidentRetitlePlanned { .. }
+        | Fact::IncidentCausesPlanned { .. }
+        | Fact::ChangeRecorded { .. }
+        | Fact::ChangeForgotten { .. }
         | Fact::IncidentFallPlanned { .. }
         | Fact::IncidentResolvePlanned { .. }
         | Fact::EscalationStepped { skipped: false, .. }

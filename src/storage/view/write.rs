@@ -11,7 +11,7 @@ use super::timeline::{self, Context};
 use super::{LiveAlerts, ViewBatch, ViewError};
 use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
-use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, Notification, Silence, incident};
+use crate::model::{AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, Silence, incident};
 use crate::storage::record::{self, RECORD_VERSION};
 
 /// Applies `batches`, all of them beyond `applied_seq`, in one transaction.
@@ -33,6 +33,7 @@ pub(super) fn apply(
     write_incidents(&transaction, batches)?;
     write_notifications(&transaction, batches)?;
     write_silences(&transaction, batches)?;
+    write_changes(&transaction, batches)?;
     write_meta(&transaction, &last.meta)?;
     transaction.commit()?;
     Ok(())
@@ -282,6 +283,23 @@ fn write_silences(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Resu
     }
     let forgotten = forgotten(batches, |changes| &changes.forgotten_silences).map(ToString::to_string);
     retire(transaction, "UPDATE silence SET live = 0 WHERE id = ?1", forgotten)
+}
+
+fn write_changes(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<(), ViewError> {
+    let mut blob = Vec::new();
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO change (id, live, kind, things, summary, started_at, ended_at, record_version, record)
+         VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (id) DO UPDATE SET live = 1, kind = ?2, things = ?3, summary = ?4, started_at = ?5, ended_at = ?6,
+             record_version = ?7, record = ?8",
+    )?;
+    for change in last_of_each(batches.iter().flat_map(|batch| &batch.changes.reported), |change| change.id.clone()) {
+        let Change { id, kind, things, summary, started_at, ended_at, .. } = &**change;
+        let blob = encode(&Entity::Change(change.clone()), &mut blob);
+        let things = things.join(" ");
+        upsert.execute(params![id, kind, things, summary, started_at.0, ended_at.map(|time| time.0), RECORD_VERSION, blob])?;
+    }
+    retire(transaction, "UPDATE change SET live = 0 WHERE id = ?1", forgotten(batches, |changes| &changes.forgotten_reported))
 }
 
 fn write_meta(transaction: &Transaction<'_>, meta: &Meta) -> Result<(), ViewError> {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{Context, tell};
 use crate::engine::Fact;
 use crate::engine::entity::Changes;
+use crate::model::cause::Symptom;
 use crate::model::incident::{PolicyRun, PolicyStep, StepState};
 use crate::model::{
-    Actor, AlertRecord, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, Reason, RuleRef, SilenceId,
-    Suppression, SuppressionKind,
+    Actor, AlertRecord, Cause, CauseReason, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, Reason,
+    RuleRef, SilenceId, Suppression, SuppressionKind,
 };
 use crate::storage::view::tests::{START, alert, notification, rule, silence};
 
@@ -65,6 +66,29 @@ fn check(cases: impl IntoIterator<Item = Case>, priority_before: Option<u8>) {
         let found = told.as_ref().map(|told| (told.text.as_str(), told.actor, reason.as_deref()));
         assert_eq!(found, expected, "{fact:?}");
     }
+}
+
+#[test]
+fn causes() {
+    let reasons = vec![
+        CauseReason::Says { alert: "DiskFull".into(), symptom: Symptom::Saturated },
+        CauseReason::Came { after: Millis::ZERO },
+    ];
+    let cause = |entity: &str| Cause { entity: entity.into(), score: 72, reasons: reasons.clone() };
+    let found = |causes| Fact::IncidentCausesFound { incident: INCIDENT, causes: Arc::new(causes) };
+    let likeliest = "probable cause: service/cart-db (72): DiskFull says that it runs out of something; it alerted first, which the cause often does not";
+    let others = format!("{likeliest}; less likely service/cart, host/a");
+    let others: &'static str = others.leak();
+    check(
+        [
+            (found(vec![]), None),
+            (found(vec![cause("service/cart-db")]), Some((likeliest, None, None))),
+            (found(vec![cause("service/cart-db"), cause("service/cart"), cause("host/a")]), Some((others, None, None))),
+            (Fact::IncidentCausesPlanned { incident: INCIDENT, due: Some(START) }, None),
+            (Fact::ChangeForgotten { change: "v42".into(), surplus: true }, None),
+        ],
+        None,
+    );
 }
 
 #[test]
