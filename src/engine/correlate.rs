@@ -41,6 +41,7 @@ impl Engine {
             }
             self.come_back(id, fingerprint, fired);
         }
+        self.count_for_storms(fingerprint);
         self.correlate(fingerprint, 0);
     }
 
@@ -62,6 +63,14 @@ impl Engine {
             if let Some(sequence) = &rule.sequence {
                 let free = !homes.contains(&rule.rule.name) && (rule.go_on || !settled);
                 if self.follow_sequence(rule, sequence, fingerprint, free) && !rule.go_on {
+                    break;
+                }
+                continue;
+            }
+            if let Some(storm) = rule.storm {
+                let Some(key) = self.state.alert(fingerprint).map(|record| record.labels().only(&rule.by)) else { break };
+                let free = !homes.contains(&rule.rule.name) && !settled;
+                if free && self.follow_storm(rule, storm, (rule.rule.name.clone(), key), fingerprint) {
                     break;
                 }
                 continue;

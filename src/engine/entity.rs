@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, NotificationId, Silence, SilenceId, Time,
+    AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, NotificationId, Silence, SilenceId, Time, Usual,
 };
 
 /// One part of the state.
@@ -16,6 +16,7 @@ pub enum Entity {
     Notification(Arc<Notification>),
     Silence(Arc<Silence>),
     Change(Arc<Change>),
+    Usual(Arc<Usual>),
 }
 
 /// Counters and names of the whole.
@@ -43,6 +44,8 @@ pub struct Changes {
     pub silences: Vec<Arc<Silence>>,
     /// Changes that people reported.
     pub reported: Vec<Arc<Change>>,
+    /// What is usual where; `milli_per_hour` 0 for what is remembered no more.
+    pub usual: Vec<Arc<Usual>>,
     pub forgotten_alerts: Vec<Fingerprint>,
     pub forgotten_incidents: Vec<IncidentId>,
     pub forgotten_notifications: Vec<NotificationId>,

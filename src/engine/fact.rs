@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::model::alert::Beat;
 use crate::model::{
-    Actor, Alert, Cause, Change, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun, Reason,
-    RuleRef, Silence, SilenceId, Suppression, Time,
+    Actor, Alert, AlertKind, Cause, Change, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun,
+    Reason, RuleRef, Silence, SilenceId, Suppression, Time,
 };
 
 /// One fact. Large and rare parts lie elsewhere: the two facts of a new alert are moved several times on their way.
@@ -288,6 +288,35 @@ pub enum Fact {
         incident: IncidentId,
         causes: Arc<Vec<Cause>>,
     },
+
+    /// The incident is about a storm: so many alerts within the rule's time where `usual` is usual. `kinds` had come up before.
+    StormBegan {
+        incident: IncidentId,
+        rule: RuleRef,
+        alerts: u32,
+        usual: u32,
+        level: u32,
+        within: Millis,
+        kinds: Vec<AlertKind>,
+    },
+    /// The first alert of its kind in the storm; it went on to later rules as well (`passed`), or there were enough that did.
+    StormKindSeen {
+        incident: IncidentId,
+        kind: AlertKind,
+        passed: bool,
+    },
+    /// Less than half of what made it a storm comes now.
+    StormEnded {
+        incident: IncidentId,
+        alerts: u32,
+    },
+    /// How many alerts usually come in one place of a storm rule, up to `at`; 0 for one that need not be remembered.
+    UsualMeasured {
+        rule: Arc<str>,
+        key: Labels,
+        milli_per_hour: u32,
+        at: Time,
+    },
 }
 
 impl Fact {
@@ -344,6 +373,10 @@ impl Fact {
             Fact::ChangeForgotten { .. } => "change_forgotten",
             Fact::IncidentCausesPlanned { .. } => "incident_causes_planned",
             Fact::IncidentCausesFound { .. } => "incident_causes_found",
+            Fact::StormBegan { .. } => "storm_began",
+            Fact::StormKindSeen { .. } => "storm_kind_seen",
+            Fact::StormEnded { .. } => "storm_ended",
+            Fact::UsualMeasured { .. } => "usual_measured",
         }
     }
 
@@ -371,6 +404,9 @@ impl Fact {
             | Fact::IncidentWithoutPolicy { incident }
             | Fact::IncidentCausesPlanned { incident, .. }
             | Fact::IncidentCausesFound { incident, .. }
+            | Fact::StormBegan { incident, .. }
+            | Fact::StormKindSeen { incident, .. }
+            | Fact::StormEnded { incident, .. }
             | Fact::EscalationStarted { incident, .. }
             | Fact::EscalationStepped { incident, .. }
             | Fact::EscalationUpdatePlanned { incident, .. }

@@ -9,7 +9,7 @@
 //! | `news` | what a sender's word means: a new occurrence, a resolve, nothing |
 //! | `enrich` | labels |
 //! | `suppress`, `inhibit`, `flapping` | whether anybody may hear of an alert now |
-//! | `correlate`, `threshold`, `heartbeat`, `sequence`, `topology` | into which incident it goes |
+//! | `correlate`, `threshold`, `heartbeat`, `sequence`, `topology`, `storms` | into which incident it goes |
 //! | `classify`, `prioritize` | category, team; impact, urgency |
 //! | `escalate` | who is told, when, how often |
 //! | `conditions` | which rules with `when` hold for an incident |
@@ -38,6 +38,7 @@ mod prioritize;
 mod reported;
 mod sequence;
 pub mod state;
+mod storms;
 mod suppress;
 mod sweep;
 #[cfg(test)]
@@ -122,6 +123,9 @@ pub struct Engine {
     /// When the windows of `during` rules begin: time and position of the rule.
     window_starts: BTreeSet<(Time, usize)>,
     next_sweep: Time,
+    storms: storms::Storms,
+    /// When storms that go on are looked at; `None` while there are none.
+    next_storm_look: Option<Time>,
     /// Buffers for look-ups in an index, which may nest.
     buffers: Vec<Vec<u32>>,
 }
@@ -171,6 +175,8 @@ impl Engine {
             silences: suppress::ActiveSilences::default(),
             window_starts: BTreeSet::new(),
             next_sweep: sweep::next_after(now),
+            storms: storms::Storms::default(),
+            next_storm_look: None,
             buffers: Vec::new(),
         };
         engine.derive_from_rules();
@@ -237,7 +243,7 @@ impl Engine {
     pub fn next_timer(&self) -> Option<Time> {
         let starts = self.window_starts.first().map(|(due, _)| *due);
         let own = self.state.next_timer();
-        [starts, own, Some(self.next_sweep)].into_iter().flatten().min()
+        [starts, own, self.next_storm_look, Some(self.next_sweep)].into_iter().flatten().min()
     }
 
     /// What changed since the last call: the present records, for the live tables and the view.
@@ -254,6 +260,7 @@ impl Engine {
     /// Writes a fact down and applies it. Nothing else changes the state.
     fn record(&mut self, fact: Fact) {
         self.state.apply(self.state.seq() + 1, self.now, &fact);
+        self.follow_fact_for_storms(&fact);
         self.facts.push(fact);
     }
 
@@ -278,6 +285,8 @@ impl Engine {
         self.conditions = conditions::Conditions::of(&self.state, &self.rules);
         self.counts_changes = self.rules.counts_changes();
         self.awaits_beats = self.rules.longest_beat().is_some();
+        self.storms = storms::Storms::of(&self.state.alerts, &self.rules, self.now);
+        self.plan_storm_look();
         self.plan_windows();
     }
 
@@ -294,7 +303,9 @@ impl Engine {
             }
         }
         self.start_due_windows();
+        self.look_at_storms();
         if self.next_sweep <= self.now {
+            self.measure_usual(self.next_sweep);
             self.next_sweep = sweep::next_after(self.now);
             self.sweep();
         }

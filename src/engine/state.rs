@@ -13,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::entity::{Entity, Meta};
 use crate::model::{
     AlertRecord, Change, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Notification, NotificationId, Silence,
-    SilenceId, Time,
+    SilenceId, Time, Usual,
 };
 
 pub use timers::Timer;
@@ -35,6 +35,8 @@ pub struct State {
     pub(super) notifications: BTreeMap<NotificationId, Arc<Notification>>,
     pub(super) silences: BTreeMap<SilenceId, Arc<Silence>>,
     pub(super) reported: reported::Reported,
+    /// What is usual, by storm rule and key.
+    pub(super) usual: BTreeMap<GroupKey, Arc<Usual>>,
 
     // Derived:
     /// Each incident's alerts.
@@ -86,6 +88,9 @@ impl State {
                 self.silences.insert(silence.id, silence);
             }
             Entity::Change(change) => self.reported.insert(change),
+            Entity::Usual(usual) => {
+                self.usual.insert((usual.rule.clone(), usual.key.clone()), usual);
+            }
         }
     }
 
@@ -177,6 +182,7 @@ impl State {
             .chain(self.notifications.values().cloned().map(Entity::Notification))
             .chain(self.silences.values().cloned().map(Entity::Silence))
             .chain(self.reported.all().cloned().map(Entity::Change))
+            .chain(self.usual.values().cloned().map(Entity::Usual))
     }
 
     /// Counters and names of the whole.

@@ -7,6 +7,7 @@ use super::cause::Cause;
 use super::id::IncidentId;
 use super::labels::Labels;
 use super::reason::{Reason, RuleRef};
+use super::storm::Storm;
 use super::time::{Millis, Time};
 
 /// Where an incident stands.
@@ -114,6 +115,8 @@ pub struct Incident {
     pub causes: Option<Arc<Vec<Cause>>>,
     /// When causes are looked for again.
     pub causes_due: Option<Time>,
+    /// The storm that it is about.
+    pub storm: Option<Arc<Storm>>,
 }
 
 impl Incident {
@@ -163,6 +166,7 @@ impl Incident {
             growth: None,
             causes: None,
             causes_due: None,
+            storm: None,
         }
     }
 

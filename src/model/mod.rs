@@ -10,6 +10,7 @@
 //! | matcher | one condition on one label, Prometheus' four operators | [`matcher`] |
 //! | reason | which rule, silence or alert decided something | [`reason`] |
 //! | change | a deployment or whatever else people did to a system, as it was reported | [`change`] |
+//! | storm | far more alerts in one place than is usual there | [`storm`] |
 //! | cause | a thing that an incident probably comes from, with its reasons | [`cause`] |
 
 pub mod alert;
@@ -22,6 +23,7 @@ pub mod matcher;
 pub mod notification;
 pub mod reason;
 pub mod silence;
+pub mod storm;
 pub mod time;
 
 pub use alert::{Alert, AlertRecord, AlertStatus, Severity};
@@ -34,4 +36,5 @@ pub use matcher::{MatchOp, Matcher};
 pub use notification::{Notification, NotificationKind, NotificationState};
 pub use reason::{Actor, Reason, RuleRef, Suppression, SuppressionKind};
 pub use silence::Silence;
+pub use storm::{AlertKind, Storm, Usual};
 pub use time::{Millis, Time};

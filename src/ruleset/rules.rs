@@ -108,6 +108,8 @@ pub struct CorrelateRule {
     pub sequence: Option<Sequence>,
     /// Incidents of services that are near each other are one.
     pub topology: Option<Topology>,
+    /// One incident takes all while far more comes than is usual.
+    pub storm: Option<StormRule>,
     /// `continue: true` in the file.
     pub go_on: bool,
     /// Sees `by.<label>`, `incident.count`, `labels.<label>` (those of the alert that opens; rendered anew, those that all
@@ -131,6 +133,20 @@ pub struct Sequence {
 pub struct Topology {
     pub hops: u8,
     pub within: Millis,
+}
+
+/// What makes a storm, and what goes past it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StormRule {
+    /// So many times what is usual.
+    pub above: u32,
+    /// And so many alerts at least.
+    pub least: u32,
+    pub within: Millis,
+    /// So long an alert waits for a storm before it goes on to the later rules.
+    pub hold: Millis,
+    /// The first alerts of so many kinds go on to the later rules as well.
+    pub pass: u32,
 }
 
 /// How many are needed before an incident opens.

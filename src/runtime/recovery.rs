@@ -110,6 +110,7 @@ pub(super) fn everything(state: &State) -> Changes {
             Entity::Notification(notification) => all.notifications.push(notification),
             Entity::Silence(silence) => all.silences.push(silence),
             Entity::Change(change) => all.reported.push(change),
+            Entity::Usual(usual) => all.usual.push(usual),
         }
     }
     all

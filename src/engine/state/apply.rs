@@ -10,7 +10,8 @@ use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Waiting};
 use crate::model::incident::{Growth, OpenedAt, SERVICES_MAX, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
-    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Time,
+    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Time,
+    Usual,
 };
 
 impl State {
@@ -226,6 +227,26 @@ impl State {
                 if let Some(last) = self.notifications.remove(notification) {
                     self.touched.forgotten_notifications.push(last);
                 }
+            }
+
+            Fact::StormBegan { incident, level, kinds, .. } => self.change_incident(seq, now, *incident, |i| {
+                let storm = Storm { began_at: now, level: *level, kinds: kinds.clone(), passed: 0, ended_at: None };
+                i.storm = Some(Arc::new(storm));
+            }),
+            Fact::StormKindSeen { incident, kind, passed } => self.change_incident(seq, now, *incident, |i| {
+                if let Some(storm) = i.storm.as_mut().map(Arc::make_mut) {
+                    storm.kinds.push(kind.clone());
+                    storm.passed += u32::from(*passed);
+                }
+            }),
+            Fact::StormEnded { incident, .. } => self.change_incident(seq, now, *incident, |i| {
+                if let Some(storm) = i.storm.as_mut().map(Arc::make_mut) {
+                    storm.ended_at = Some(now);
+                }
+            }),
+            Fact::UsualMeasured { rule, key, milli_per_hour, at } => {
+                let usual = Usual { rule: rule.clone(), key: key.clone(), milli_per_hour: *milli_per_hour, at: *at };
+                self.measure(Arc::new(usual));
             }
 
             Fact::ChangeRecorded { change } => {
@@ -508,6 +529,16 @@ impl State {
         if let Some(last) = self.silences.remove(&id) {
             self.touched.forgotten_silences.push(last);
         }
+    }
+
+    fn measure(&mut self, usual: Arc<Usual>) {
+        let place = (usual.rule.clone(), usual.key.clone());
+        if usual.milli_per_hour == 0 {
+            self.usual.remove(&place);
+        } else {
+            self.usual.insert(place, usual.clone());
+        }
+        self.touched.usual.push(usual);
     }
 
     fn forget_silence_timers(&mut self, id: SilenceId) {

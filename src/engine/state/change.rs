@@ -7,6 +7,7 @@ use super::{Members, State};
 use crate::engine::entity::Changes;
 use crate::model::{
     AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, NotificationId, Severity, Silence, SilenceId, Time,
+    Usual,
 };
 
 /// Keys of everything that changed since the last look, with repetitions, and the last records of what left.
@@ -17,6 +18,7 @@ pub(super) struct Touched {
     pub(super) notifications: Vec<NotificationId>,
     pub(super) silences: Vec<SilenceId>,
     pub(super) reported: Vec<Arc<str>>,
+    pub(super) usual: Vec<Arc<Usual>>,
     pub(super) closed: Vec<Arc<Incident>>,
     pub(super) forgotten_alerts: Vec<Arc<AlertRecord>>,
     pub(super) forgotten_notifications: Vec<Arc<Notification>>,
@@ -53,6 +55,7 @@ impl State {
             notifications,
             silences,
             reported,
+            usual: touched.usual,
             forgotten_alerts,
             forgotten_incidents,
             forgotten_notifications,

@@ -46,6 +46,11 @@ correlate:
   - name: heartbeat
     absent: { match: ['alertname="B"', 'service="1"'], for: 5m }
     by: [severity]
+  - name: storm
+    match: ['job="app-1"']
+    by: [job]
+    storm: { least: 2, above: 2, within: 10m, hold: 20s, pass: 1 }
+    max_age: 2h
   - name: near
     match: ['alertname=~"A|D"', 'host="h2"']
     topology: { hops: 1, within: 5m }
@@ -402,6 +407,13 @@ fn what_is_drawn_reaches_every_decision() {
         "beat_missed",
         "incident_attached",
         "sequence_stepped",
+        "storm_began",
+        "storm_kind_seen",
+        "storm_ended",
+        "usual_measured",
+        "incident_causes_found",
+        "change_recorded",
+        "change_forgotten",
         "incident_reopened",
         "incident_closed",
         "escalation_paused",

@@ -16,6 +16,7 @@
 //! | `restart` | the daemon is stopped, and started again at the next line; nothing runs meanwhile |
 //! | `delivered 1`, `dead 1` | what came of notification 1 |
 //! | `receivers a b` | the receivers that exist |
+//! | `many 50 2s alertname=A host=h#` | so many alerts, so far apart, `#` being the number of each; only the first and the last are told of |
 //! | `show` | the incidents that are open, and the alerts that are suppressed |
 //! | `wait` | nothing |
 
@@ -115,6 +116,10 @@ impl Story {
             self.engine.know_receivers(names.split(' ').map(Arc::from).collect());
             return;
         }
+        if let Some(many) = command.strip_prefix("many ") {
+            self.play_many(at, many);
+            return;
+        }
         if command == "show" {
             let facts = self.step(at, Input::Tick);
             self.tell("", &facts);
@@ -124,6 +129,32 @@ impl Story {
         let input = Story::input(command, at);
         let facts = self.step(at, input);
         self.tell("", &facts);
+    }
+
+    /// Alerts one after the other. What the first and the last came to is told, and of the others how many facts there were.
+    fn play_many(&mut self, at: Time, many: &str) {
+        let mut words = many.splitn(3, ' ');
+        let count: i64 = words.next().and_then(|word| word.parse().ok()).expect("many COUNT APART LABELS");
+        let apart = words.next().and_then(Millis::parse).expect("many COUNT APART LABELS");
+        let labels = words.next().expect("many COUNT APART LABELS");
+        let mut untold = 0;
+        for number in 0..count {
+            let now = at + Millis(apart.0 * number);
+            while let Some(due) = self.engine.next_timer().filter(|due| *due < now) {
+                let facts = self.step(due, Input::Tick);
+                self.tell(&format!("{} ", due.since(START)), &facts);
+            }
+            let fire = format!("fire {}", labels.replace('#', &number.to_string()));
+            let facts = self.step(now, Story::input(&fire, now));
+            if number == 0 || number == count - 1 {
+                if untold > 0 {
+                    self.line(&format!("        => … {untold} facts …"));
+                }
+                self.tell(&format!("{} ", now.since(START)), &facts);
+            } else {
+                untold += facts.len();
+            }
+        }
     }
 
     pub(super) fn input(command: &str, at: Time) -> Input {
@@ -273,6 +304,20 @@ impl Story {
             Fact::IncidentCausesFound { incident, causes } => {
                 let causes: Vec<String> = causes.iter().map(|cause| cause.sentence(usize::MAX)).collect();
                 format!("{incident} comes from {}", causes.join("\n        => … or from "))
+            }
+            Fact::StormBegan { incident, alerts, usual, level, kinds, .. } => {
+                let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+                format!(
+                    "{incident} is a storm: {alerts} alerts, {usual} are usual, level {level}; seen before: {}",
+                    kinds.join(", ")
+                )
+            }
+            Fact::StormKindSeen { incident, kind, passed } => {
+                format!("{incident} has the first {kind}{}", if *passed { ", which goes on" } else { "" })
+            }
+            Fact::StormEnded { incident, alerts } => format!("{incident} is a storm no more: {alerts} alerts"),
+            Fact::UsualMeasured { rule, key, milli_per_hour, .. } => {
+                format!("usual for {rule} {key}: {}.{:03} an hour", milli_per_hour / 1_000, milli_per_hour % 1_000)
             }
             Fact::ChangeRecorded { change } => format!("{} {} of {}", change.kind, change.id, change.things.join(", ")),
             Fact::ChangeForgotten { change, surplus } => {

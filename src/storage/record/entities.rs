@@ -11,6 +11,7 @@ variants!(Entity {
     3 Notification(1 notification),
     4 Silence(1 silence),
     5 Change(1 change),
+    6 Usual(1 usual),
 });
 
 fields!(Meta { 0 directory, 1 seq, 2 time, 3 last_incident, 4 last_notification, 5 rules_digest });

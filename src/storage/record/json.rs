@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::model::alert::Beat;
 use crate::model::incident::{PolicyStep, StepState};
 use crate::model::{
-    Actor, Alert, Cause, CauseReason, Change, Fingerprint, IncidentId, Labels, Matcher, Millis, Notification, NotificationId,
-    PolicyRun, Reason, RuleRef, Silence, SilenceId, Suppression, Time,
+    Actor, Alert, AlertKind, Cause, CauseReason, Change, Fingerprint, IncidentId, Labels, Matcher, Millis, Notification,
+    NotificationId, PolicyRun, Reason, RuleRef, Silence, SilenceId, Suppression, Time,
 };
 
 /// Something with a JSON form.
@@ -52,6 +52,7 @@ members!(Notification {
     error,
 });
 members!(Change { id, kind, things, cluster, started_at, ended_at, summary, url, reported_by });
+members!(AlertKind { alertname, service });
 members!(Cause { entity, score, reasons });
 members!(Silence { id, matchers, starts_at, ends_at, updated_at, created_by, comment });
 

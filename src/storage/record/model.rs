@@ -6,9 +6,9 @@ use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Steps, Waiting};
 use crate::model::cause::Symptom;
 use crate::model::incident::{Growth, OpenedAt, PolicyStep, StepState};
 use crate::model::{
-    Actor, Alert, AlertRecord, AlertStatus, Cause, CauseReason, Change, Fingerprint, Incident, IncidentId, IncidentStatus,
-    Labels, MatchOp, Matcher, Millis, Notification, NotificationId, NotificationKind, NotificationState, PolicyRun, Reason,
-    RuleRef, Severity, Silence, SilenceId, Suppression, SuppressionKind, Time,
+    Actor, Alert, AlertKind, AlertRecord, AlertStatus, Cause, CauseReason, Change, Fingerprint, Incident, IncidentId,
+    IncidentStatus, Labels, MatchOp, Matcher, Millis, Notification, NotificationId, NotificationKind, NotificationState,
+    PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Suppression, SuppressionKind, Time, Usual,
 };
 
 words!(AlertStatus { 0 Firing, 1 Resolved });
@@ -113,6 +113,7 @@ fields!(Incident {
     38 growth,
     39 causes,
     40 causes_due,
+    41 storm,
 });
 fields!(Notification {
     0 id,
@@ -128,6 +129,9 @@ fields!(Notification {
     10 retry_at,
     11 error,
 });
+fields!(AlertKind { 0 alertname, 1 service });
+fields!(Storm { 0 began_at, 1 level, 2 kinds, 3 passed, 4 ended_at });
+fields!(Usual { 0 rule, 1 key, 2 milli_per_hour, 3 at });
 fields!(Cause { 0 entity, 1 score, 2 reasons });
 fields!(Change { 0 id, 1 kind, 2 things, 3 cluster, 4 started_at, 5 ended_at, 6 summary, 7 url, 8 reported_by });
 fields!(Silence { 0 id, 1 matchers, 2 starts_at, 3 ends_at, 4 updated_at, 5 created_by, 6 comment });

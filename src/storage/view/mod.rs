@@ -108,7 +108,7 @@ impl View {
         let transaction = self.connection.transaction()?;
         let meta = read_meta(&transaction)?;
         let mut live_alerts = LiveAlerts::default();
-        for table in ["incident", "alert", "notification", "silence", "change"] {
+        for table in ["incident", "alert", "notification", "silence", "change", "usual"] {
             let sql = format!("SELECT rowid, record_version, record FROM {table} WHERE live = 1 ORDER BY rowid");
             let mut statement = transaction.prepare(&sql)?;
             let mut rows = statement.query([])?;

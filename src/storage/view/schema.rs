@@ -12,7 +12,7 @@ use super::ViewError;
 /// The version of [`TABLES`], kept in `user_version`. A view of another version is built anew from the log.
 const SCHEMA_VERSION: i64 = 4;
 
-/// A view of this version lacks [`CHANGES`] and nothing else: it gets them, and keeps its history.
+/// A view of this version lacks the tables of [`CHANGES`] and nothing else: it gets them, and keeps its history.
 const WITHOUT_CHANGES: i64 = 3;
 
 /// "Quel" as SQLite's `application_id`, so that a foreign database is not taken for a view.
@@ -136,7 +136,7 @@ CREATE VIEW silences AS
     FROM silence;
 ";
 
-/// Reported changes; since version 4.
+/// Reported changes, and how many alerts are usual where; since version 4.
 const CHANGES: &str = "
 CREATE TABLE change (
     id TEXT PRIMARY KEY,
@@ -148,6 +148,16 @@ CREATE TABLE change (
     ended_at INTEGER,
     record_version INTEGER NOT NULL,
     record BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE usual (
+    rule TEXT NOT NULL,
+    key TEXT NOT NULL,
+    live INTEGER NOT NULL,
+    milli_per_hour INTEGER NOT NULL,
+    record_version INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    UNIQUE (rule, key)
 ) STRICT;
 
 CREATE VIEW changes AS

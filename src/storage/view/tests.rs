@@ -10,6 +10,7 @@ use crate::model::incident::IncidentStatus;
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Labels, MatchOp, Matcher, Millis,
     Notification, NotificationId, NotificationKind, NotificationState, Reason, RuleRef, Severity, Silence, SilenceId, Time,
+    Usual,
 };
 
 /// 2026-01-05T00:00:00Z.
@@ -133,6 +134,10 @@ pub(super) fn notification(id: u64) -> Notification {
     }
 }
 
+fn usual(milli_per_hour: u32) -> Usual {
+    Usual { rule: "storm".into(), key: Labels::default(), milli_per_hour, at: START }
+}
+
 fn change(id: &str) -> Change {
     Change {
         id: id.into(),
@@ -187,6 +192,7 @@ fn two_commits() -> [ViewBatch; 2] {
         notifications: vec![Arc::new(notification(1))],
         silences: vec![Arc::new(silence(7))],
         reported: vec![Arc::new(change("v42"))],
+        usual: vec![Arc::new(usual(7_500))],
         ..Changes::default()
     };
     [batch(1, vec![joined("a"), joined("b")], everything), batch(3, vec![commented("on it")], alerts([resolved("a", 1)]))]
@@ -219,6 +225,7 @@ fn what_was_written_is_loaded_by_the_next_start() {
         Entity::Notification(Arc::new(notification(1))),
         Entity::Silence(Arc::new(silence(7))),
         Entity::Change(Arc::new(change("v42"))),
+        Entity::Usual(Arc::new(usual(7_500))),
     ];
     assert_eq!(entities.len(), expected.len());
     for (entity, expected) in entities.iter().zip(&expected) {
@@ -349,6 +356,7 @@ fn forgotten_records_are_history_and_not_loaded() {
         forgotten_notifications: vec![NotificationId(1)],
         forgotten_silences: vec![SilenceId(7)],
         forgotten_reported: vec!["v42".into()],
+        usual: vec![Arc::new(usual(0))],
         ..Changes::default()
     };
     fixture.view.write(&[batch(4, vec![commented("done")], forgotten)]).unwrap();
@@ -365,7 +373,7 @@ fn forgotten_records_are_history_and_not_loaded() {
 fn a_view_from_before_changes_were_kept_gets_their_table_and_keeps_the_rest() {
     let mut fixture = Fixture::new();
     fixture.view.write(&two_commits()).unwrap();
-    let former = "DROP VIEW changes; DROP TABLE change; PRAGMA user_version = 3";
+    let former = "DROP VIEW changes; DROP TABLE change; DROP TABLE usual; PRAGMA user_version = 3";
     rusqlite::Connection::open(&fixture.path).unwrap().execute_batch(former).unwrap();
     fixture.reopen();
     assert_eq!(fixture.load().1.len(), 5, "all that it had");
@@ -641,7 +649,7 @@ fn people_can_read_the_file() {
 fn dump(path: &Path) -> Vec<String> {
     let connection = rusqlite::Connection::open(path).unwrap();
     let mut dump = Vec::new();
-    for table in ["meta", "alert", "incident", "member_block", "timeline_block", "notification", "silence", "change"] {
+    for table in ["meta", "alert", "incident", "member_block", "timeline_block", "notification", "silence", "change", "usual"] {
         let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns = statement.column_count();
         let mut rows = statement.query([]).unwrap();

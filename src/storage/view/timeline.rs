@@ -138,6 +138,17 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             Some(Told { incidents: Incidents::Two([*incident, *parent]), ..in_incident(*incident, text) }.because_of_rule(rule))
         }
         Fact::IncidentTitled { incident, title } => Some(in_incident(*incident, format!("title is now: {title}"))),
+        Fact::StormBegan { incident, rule, alerts, usual, within, .. } => {
+            let text = format!("a storm: {alerts} alerts within {within}, where {usual} are usual ({})", RuleWords(rule));
+            Some(in_incident(*incident, text).because_of_rule(rule))
+        }
+        Fact::StormKindSeen { incident, kind, passed } => {
+            let goes = if *passed { "and goes on to the later rules" } else { "and stays here: enough others have gone on" };
+            Some(in_incident(*incident, format!("{kind} is new in the storm {goes}")))
+        }
+        Fact::StormEnded { incident, alerts } => {
+            Some(in_incident(*incident, format!("the storm is over: {alerts} alerts within its rule's time")))
+        }
         Fact::IncidentCausesFound { incident, causes } => {
             let likeliest = causes.first()?;
             let others: Vec<&str> = causes[1..].iter().map(|cause| &*cause.entity).collect();
@@ -233,6 +244,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         | Fact::IncidentRetitlePlanned { .. }
         | Fact::IncidentCausesPlanned { .. }
         | Fact::ChangeRecorded { .. }
+        | Fact::UsualMeasured { .. }
         | Fact::ChangeForgotten { .. }
         | Fact::IncidentFallPlanned { .. }
         | Fact::IncidentResolvePlanned { .. }

@@ -11,7 +11,7 @@ use super::timeline::{self, Context};
 use super::{LiveAlerts, ViewBatch, ViewError};
 use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
-use crate::model::{AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, Silence, incident};
+use crate::model::{AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, Silence, Usual, incident};
 use crate::storage::record::{self, RECORD_VERSION};
 
 /// Applies `batches`, all of them beyond `applied_seq`, in one transaction.
@@ -34,6 +34,7 @@ pub(super) fn apply(
     write_notifications(&transaction, batches)?;
     write_silences(&transaction, batches)?;
     write_changes(&transaction, batches)?;
+    write_usual(&transaction, batches)?;
     write_meta(&transaction, &last.meta)?;
     transaction.commit()?;
     Ok(())
@@ -300,6 +301,27 @@ fn write_changes(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Resul
         upsert.execute(params![id, kind, things, summary, started_at.0, ended_at.map(|time| time.0), RECORD_VERSION, blob])?;
     }
     retire(transaction, "UPDATE change SET live = 0 WHERE id = ?1", forgotten(batches, |changes| &changes.forgotten_reported))
+}
+
+/// What is remembered no more leaves no history.
+fn write_usual(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<(), ViewError> {
+    let mut blob = Vec::new();
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO usual (rule, key, live, milli_per_hour, record_version, record) VALUES (?1, ?2, 1, ?3, ?4, ?5)
+         ON CONFLICT (rule, key) DO UPDATE SET milli_per_hour = ?3, record_version = ?4, record = ?5",
+    )?;
+    let mut delete = transaction.prepare_cached("DELETE FROM usual WHERE rule = ?1 AND key = ?2")?;
+    let place = |usual: &Usual| (usual.rule.clone(), usual.key.to_string());
+    for usual in last_of_each(batches.iter().flat_map(|batch| &batch.changes.usual), |usual| place(usual)) {
+        let (rule, key) = place(usual);
+        if usual.milli_per_hour == 0 {
+            delete.execute(params![rule, key])?;
+        } else {
+            let blob = encode(&Entity::Usual(usual.clone()), &mut blob);
+            upsert.execute(params![rule, key, usual.milli_per_hour, RECORD_VERSION, blob])?;
+        }
+    }
+    Ok(())
 }
 
 fn write_meta(transaction: &Transaction<'_>, meta: &Meta) -> Result<(), ViewError> {

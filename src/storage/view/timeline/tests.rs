@@ -8,8 +8,8 @@ use crate::engine::entity::Changes;
 use crate::model::cause::Symptom;
 use crate::model::incident::{PolicyRun, PolicyStep, StepState};
 use crate::model::{
-    Actor, AlertRecord, Cause, CauseReason, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, Reason,
-    RuleRef, SilenceId, Suppression, SuppressionKind,
+    Actor, AlertKind, AlertRecord, Cause, CauseReason, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId,
+    Reason, RuleRef, SilenceId, Suppression, SuppressionKind,
 };
 use crate::storage::view::tests::{START, alert, notification, rule, silence};
 
@@ -86,6 +86,35 @@ fn causes() {
             (found(vec![cause("service/cart-db"), cause("service/cart"), cause("host/a")]), Some((others, None, None))),
             (Fact::IncidentCausesPlanned { incident: INCIDENT, due: Some(START) }, None),
             (Fact::ChangeForgotten { change: "v42".into(), surplus: true }, None),
+        ],
+        None,
+    );
+}
+
+#[test]
+fn storms() {
+    let by_rule = Some(RULE_JSON);
+    let kind = || AlertKind { alertname: "DiskFull".into(), service: "cart".into() };
+    let seen = |passed| Fact::StormKindSeen { incident: INCIDENT, kind: kind(), passed };
+    let (rule, within) = (rule(), Millis::minutes(1));
+    let began = Fact::StormBegan { incident: INCIDENT, rule, alerts: 100, usual: 3, level: 100, within, kinds: vec![kind()] };
+    check(
+        [
+            (
+                began,
+                Some((
+                    "a storm: 100 alerts within 1m, where 3 are usual (rule database-cluster, database.yaml:12)",
+                    None,
+                    by_rule,
+                )),
+            ),
+            (seen(true), Some(("DiskFull on cart is new in the storm and goes on to the later rules", None, None))),
+            (seen(false), Some(("DiskFull on cart is new in the storm and stays here: enough others have gone on", None, None))),
+            (
+                Fact::StormEnded { incident: INCIDENT, alerts: 49 },
+                Some(("the storm is over: 49 alerts within its rule's time", None, None)),
+            ),
+            (Fact::UsualMeasured { rule: "r".into(), key: Labels::default(), milli_per_hour: 1, at: START }, None),
         ],
         None,
     );
