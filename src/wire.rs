@@ -21,8 +21,7 @@ pub fn incident_json(incident: &Incident) -> Value {
         "id": incident.id.to_string(),
         "title": &*incident.title,
         "status": incident.status.as_str(),
-        // The one type so far; major incidents will be another.
-        "type": "normal",
+        "type": incident.incident_type().as_str(),
         "priority": incident.priority,
         "impact": incident.impact,
         "urgency": incident.urgency,

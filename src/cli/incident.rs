@@ -324,6 +324,7 @@ fn facts(incident: &Value, clock: Clock) -> Vec<(&'static str, String)> {
     let category = [&incident["category"], &incident["subcategory"]].into_iter().filter_map(Value::as_str);
     vec![
         ("status", text(&incident["status"])),
+        ("type", text(&incident["type"])),
         ("priority", format!("P{} (impact {}, urgency {})", incident["priority"], incident["impact"], incident["urgency"])),
         ("severity", text(&incident["severity"])),
         ("category", category.collect::<Vec<&str>>().join(" / ")),

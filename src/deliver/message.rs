@@ -26,7 +26,7 @@ const SUMMARY: &str = "\
 {{ head }}";
 
 const HEAD: &str = "\
-P{{ priority }}{% if about %} {{ about }}{% endif %}\
+{% if major %}MAJOR {% endif %}P{{ priority }}{% if about %} {{ about }}{% endif %}\
 {% if active %}: {{ firing }} alert{{ '' if firing == 1 else 's' }}, {{ severity }}{% endif %} — {{ title }}";
 
 const BODY: &str = "\
@@ -108,6 +108,7 @@ fn lines(message: &Message) -> (String, String) {
     let head = render(
         "head",
         &context! {
+            major => incident.major.is_some(),
             priority => incident.priority,
             about => about(message),
             active => message.kind != NotificationKind::Resolve,
@@ -236,8 +237,8 @@ mod tests {
 
     use super::*;
     use crate::deliver::sample;
-    use crate::model::Cause;
     use crate::model::cause::Symptom;
+    use crate::model::{Cause, Reason};
 
     type Change<'a> = &'a dyn Fn(&mut Message);
 
@@ -248,7 +249,10 @@ mod tests {
             change(&mut message);
             words(&message).summary
         };
-        let cases: [(&str, Change); 7] = [
+        let cases: [(&str, Change); 8] = [
+            ("MAJOR P1 checkout: 14 alerts, critical — Database trouble in eu1", &|m| {
+                sample::change(m, |incident| incident.major = Some(Reason::Text("".into())));
+            }),
             ("P1 checkout: 14 alerts, critical — Database trouble in eu1", &|_| {}),
             ("Still open: P1 checkout: 14 alerts, critical — Database trouble in eu1", &|m| m.again = true),
             ("Update: P1 checkout: 14 alerts, critical — Database trouble in eu1", &|m| m.kind = NotificationKind::Update),

@@ -186,6 +186,9 @@ impl Engine {
         self.start_policies(id, &record, how != Joined::More);
         self.review_incident_pauses(id);
         self.plan_causes(id);
+        if how == Joined::Opened {
+            self.join_major(id, fingerprint);
+        }
     }
 
     fn plan_title(&mut self, id: IncidentId) {

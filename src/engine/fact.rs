@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::model::alert::Beat;
+use crate::model::incident::MajorStep;
 use crate::model::{
     Actor, Alert, AlertKind, Cause, Change, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun,
     Reason, RuleRef, Silence, SilenceId, Suppression, Time,
@@ -317,6 +318,11 @@ pub enum Fact {
         milli_per_hour: u32,
         at: Time,
     },
+    /// It is a major incident, or will be.
+    IncidentMajor {
+        incident: IncidentId,
+        step: MajorStep,
+    },
 }
 
 impl Fact {
@@ -377,6 +383,7 @@ impl Fact {
             Fact::StormKindSeen { .. } => "storm_kind_seen",
             Fact::StormEnded { .. } => "storm_ended",
             Fact::UsualMeasured { .. } => "usual_measured",
+            Fact::IncidentMajor { .. } => "incident_major",
         }
     }
 
@@ -404,6 +411,7 @@ impl Fact {
             | Fact::IncidentWithoutPolicy { incident }
             | Fact::IncidentCausesPlanned { incident, .. }
             | Fact::IncidentCausesFound { incident, .. }
+            | Fact::IncidentMajor { incident, .. }
             | Fact::StormBegan { incident, .. }
             | Fact::StormKindSeen { incident, .. }
             | Fact::StormEnded { incident, .. }

@@ -11,6 +11,7 @@
 //! | `suppress`, `inhibit`, `flapping` | whether anybody may hear of an alert now |
 //! | `correlate`, `threshold`, `heartbeat`, `sequence`, `topology`, `storms` | into which incident it goes |
 //! | `classify`, `prioritize` | category, team; impact, urgency |
+//! | `major` | whether it is a major incident, and which others are parts of that |
 //! | `escalate` | who is told, when, how often |
 //! | `conditions` | which rules with `when` hold for an incident |
 //! | `lifecycle`, `acts` | resolving, reopening, closing; what people do |
@@ -33,6 +34,7 @@ mod heartbeat;
 mod inhibit;
 pub mod input;
 mod lifecycle;
+mod major;
 mod news;
 mod prioritize;
 mod reported;
@@ -325,6 +327,7 @@ impl Engine {
             Timer::Retitle(id) => self.retitle(id),
             Timer::Policy(id) => self.run_policies(id),
             Timer::Causes(id) => self.look_for_causes(id),
+            Timer::Major(id) => self.declare_when_due(id),
         }
     }
 

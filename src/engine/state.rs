@@ -45,6 +45,10 @@ pub struct State {
     pub(super) groups: FxHashMap<GroupKey, Vec<IncidentId>>,
     /// The incidents that have not closed, by the services that they are about.
     pub(super) by_service: FxHashMap<Arc<str>, BTreeSet<IncidentId>>,
+    /// The major incidents that have not closed.
+    pub(super) majors: BTreeSet<IncidentId>,
+    /// How many incidents that have not closed are part of each.
+    pub(super) children: FxHashMap<IncidentId, u32>,
     /// Alerts that wait under a threshold, by group, in order of their beginning.
     pub(super) waiting: FxHashMap<GroupKey, BTreeSet<(u64, Fingerprint)>>,
     /// Steps of sequences, by group, in order of step and coming.
@@ -102,11 +106,17 @@ impl State {
         self.waiting.clear();
         self.beats.clear();
         self.steps.clear();
+        self.majors.clear();
+        self.children.clear();
         self.timers = timers::Timers::default();
         self.firing = 0;
         for incident in in_order(&self.incidents) {
             self.timers.insert_all(incident.id, &timers::of_incident(incident));
             if incident.status != IncidentStatus::Closed {
+                self.majors.extend(incident.major.as_ref().map(|_| incident.id));
+                if let Some(parent) = incident.parent {
+                    *self.children.entry(parent).or_default() += 1;
+                }
                 self.groups.entry((incident.rule.name.clone(), Labels::clone(&incident.key))).or_default().push(incident.id);
                 for service in incident.services.iter() {
                     self.by_service.entry(service.clone()).or_default().insert(incident.id);

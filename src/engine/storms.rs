@@ -267,7 +267,7 @@ impl Engine {
     }
 
     /// The open incidents in a place that have opened since: they are the beginning of the storm.
-    fn incidents_in(&self, key: &Labels, since: Time) -> Vec<IncidentId> {
+    pub(super) fn incidents_in(&self, key: &Labels, since: Time) -> Vec<IncidentId> {
         let here = |id: &&IncidentId| {
             let incident = self.state.incident(**id).filter(|incident| incident.opened_at > since && incident.status.is_active());
             incident.is_some_and(|incident| incident.labels.contains(key))

@@ -39,6 +39,7 @@ impl Engine {
         let circle = std::iter::successors(Some(parent), above).any(|above| above == id);
         if free && !circle {
             self.record(Fact::IncidentAttached { incident: id, parent, fingerprint, rule: rule.clone() });
+            self.review_children(parent);
         }
     }
 

@@ -38,6 +38,36 @@ impl IncidentStatus {
     }
 }
 
+/// What sort of incident it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IncidentType {
+    Normal,
+    /// Managers are told, and others become parts of it.
+    Major,
+}
+
+impl IncidentType {
+    pub const ALL: [IncidentType; 2] = [IncidentType::Normal, IncidentType::Major];
+
+    /// The name in the API and in rules.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IncidentType::Normal => "normal",
+            IncidentType::Major => "major",
+        }
+    }
+}
+
+/// How an incident becomes a major one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MajorStep {
+    /// It will be one then, if nothing gets better. `None`: something did.
+    Planned(Option<Time>),
+    /// It is one.
+    Declared(Reason),
+}
+
 /// Services that an incident names. Past that it is about a site and not about services, and the fifty-thousandth alert
 /// must not copy a list of a thousand names.
 pub const SERVICES_MAX: usize = 64;
@@ -117,6 +147,10 @@ pub struct Incident {
     pub causes_due: Option<Time>,
     /// The storm that it is about.
     pub storm: Option<Arc<Storm>>,
+    /// Why it is a major incident, if it is one.
+    pub major: Option<Reason>,
+    /// When it becomes one if nothing gets better before.
+    pub major_due: Option<Time>,
 }
 
 impl Incident {
@@ -167,7 +201,15 @@ impl Incident {
             causes: None,
             causes_due: None,
             storm: None,
+            major: None,
+            major_due: None,
         }
+    }
+
+    /// What sort of incident it is.
+    #[must_use]
+    pub fn incident_type(&self) -> IncidentType {
+        if self.major.is_some() { IncidentType::Major } else { IncidentType::Normal }
     }
 
     /// What it probably comes from, the likeliest first.

@@ -9,6 +9,7 @@ use super::schedule::Schedule;
 use super::services::Catalogue;
 use super::table::Table;
 use super::template::Template;
+use crate::model::incident::IncidentType;
 use crate::model::{Matcher, Millis, RuleRef};
 
 /// All rules of all files, in order, each stage with the index that finds an alert's candidates.
@@ -190,6 +191,8 @@ pub struct PrioritizeRule {
     pub when: Option<Expression>,
     pub impact: Option<u8>,
     pub urgency: Option<u8>,
+    /// Whether the incident is a major one.
+    pub incident_type: Option<IncidentType>,
 }
 
 /// Who is told, when, how often.

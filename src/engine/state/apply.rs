@@ -7,7 +7,7 @@ use super::change::Contribution;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
 use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Waiting};
-use crate::model::incident::{Growth, OpenedAt, SERVICES_MAX, StepState, priority};
+use crate::model::incident::{Growth, MajorStep, OpenedAt, SERVICES_MAX, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
     NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Time,
@@ -85,7 +85,11 @@ impl State {
             Fact::IncidentOpened { .. } => self.open(seq, now, fact),
             Fact::AlertJoined { incident, fingerprint, rule } => self.join(seq, now, *incident, *fingerprint, &rule.name),
             Fact::IncidentAttached { incident, parent, .. } => {
-                self.change_incident(seq, now, *incident, |i| i.parent = Some(*parent));
+                self.change_incident(seq, now, *incident, |i| {
+                    i.parent = Some(*parent);
+                    i.major_due = None;
+                });
+                *self.children.entry(*parent).or_default() += 1;
             }
             Fact::IncidentTitled { incident, title } => self.change_incident(seq, now, *incident, |i| {
                 i.title = title.clone();
@@ -146,6 +150,7 @@ impl State {
                 i.fall_due = None;
                 i.retitle_due = None;
                 i.causes_due = None;
+                i.major_due = None;
                 i.policies = Arc::default();
                 // The receiver that resolved it knows.
                 if let Reason::Actor(Actor::Receiver(name)) = reason {
@@ -229,6 +234,16 @@ impl State {
                 }
             }
 
+            Fact::IncidentMajor { incident, step: MajorStep::Planned(due) } => {
+                self.change_incident(seq, now, *incident, |i| i.major_due = *due);
+            }
+            Fact::IncidentMajor { incident, step: MajorStep::Declared(reason) } => {
+                self.majors.insert(*incident);
+                self.change_incident(seq, now, *incident, |i| {
+                    i.major = Some(reason.clone());
+                    i.major_due = None;
+                });
+            }
             Fact::StormBegan { incident, level, kinds, .. } => self.change_incident(seq, now, *incident, |i| {
                 let storm = Storm { began_at: now, level: *level, kinds: kinds.clone(), passed: 0, ended_at: None };
                 i.storm = Some(Arc::new(storm));
@@ -457,6 +472,11 @@ impl State {
             incident.close_due = None;
         });
         let Some(incident) = self.incidents.remove(&id) else { return };
+        self.majors.remove(&id);
+        if let Some(siblings) = incident.parent.and_then(|parent| self.children.get_mut(&parent)) {
+            *siblings = siblings.saturating_sub(1);
+        }
+        self.children.remove(&id);
         #[expect(clippy::iter_over_hash_type, reason = "each is changed alone, and what was touched is sorted when it is taken")]
         for fingerprint in self.members.remove(&id).unwrap_or_default().alerts {
             self.change_alert(seq, now, fingerprint, |record| record.incidents.retain(|other| *other != id));

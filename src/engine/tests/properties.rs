@@ -79,6 +79,9 @@ prioritize:
   - name: urgent
     match: ['host="h0"']
     urgency: 1
+  - name: vital
+    match: ['alertname="D"', 'host="h1"']
+    type: major
 escalate:
   - name: pager
     wait: 30s
@@ -130,6 +133,10 @@ prioritize:
     when: incident.category == "database" && incident.services.size() > 1
     urgency: 1
 escalate:
+  - name: managers
+    when: incident.type == "major"
+    continue: true
+    steps: [{ notify: [managers] }]
   - name: urgent
     when: incident.priority <= 2
     continue: true
@@ -412,6 +419,7 @@ fn what_is_drawn_reaches_every_decision() {
         "storm_ended",
         "usual_measured",
         "incident_causes_found",
+        "incident_major",
         "change_recorded",
         "change_forgotten",
         "incident_reopened",

@@ -23,6 +23,7 @@
 use std::sync::Arc;
 
 use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Fact, Input, News, State};
+use crate::model::incident::MajorStep;
 use crate::model::{
     Actor, Alert, AlertStatus, Change, Incident, IncidentId, Labels, Millis, NotificationId, Reason, Silence, SilenceId, Time,
     cause,
@@ -304,6 +305,9 @@ impl Story {
             Fact::IncidentCausesFound { incident, causes } => {
                 let causes: Vec<String> = causes.iter().map(|cause| cause.sentence(usize::MAX)).collect();
                 format!("{incident} comes from {}", causes.join("\n        => … or from "))
+            }
+            Fact::IncidentMajor { incident, step: MajorStep::Declared(reason) } => {
+                format!("{incident} is a major incident ({})", why(reason))
             }
             Fact::StormBegan { incident, alerts, usual, level, kinds, .. } => {
                 let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();

@@ -78,4 +78,5 @@ facts! {
     56 StormKindSeen { 1 incident, 2 kind, 3 passed },
     57 StormEnded { 1 incident, 2 alerts },
     58 UsualMeasured { 1 rule, 2 key, 3 milli_per_hour, 4 at },
+    59 IncidentMajor { 1 incident, 2 step },
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::model::alert::Beat;
-use crate::model::incident::{PolicyStep, StepState};
+use crate::model::incident::{MajorStep, PolicyStep, StepState};
 use crate::model::{
     Actor, Alert, AlertKind, Cause, CauseReason, Change, Fingerprint, IncidentId, Labels, Matcher, Millis, Notification,
     NotificationId, PolicyRun, Reason, RuleRef, Silence, SilenceId, Suppression, Time,
@@ -164,6 +164,15 @@ impl Json for Reason {
             }
             Reason::Actor(actor) => object([("actor", actor.json())]),
             Reason::Text(text) => object([("text", text.json())]),
+        }
+    }
+}
+
+impl Json for MajorStep {
+    fn json(&self) -> Value {
+        match self {
+            MajorStep::Planned(due) => object([("due", due.json())]),
+            MajorStep::Declared(reason) => object([("declared", reason.json())]),
         }
     }
 }

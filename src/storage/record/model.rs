@@ -4,7 +4,7 @@ use super::DecodeError;
 use super::wire::{Fields, Out, Reader, Wire, array, decode_error, fields, variants, words};
 use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Steps, Waiting};
 use crate::model::cause::Symptom;
-use crate::model::incident::{Growth, OpenedAt, PolicyStep, StepState};
+use crate::model::incident::{Growth, MajorStep, OpenedAt, PolicyStep, StepState};
 use crate::model::{
     Actor, Alert, AlertKind, AlertRecord, AlertStatus, Cause, CauseReason, Change, Fingerprint, Incident, IncidentId,
     IncidentStatus, Labels, MatchOp, Matcher, Millis, Notification, NotificationId, NotificationKind, NotificationState,
@@ -32,6 +32,7 @@ variants!(CauseReason {
     5 Silent { 1 dependents, 2 of },
     6 Beneath { 1 services, 2 of },
 });
+variants!(MajorStep { 0 Planned(1 due), 1 Declared(1 reason) });
 
 fields!(RuleRef { 0 name, 1 file, 2 line });
 fields!(Suppression { 0 kind, 1 reason, 2 until });
@@ -114,6 +115,8 @@ fields!(Incident {
     39 causes,
     40 causes_due,
     41 storm,
+    42 major,
+    43 major_due,
 });
 fields!(Notification {
     0 id,

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::blocks::ReasonJson;
 use crate::engine::Fact;
 use crate::engine::entity::Changes;
-use crate::model::incident::{self, PolicyRun, PolicyStep};
+use crate::model::incident::{self, MajorStep, PolicyRun, PolicyStep};
 use crate::model::{
     Actor, AlertRecord, Fingerprint, IncidentId, Millis, Notification, NotificationId, Reason, RuleRef, Suppression,
 };
@@ -138,6 +138,9 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             Some(Told { incidents: Incidents::Two([*incident, *parent]), ..in_incident(*incident, text) }.because_of_rule(rule))
         }
         Fact::IncidentTitled { incident, title } => Some(in_incident(*incident, format!("title is now: {title}"))),
+        Fact::IncidentMajor { incident, step: MajorStep::Declared(reason) } => {
+            Some(ended(*incident, "now a major incident", reason))
+        }
         Fact::StormBegan { incident, rule, alerts, usual, within, .. } => {
             let text = format!("a storm: {alerts} alerts within {within}, where {usual} are usual ({})", RuleWords(rule));
             Some(in_incident(*incident, text).because_of_rule(rule))
@@ -245,6 +248,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         | Fact::IncidentCausesPlanned { .. }
         | Fact::ChangeRecorded { .. }
         | Fact::UsualMeasured { .. }
+        | Fact::IncidentMajor { step: MajorStep::Planned(_), .. }
         | Fact::ChangeForgotten { .. }
         | Fact::IncidentFallPlanned { .. }
         | Fact::IncidentResolvePlanned { .. }

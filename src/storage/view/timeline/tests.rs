@@ -6,7 +6,7 @@ use super::{Context, tell};
 use crate::engine::Fact;
 use crate::engine::entity::Changes;
 use crate::model::cause::Symptom;
-use crate::model::incident::{PolicyRun, PolicyStep, StepState};
+use crate::model::incident::{MajorStep, PolicyRun, PolicyStep, StepState};
 use crate::model::{
     Actor, AlertKind, AlertRecord, Cause, CauseReason, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId,
     Reason, RuleRef, SilenceId, Suppression, SuppressionKind,
@@ -92,7 +92,7 @@ fn causes() {
 }
 
 #[test]
-fn storms() {
+fn storms_and_major_incidents() {
     let by_rule = Some(RULE_JSON);
     let kind = || AlertKind { alertname: "DiskFull".into(), service: "cart".into() };
     let seen = |passed| Fact::StormKindSeen { incident: INCIDENT, kind: kind(), passed };
@@ -114,6 +114,11 @@ fn storms() {
                 Fact::StormEnded { incident: INCIDENT, alerts: 49 },
                 Some(("the storm is over: 49 alerts within its rule's time", None, None)),
             ),
+            (
+                Fact::IncidentMajor { incident: INCIDENT, step: MajorStep::Declared(Reason::Text("3 services".into())) },
+                Some(("now a major incident: 3 services", None, Some(r#"{"text":"3 services"}"#))),
+            ),
+            (Fact::IncidentMajor { incident: INCIDENT, step: MajorStep::Planned(Some(START)) }, None),
             (Fact::UsualMeasured { rule: "r".into(), key: Labels::default(), milli_per_hour: 1, at: START }, None),
         ],
         None,
