@@ -36,6 +36,7 @@ pub fn incident_json(incident: &Incident) -> Value {
         "key": labels_json(&incident.key),
         "alerts": { "total": incident.alerts_total, "firing": incident.alerts_firing },
         "parent": incident.parent.map(|id| id.to_string()),
+        "runbook": incident.runbook.as_deref(),
         "causes": incident.causes().iter().map(cause_json).collect::<Vec<Value>>(),
         "opened_at": incident.opened_at.to_rfc3339(),
         "updated_at": incident.updated_at.to_rfc3339(),

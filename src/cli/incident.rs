@@ -331,6 +331,7 @@ fn facts(incident: &Value, clock: Clock) -> Vec<(&'static str, String)> {
         ("team", text(&incident["team"])),
         ("assignee", text(&incident["assignee"])),
         ("services", if services.is_empty() { "-".to_owned() } else { services }),
+        ("runbook", text(&incident["runbook"])),
         ("labels", labels(&incident["labels"])),
         ("rule", format!("{} {}", text(&incident["rule"]), labels(&incident["key"]))),
         ("alerts", format!("{} firing of {}", incident["alerts"]["firing"], incident["alerts"]["total"])),

@@ -36,6 +36,7 @@ const BODY: &str = "\
 {{ firing }} of {{ total }} alert{{ '' if total == 1 else 's' }} firing · {{ category }}\
 {% if team %} · team {{ team }}{% endif %}{% if services %} · {{ services }}{% endif %}
 {% if cause %}Probable cause: {{ cause }}
+{% endif %}{% if runbook %}Runbook: {{ runbook }}
 {% endif %}{% if reason %}Why: {{ reason }}
 {% endif %}{% if url %}{{ url }}
 {% endif %}{% if shared %}
@@ -57,6 +58,7 @@ const HTML: &str = "\
 {{ firing }} of {{ total }} alert{{ '' if total == 1 else 's' }} firing · {{ category }}\
 {% if team %} · team {{ team }}{% endif %}{% if services %} · {{ services }}{% endif %}</p>
 {% if cause %}<p>Probable cause: {{ cause }}</p>
+{% endif %}{% if runbook %}<p><a href=\"{{ runbook }}\">Runbook</a></p>
 {% endif %}{% if reason %}<p>Why: {{ reason }}</p>
 {% endif %}{% if shared %}<p>In common: <code>{{ shared }}</code></p>
 {% endif %}{% if alerts %}<ul style=\"padding-left:18px\">
@@ -162,6 +164,7 @@ fn values(message: &Message, summary: &str) -> Value {
         team => incident.team.as_deref().map(|name| text::line(name, NAME_CHARS_MAX)),
         services => services.join(", "),
         cause => cause(incident).map(|cause| text::line(&cause, SENTENCE_CHARS_MAX)),
+        runbook => incident.runbook.as_deref().filter(|link| is_short_link(link)),
         reason => text::line(&message.reason, SENTENCE_CHARS_MAX),
         url => link(message),
         shared => pairs(&incident.labels, &Labels::default()),
@@ -189,7 +192,7 @@ fn alert_values(record: &AlertRecord, shared: &Labels) -> Value {
         labels => pairs(record.labels(), shared),
         time => minute(record.ends_at.unwrap_or(record.alert.starts_at)),
         summary => said.map(|said| text::line(said, SENTENCE_CHARS_MAX)),
-        runbook => (text::is_web_link(runbook) && runbook.len() <= URL_CHARS_MAX).then_some(runbook),
+        runbook => is_short_link(runbook).then_some(runbook),
     }
 }
 
@@ -207,7 +210,11 @@ fn pairs(labels: &Labels, shared: &Labels) -> String {
 
 /// The link to the incident, if it is one.
 pub(crate) fn link(message: &Message) -> Option<&str> {
-    message.url.as_deref().filter(|url| text::is_web_link(url) && url.len() <= URL_CHARS_MAX)
+    message.url.as_deref().filter(|url| is_short_link(url))
+}
+
+fn is_short_link(text: &str) -> bool {
+    text::is_web_link(text) && text.len() <= URL_CHARS_MAX
 }
 
 /// How long ago it opened, to the minute; nothing within the first one.
@@ -316,6 +323,17 @@ mod tests {
         assert_eq!(line("service/checkout", vec![says(), came()]), None, "the one service that it is about");
         let told = "Probable cause: service/checkout (72): deploy 3m before the first alert of it or of what depends on it: v42";
         assert_eq!(line("service/checkout", vec![changed()]).as_deref(), Some(told));
+    }
+
+    #[test]
+    fn a_runbook_that_is_a_link_is_told() {
+        for (runbook, told) in [("https://runbooks.example/checkout", true), ("javascript:alert(1)", false), ("page 7", false)] {
+            let mut message = sample::message(NotificationKind::Trigger, 0);
+            sample::change(&mut message, |incident| incident.runbook = Some(runbook.into()));
+            let line = format!("\nRunbook: {runbook}\n");
+            assert_eq!(words(&message).body.contains(&line), told, "{runbook}");
+            assert_eq!(html(&message).contains(">Runbook</a>"), told, "{runbook}");
+        }
     }
 
     #[test]

@@ -89,8 +89,14 @@ impl Engine {
         if found == incident.causes() {
             self.record(Fact::IncidentCausesPlanned { incident: id, due: None });
         } else {
-            self.record(Fact::IncidentCausesFound { incident: id, causes: Arc::new(found) });
+            let runbook = found.first().and_then(|cause| self.runbook(catalogue_name(&cause.entity)));
+            self.record(Fact::IncidentCausesFound { incident: id, causes: Arc::new(found), runbook });
         }
+    }
+
+    /// Where it stands what to do about a service, by the catalogue.
+    pub(super) fn runbook(&self, service: &str) -> Option<Arc<str>> {
+        self.rules.catalogue.get(service)?.runbook.clone()
     }
 }
 

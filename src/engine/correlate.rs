@@ -154,6 +154,7 @@ impl Engine {
             Some(record) => render_title(rule, &key, record.labels(), 1),
             None => rule.rule.name.clone(),
         };
+        let runbook = self.state.alert(first).and_then(|record| self.runbook(record.labels().get("service")));
         // The incident before counts as the same trouble again only when it had come to its end.
         let recurrence_of = before.filter(|id| self.state.incident(*id).is_some_and(|i| !i.status.is_active()));
         self.record(Fact::IncidentOpened {
@@ -165,6 +166,7 @@ impl Engine {
             max_age: rule.max_age,
             resolve_after: rule.resolve_after,
             recurrence_of,
+            runbook,
         });
         incident
     }

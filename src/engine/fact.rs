@@ -118,6 +118,8 @@ pub enum Fact {
         resolve_after: Millis,
         /// The closed or long resolved incident that this one is a recurrence of.
         recurrence_of: Option<IncidentId>,
+        /// Where it stands what to do about the service that it opens with.
+        runbook: Option<Arc<str>>,
     },
     /// An alert joined it, or came back to it.
     AlertJoined {
@@ -288,6 +290,8 @@ pub enum Fact {
     IncidentCausesFound {
         incident: IncidentId,
         causes: Arc<Vec<Cause>>,
+        /// Where it stands what to do about the likeliest; `None`: as before.
+        runbook: Option<Arc<str>>,
     },
 
     /// The incident is about a storm: so many alerts within the rule's time where `usual` is usual. `kinds` had come up before.

@@ -151,6 +151,8 @@ pub struct Incident {
     pub major: Option<Reason>,
     /// When it becomes one if nothing gets better before.
     pub major_due: Option<Time>,
+    /// Where it stands what to do, by the catalogue: for its likeliest cause, else for the service that it opened with.
+    pub runbook: Option<Arc<str>>,
 }
 
 impl Incident {
@@ -203,6 +205,7 @@ impl Incident {
             storm: None,
             major: None,
             major_due: None,
+            runbook: None,
         }
     }
 

@@ -156,6 +156,8 @@ pub struct Threshold {
     pub count: u32,
     /// Count distinct values of this label, or firing alerts where absent.
     pub distinct: Option<Arc<str>>,
+    /// Count each time that an alert begins to fire, whether or not it still does.
+    pub firings: bool,
     pub within: Millis,
     pub otherwise: Otherwise,
 }

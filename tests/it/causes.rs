@@ -34,6 +34,7 @@ fn a_deployment_that_was_reported_is_named_as_the_cause_after_a_kill_as_well() {
         (causes != json!([])).then_some(causes)
     });
     assert_eq!(causes[0]["entity"], "service/cart-db", "{causes}");
+    assert_eq!(daemon.get("/v1/incidents/INC-1")["runbook"], "https://runbooks.example/cart-db", "that of the likeliest cause");
     let reasons = causes[0]["reasons"].to_string();
     assert!(reasons.contains("all 2 other things that alert depend on it"), "{reasons}");
     assert!(reasons.contains("before the first alert of it or of what depends on it: cart-db v42"), "{reasons}");
@@ -43,5 +44,7 @@ fn a_deployment_that_was_reported_is_named_as_the_cause_after_a_kill_as_well() {
     assert!(line["text"].as_str().unwrap().starts_with("probable cause: service/cart-db ("), "{line}");
     let shown = site.run(&["incident", "show", "INC-1", "--url", &format!("http://{}", daemon.addr)]);
     let shown = String::from_utf8(shown.stdout).unwrap();
-    assert!(shown.contains("Probable causes") && shown.contains("service/cart-db"), "{shown}");
+    for part in ["Probable causes", "service/cart-db", "https://runbooks.example/cart-db"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
 }

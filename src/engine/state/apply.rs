@@ -98,8 +98,11 @@ impl State {
             Fact::IncidentCausesPlanned { incident, due } => {
                 self.change_incident(seq, now, *incident, |i| i.causes_due = *due);
             }
-            Fact::IncidentCausesFound { incident, causes } => self.change_incident(seq, now, *incident, |i| {
+            Fact::IncidentCausesFound { incident, causes, runbook } => self.change_incident(seq, now, *incident, |i| {
                 i.causes = Some(causes.clone());
+                if runbook.is_some() {
+                    i.runbook.clone_from(runbook);
+                }
                 i.causes_due = None;
             }),
             Fact::IncidentRetitlePlanned { incident, due } => {
@@ -398,7 +401,8 @@ impl State {
     }
 
     fn open(&mut self, seq: u64, now: Time, fact: &Fact) {
-        let Fact::IncidentOpened { incident: id, rule, key, title, window, max_age, resolve_after, recurrence_of: _ } = fact
+        let Fact::IncidentOpened { incident: id, rule, key, title, window, max_age, resolve_after, runbook, recurrence_of: _ } =
+            fact
         else {
             return;
         };
@@ -407,6 +411,7 @@ impl State {
             window: *window,
             max_age: *max_age,
             resolve_after: *resolve_after,
+            runbook: runbook.clone(),
             ..Incident::opened(*id, rule.clone(), title.clone(), seq, now)
         };
         self.meta.last_incident = id.0;

@@ -65,6 +65,9 @@ correlate:
     match: ['alertname="C"']
     threshold: { count: 3, distinct: host, within: 3m, otherwise: alone }
     continue: true
+  - name: often
+    match: ['alertname="D"', 'host="h0"']
+    threshold: { count: 3, within: 1h, of: firings, otherwise: alone }
   - name: by-host
     match: ['alertname=~"C|D"']
     by: [host]

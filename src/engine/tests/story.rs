@@ -23,6 +23,7 @@
 use std::sync::Arc;
 
 use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Fact, Input, News, State};
+use crate::model::alert::Step;
 use crate::model::incident::MajorStep;
 use crate::model::{
     Actor, Alert, AlertStatus, Change, Incident, IncidentId, Labels, Millis, NotificationId, Reason, Silence, SilenceId, Time,
@@ -255,6 +256,9 @@ impl Story {
             Fact::AlertFlapping { fingerprint, rule, changes, .. } => {
                 format!("flapping {} after {changes} changes ({})", labels(*fingerprint), rule.name)
             }
+            Fact::SequenceStepped { rule, step: Step::FIRING, until, .. } => {
+                format!("counts for {} until {}", rule.name, until.since(START))
+            }
             Fact::SequenceStepped { rule, step, until, .. } => {
                 format!("step {} of {} until {}", step + 1, rule.name, until.since(START))
             }
@@ -302,7 +306,7 @@ impl Story {
                 let again = if n.again { " again" } else { "" };
                 format!("{} tells {} {}{again} ({})", n.incident, n.receiver, n.kind.as_str(), why(&n.reason))
             }
-            Fact::IncidentCausesFound { incident, causes } => {
+            Fact::IncidentCausesFound { incident, causes, .. } => {
                 let causes: Vec<String> = causes.iter().map(|cause| cause.sentence(usize::MAX)).collect();
                 format!("{incident} comes from {}", causes.join("\n        => … or from "))
             }

@@ -8,7 +8,7 @@
 //! | `window` | an incident takes further alerts while its last news is less old than this | `1h` |
 //! | `max_age` | … and while it is itself younger than this | `24h` |
 //! | `resolve_after` | how long all its alerts must have stayed resolved before it resolves | `0s` |
-//! | `threshold` | `{ count, distinct, within, otherwise }`: open only when `count` alerts (or alerts with so many different values of the label `distinct`) fire within the time; what has waited in vain goes on to later rules (`otherwise: alone`, the default) or ends there (`drop`) | open at once |
+//! | `threshold` | `{ count, distinct, of, within, otherwise }`: open only when `count` alerts (or alerts with so many different values of the label `distinct`) fire within the time, or with `of: firings` alerts have begun to fire so many times, one and the same several times; what has waited in vain goes on to later rules (`otherwise: alone`, the default) or ends there (`drop`) | open at once |
 //! | `absent` | `{ match, for }`, instead of `match`: the alerts that match are beats and open nothing; an incident opens when no beat of the group has been heard of for so long, and the next one resolves it | |
 //! | `sequence`, `within`, `hold` | instead of `match`: a list of 2 to 8 steps, each with its `match`; an incident opens when the last one comes after all others, in order, `within` the time. Earlier steps go on to later rules, and their incidents become its children; with `hold: true` they wait until the time is over, and become its members | |
 //! | `topology` | `{ hops, within }`, instead of `by`: alerts with a `service` join the oldest open incident with news within the time whose service is at most so many (1 to 4) edges of the catalogue away; others that they touch become its children; alone, one incident for each service | |
@@ -251,6 +251,18 @@ fn threshold(fields: &mut Fields<'_>) -> Option<Threshold> {
         threshold.need("count");
         let count = threshold.number("count", 1..=COUNT_MAX);
         let distinct = threshold.word("distinct");
+        let firings = match threshold.text("of").map(|text| (text.text, text)) {
+            None | Some(("alerts", _)) => false,
+            Some(("firings", _)) => true,
+            Some((word, text)) => {
+                let hint = "`alerts`: those that fire; `firings`: each time that one begins to";
+                threshold.fault(Code::Word, &text.node.span, format!("`{word}` is neither `alerts` nor `firings`"), hint);
+                false
+            }
+        };
+        if firings {
+            refuse_beside(threshold, "of", "distinct", "each firing counts, whatever its labels");
+        }
         threshold.need("within");
         let within = positive(threshold, "within");
         let otherwise = match threshold.text("otherwise").map(|text| (text.text, text)) {
@@ -263,7 +275,7 @@ fn threshold(fields: &mut Fields<'_>) -> Option<Threshold> {
                 Otherwise::Alone
             }
         };
-        Some(Threshold { count: count?, distinct, within: within?, otherwise })
+        Some(Threshold { count: count?, distinct, firings, within: within?, otherwise })
     });
     read.flatten()
 }

@@ -117,6 +117,7 @@ fields!(Incident {
     41 storm,
     42 major,
     43 major_due,
+    44 runbook,
 });
 fields!(Notification {
     0 id,

@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use super::blocks::ReasonJson;
 use crate::engine::Fact;
 use crate::engine::entity::Changes;
+use crate::model::alert::Step;
 use crate::model::incident::{self, MajorStep, PolicyRun, PolicyStep};
 use crate::model::{
     Actor, AlertRecord, Fingerprint, IncidentId, Millis, Notification, NotificationId, Reason, RuleRef, Suppression,
@@ -112,6 +113,11 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             })
             .map(|told| told.because_of_rule(rule))
         }
+        Fact::SequenceStepped { fingerprint, rule, step: Step::FIRING, .. } => {
+            let why = RuleWords(rule);
+            about_alert(*fingerprint, context, |alert| format!("alert {alert} has begun to fire once more ({why} counts that)"))
+                .map(|told| told.because_of_rule(rule))
+        }
         Fact::SequenceStepped { fingerprint, rule, step, .. } => {
             let why = RuleWords(rule);
             about_alert(*fingerprint, context, |alert| {
@@ -152,7 +158,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         Fact::StormEnded { incident, alerts } => {
             Some(in_incident(*incident, format!("the storm is over: {alerts} alerts within its rule's time")))
         }
-        Fact::IncidentCausesFound { incident, causes } => {
+        Fact::IncidentCausesFound { incident, causes, .. } => {
             let likeliest = causes.first()?;
             let others: Vec<&str> = causes[1..].iter().map(|cause| &*cause.entity).collect();
             let behind = if others.is_empty() { String::new() } else { format!("; less likely {}", others.join(", ")) };

@@ -75,7 +75,7 @@ fn causes() {
         CauseReason::Came { after: Millis::ZERO },
     ];
     let cause = |entity: &str| Cause { entity: entity.into(), score: 72, reasons: reasons.clone() };
-    let found = |causes| Fact::IncidentCausesFound { incident: INCIDENT, causes: Arc::new(causes) };
+    let found = |causes| Fact::IncidentCausesFound { incident: INCIDENT, causes: Arc::new(causes), runbook: None };
     let likeliest = "probable cause: service/cart-db (72): DiskFull says that it runs out of something; it alerted first, which the cause often does not";
     let others = format!("{likeliest}; less likely service/cart, host/a");
     let others: &'static str = others.leak();
@@ -282,6 +282,7 @@ fn incidents() {
         max_age: Millis::ZERO,
         resolve_after: Millis::ZERO,
         recurrence_of,
+        runbook: None,
     };
     let by_rule = Some(RULE_JSON);
     let all_resolved = || Reason::Text("all alerts resolved".into());
