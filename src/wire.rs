@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{AlertRecord, Incident, Labels, Suppression, Time};
+use crate::model::{AlertRecord, Cause, Change, Incident, Labels, Suppression, Time};
 
 /// What the table of live alerts knows beside an alert's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,7 @@ pub fn incident_json(incident: &Incident) -> Value {
         "id": incident.id.to_string(),
         "title": &*incident.title,
         "status": incident.status.as_str(),
-        // The one type so far; major incidents will be another.
-        "type": "normal",
+        "type": incident.incident_type().as_str(),
         "priority": incident.priority,
         "impact": incident.impact,
         "urgency": incident.urgency,
@@ -37,8 +36,8 @@ pub fn incident_json(incident: &Incident) -> Value {
         "key": labels_json(&incident.key),
         "alerts": { "total": incident.alerts_total, "firing": incident.alerts_firing },
         "parent": incident.parent.map(|id| id.to_string()),
-        // Nothing finds causes yet.
-        "causes": [],
+        "runbook": incident.runbook.as_deref(),
+        "causes": incident.causes().iter().map(cause_json).collect::<Vec<Value>>(),
         "opened_at": incident.opened_at.to_rfc3339(),
         "updated_at": incident.updated_at.to_rfc3339(),
         "acknowledged_at": incident.acknowledged_at.map(Time::to_rfc3339),
@@ -62,6 +61,32 @@ pub fn alert_json(record: &AlertRecord, seen: Option<Seen>) -> Value {
         "repeats": seen.map(|seen| seen.repeats),
         "incidents": record.incidents.iter().map(ToString::to_string).collect::<Vec<String>>(),
         "suppressed_by": record.suppressed_by.iter().map(suppression_json).collect::<Vec<Value>>(),
+    })
+}
+
+/// A change as it was reported.
+#[must_use]
+pub fn change_json(change: &Change) -> Value {
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    json!({
+        "id": &*change.id,
+        "kind": &*change.kind,
+        "entities": change.things.iter().map(|thing| &**thing).collect::<Vec<&str>>(),
+        "cluster": change.cluster.as_deref(),
+        "started_at": change.started_at.to_rfc3339(),
+        "ended_at": change.ended_at.map(Time::to_rfc3339),
+        "summary": given(&change.summary),
+        "url": given(&change.url),
+        "reported_by": &*change.reported_by,
+    })
+}
+
+/// A probable cause with its reasons as sentences.
+fn cause_json(cause: &Cause) -> Value {
+    json!({
+        "entity": &*cause.entity,
+        "score": cause.score,
+        "reasons": cause.reasons.iter().map(ToString::to_string).collect::<Vec<String>>(),
     })
 }
 

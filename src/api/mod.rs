@@ -6,12 +6,13 @@
 //!
 //! - [`ROUTES`] is the one list of everything that can be called; the OpenAPI document is held to it by a test.
 //! - `guard` stands before every handler; `problem` is the one form of an error.
-//! - `incidents`, `acts`, `alerts`, `notifications`, `events` and `admin` are the handlers.
+//! - `incidents`, `acts`, `alerts`, `notifications`, `changes`, `events` and `admin` are the handlers.
 
 mod acts;
 mod admin;
 mod alerts;
 mod body;
+mod changes;
 mod events;
 mod guard;
 mod history;
@@ -39,6 +40,7 @@ pub fn router(state: ApiState) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         let guarded = middleware::from_fn_with_state((state.clone(), route), guard::guard);
+        // Two methods of one path are two entries, and become one route.
         router = router.route(route.path, (route.handler)().layer(guarded));
     }
     router
@@ -89,6 +91,8 @@ pub const ROUTES: &[Route] = &[
     read("/v1/alerts/{fingerprint}", "alert", || get(alerts::show)),
     read("/v1/notifications", "notifications", || get(notifications::list)),
     write("/v1/notifications/{id}/retry", "notification_retry", || post(notifications::retry)),
+    read("/v1/changes", "changes", || get(changes::list)),
+    write("/v1/changes", "changes_report", || post(changes::report)),
     read("/v1/events", "events", || get(events::stream)),
     read("/v1/status", "status", || get(admin::status)),
     read("/v1/openapi.json", "openapi", || get(admin::openapi)),

@@ -21,9 +21,14 @@ pub(super) fn page<T>(live: Numbered<T>, history: Numbered<T>, limit: usize) -> 
 
 /// A page as JSON: `{"<name>":[…],"next":cursor|null}`. A cursor is a text, so that clients keep it as it is.
 pub(super) fn page_json(name: &str, entries: Vec<Value>, next: Option<u64>) -> Value {
+    page_json_after(name, entries, next.map(|cursor| cursor.to_string()))
+}
+
+/// The same, of a list whose order is no number.
+pub(super) fn page_json_after(name: &str, entries: Vec<Value>, next: Option<String>) -> Value {
     let mut page = Map::new();
     page.insert(name.to_owned(), Value::Array(entries));
-    page.insert("next".to_owned(), next.map_or(Value::Null, |cursor| Value::String(cursor.to_string())));
+    page.insert("next".to_owned(), next.map_or(Value::Null, Value::String));
     Value::Object(page)
 }
 

@@ -203,6 +203,15 @@ fn show(args: &ShowArgs, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     for (name, value) in facts(&incident, clock) {
         screen.line(&format!("  {name:<13} {}", super::screen::clean(&value)))?;
     }
+    let causes = entries(&incident, "causes");
+    if !causes.is_empty() {
+        screen.heading("\nProbable causes")?;
+        let rows = causes.iter().map(|cause| {
+            let reasons: Vec<String> = entries(cause, "reasons").iter().map(text).collect();
+            (Tone::Plain, vec![text(&cause["score"]), text(&cause["entity"]), reasons.join("; ")])
+        });
+        screen.table(&["SCORE", "CAUSE", "WHY"], rows.collect())?;
+    }
     screen.heading("\nTimeline")?;
     let rows =
         entries(&timeline, "entries").iter().map(|entry| (Tone::Plain, vec![clock.show(&entry["at"]), text(&entry["text"])]));
@@ -315,12 +324,14 @@ fn facts(incident: &Value, clock: Clock) -> Vec<(&'static str, String)> {
     let category = [&incident["category"], &incident["subcategory"]].into_iter().filter_map(Value::as_str);
     vec![
         ("status", text(&incident["status"])),
+        ("type", text(&incident["type"])),
         ("priority", format!("P{} (impact {}, urgency {})", incident["priority"], incident["impact"], incident["urgency"])),
         ("severity", text(&incident["severity"])),
         ("category", category.collect::<Vec<&str>>().join(" / ")),
         ("team", text(&incident["team"])),
         ("assignee", text(&incident["assignee"])),
         ("services", if services.is_empty() { "-".to_owned() } else { services }),
+        ("runbook", text(&incident["runbook"])),
         ("labels", labels(&incident["labels"])),
         ("rule", format!("{} {}", text(&incident["rule"]), labels(&incident["key"]))),
         ("alerts", format!("{} firing of {}", incident["alerts"]["firing"], incident["alerts"]["total"])),

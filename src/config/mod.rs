@@ -195,6 +195,10 @@ pub struct Limits {
     pub active_alerts: usize,
     pub active_alerts_per_source: usize,
     pub alerts_per_incident: u32,
+    /// Reported changes in memory.
+    pub changes: usize,
+    /// How long a reported change stays there.
+    pub changes_kept: Millis,
     /// Alerts that wait for the engine.
     pub queue_alerts: usize,
     pub rules: usize,

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
 use super::{ALERTS_SHOWN_MAX, Message, text};
-use crate::model::{AlertRecord, Labels, Millis, NotificationKind, Time};
+use crate::model::{AlertRecord, CauseReason, Incident, Labels, Millis, NotificationKind, Time, cause};
 
 /// Characters of the summary line.
 pub(crate) const SUMMARY_CHARS_MAX: usize = 250;
@@ -26,7 +26,7 @@ const SUMMARY: &str = "\
 {{ head }}";
 
 const HEAD: &str = "\
-P{{ priority }}{% if about %} {{ about }}{% endif %}\
+{% if major %}MAJOR {% endif %}P{{ priority }}{% if about %} {{ about }}{% endif %}\
 {% if active %}: {{ firing }} alert{{ '' if firing == 1 else 's' }}, {{ severity }}{% endif %} — {{ title }}";
 
 const BODY: &str = "\
@@ -35,7 +35,9 @@ const BODY: &str = "\
 {{ id }} is {{ status }}{% if actor %} by {{ actor }}{% endif %}. Opened {{ opened_at }}{% if age %}, {{ age }} ago{% endif %}.
 {{ firing }} of {{ total }} alert{{ '' if total == 1 else 's' }} firing · {{ category }}\
 {% if team %} · team {{ team }}{% endif %}{% if services %} · {{ services }}{% endif %}
-{% if reason %}Why: {{ reason }}
+{% if cause %}Probable cause: {{ cause }}
+{% endif %}{% if runbook %}Runbook: {{ runbook }}
+{% endif %}{% if reason %}Why: {{ reason }}
 {% endif %}{% if url %}{{ url }}
 {% endif %}{% if shared %}
 In common: {{ shared }}
@@ -55,7 +57,9 @@ const HTML: &str = "\
 {% if actor %} by {{ actor }}{% endif %}. Opened {{ opened_at }}{% if age %}, {{ age }} ago{% endif %}.<br>
 {{ firing }} of {{ total }} alert{{ '' if total == 1 else 's' }} firing · {{ category }}\
 {% if team %} · team {{ team }}{% endif %}{% if services %} · {{ services }}{% endif %}</p>
-{% if reason %}<p>Why: {{ reason }}</p>
+{% if cause %}<p>Probable cause: {{ cause }}</p>
+{% endif %}{% if runbook %}<p><a href=\"{{ runbook }}\">Runbook</a></p>
+{% endif %}{% if reason %}<p>Why: {{ reason }}</p>
 {% endif %}{% if shared %}<p>In common: <code>{{ shared }}</code></p>
 {% endif %}{% if alerts %}<ul style=\"padding-left:18px\">
 {% for alert in alerts %}<li><b>{{ alert.name }}</b>{% if alert.labels %} <code>{{ alert.labels }}</code>{% endif %}<br>
@@ -106,6 +110,7 @@ fn lines(message: &Message) -> (String, String) {
     let head = render(
         "head",
         &context! {
+            major => incident.major.is_some(),
             priority => incident.priority,
             about => about(message),
             active => message.kind != NotificationKind::Resolve,
@@ -158,12 +163,22 @@ fn values(message: &Message, summary: &str) -> Value {
         category => text::line(&category, 2 * NAME_CHARS_MAX),
         team => incident.team.as_deref().map(|name| text::line(name, NAME_CHARS_MAX)),
         services => services.join(", "),
+        cause => cause(incident).map(|cause| text::line(&cause, SENTENCE_CHARS_MAX)),
+        runbook => incident.runbook.as_deref().filter(|link| is_short_link(link)),
         reason => text::line(&message.reason, SENTENCE_CHARS_MAX),
         url => link(message),
         shared => pairs(&incident.labels, &Labels::default()),
         alerts => shown.iter().map(|record| alert_values(record, &incident.labels)).collect::<Vec<Value>>(),
         more => total.saturating_sub(shown.len()),
     }
+}
+
+/// The likeliest cause, with the two weightiest reasons; nothing where it only says what the summary says already.
+fn cause(incident: &Incident) -> Option<String> {
+    let likeliest = incident.causes().first()?;
+    let told = matches!(incident.services.as_slice(), [one] if *likeliest.entity == *cause::thing(one));
+    let changed = likeliest.reasons.iter().any(|reason| matches!(reason, CauseReason::Changed { .. }));
+    (!told || changed).then(|| likeliest.sentence(2))
 }
 
 fn alert_values(record: &AlertRecord, shared: &Labels) -> Value {
@@ -177,7 +192,7 @@ fn alert_values(record: &AlertRecord, shared: &Labels) -> Value {
         labels => pairs(record.labels(), shared),
         time => minute(record.ends_at.unwrap_or(record.alert.starts_at)),
         summary => said.map(|said| text::line(said, SENTENCE_CHARS_MAX)),
-        runbook => (text::is_web_link(runbook) && runbook.len() <= URL_CHARS_MAX).then_some(runbook),
+        runbook => is_short_link(runbook).then_some(runbook),
     }
 }
 
@@ -195,7 +210,11 @@ fn pairs(labels: &Labels, shared: &Labels) -> String {
 
 /// The link to the incident, if it is one.
 pub(crate) fn link(message: &Message) -> Option<&str> {
-    message.url.as_deref().filter(|url| text::is_web_link(url) && url.len() <= URL_CHARS_MAX)
+    message.url.as_deref().filter(|url| is_short_link(url))
+}
+
+fn is_short_link(text: &str) -> bool {
+    text::is_web_link(text) && text.len() <= URL_CHARS_MAX
 }
 
 /// How long ago it opened, to the minute; nothing within the first one.
@@ -221,8 +240,12 @@ fn render(name: &str, values: &Value) -> String {
 mod tests {
     use proptest::prelude::*;
 
+    use std::sync::Arc;
+
     use super::*;
     use crate::deliver::sample;
+    use crate::model::cause::Symptom;
+    use crate::model::{Cause, Reason};
 
     type Change<'a> = &'a dyn Fn(&mut Message);
 
@@ -233,7 +256,10 @@ mod tests {
             change(&mut message);
             words(&message).summary
         };
-        let cases: [(&str, Change); 7] = [
+        let cases: [(&str, Change); 8] = [
+            ("MAJOR P1 checkout: 14 alerts, critical — Database trouble in eu1", &|m| {
+                sample::change(m, |incident| incident.major = Some(Reason::Text("".into())));
+            }),
             ("P1 checkout: 14 alerts, critical — Database trouble in eu1", &|_| {}),
             ("Still open: P1 checkout: 14 alerts, critical — Database trouble in eu1", &|m| m.again = true),
             ("Update: P1 checkout: 14 alerts, critical — Database trouble in eu1", &|m| m.kind = NotificationKind::Update),
@@ -276,6 +302,38 @@ mod tests {
           firing since 2026-01-05 00:00 UTC: replica is 40 s behind
         and 12 more
         ");
+    }
+
+    #[test]
+    fn a_cause_is_told_that_the_summary_does_not_say_already() {
+        let came = || CauseReason::Came { after: Millis::ZERO };
+        let says = || CauseReason::Says { alert: "DiskFull".into(), symptom: Symptom::Saturated };
+        let changed = || CauseReason::Changed { kind: "deploy".into(), summary: "v42".into(), before: Millis::minutes(3) };
+        let line = |entity: &str, reasons: Vec<CauseReason>| {
+            let mut message = sample::message(NotificationKind::Trigger, 1);
+            sample::change(&mut message, |incident| {
+                incident.causes = Some(Arc::new(vec![Cause { entity: entity.into(), score: 72, reasons }]));
+            });
+            let (words, html) = (words(&message), html(&message));
+            assert_eq!(words.body.contains("\nProbable cause: "), html.contains("<p>Probable cause: "));
+            words.body.lines().find(|line| line.starts_with("Probable cause")).map(str::to_owned)
+        };
+        let told = "Probable cause: service/cart-db (72): DiskFull says that it runs out of something; it alerted first, which the cause often does not";
+        assert_eq!(line("service/cart-db", vec![says(), came(), changed()]).as_deref(), Some(told));
+        assert_eq!(line("service/checkout", vec![says(), came()]), None, "the one service that it is about");
+        let told = "Probable cause: service/checkout (72): deploy 3m before the first alert of it or of what depends on it: v42";
+        assert_eq!(line("service/checkout", vec![changed()]).as_deref(), Some(told));
+    }
+
+    #[test]
+    fn a_runbook_that_is_a_link_is_told() {
+        for (runbook, told) in [("https://runbooks.example/checkout", true), ("javascript:alert(1)", false), ("page 7", false)] {
+            let mut message = sample::message(NotificationKind::Trigger, 0);
+            sample::change(&mut message, |incident| incident.runbook = Some(runbook.into()));
+            let line = format!("\nRunbook: {runbook}\n");
+            assert_eq!(words(&message).body.contains(&line), told, "{runbook}");
+            assert_eq!(html(&message).contains(">Runbook</a>"), told, "{runbook}");
+        }
     }
 
     #[test]

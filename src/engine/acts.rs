@@ -38,6 +38,7 @@ impl Engine {
             Act::RetryNotification(id) => self.retry(id, by),
             Act::SetSilence(silence) => self.set_silence(silence),
             Act::EndSilence(id) => self.end_silence_early(id),
+            Act::RecordChange(change) => Ok(self.record_change(&change)),
         }
     }
 

@@ -40,6 +40,7 @@ impl Engine {
             }
             self.come_back(id, fingerprint, fired);
         }
+        self.count_for_storms(fingerprint);
         self.correlate(fingerprint, 0);
     }
 
@@ -61,6 +62,14 @@ impl Engine {
             if let Some(sequence) = &rule.sequence {
                 let free = !homes.contains(&rule.rule.name) && (rule.go_on || !settled);
                 if self.follow_sequence(rule, sequence, fingerprint, free) && !rule.go_on {
+                    break;
+                }
+                continue;
+            }
+            if let Some(storm) = rule.storm {
+                let Some(key) = self.state.alert(fingerprint).map(|record| record.labels().only(&rule.by)) else { break };
+                let free = !homes.contains(&rule.rule.name) && !settled;
+                if free && self.follow_storm(rule, storm, (rule.rule.name.clone(), key), fingerprint) {
                     break;
                 }
                 continue;
@@ -144,6 +153,7 @@ impl Engine {
             Some(record) => render_title(rule, &key, record.labels(), 1),
             None => rule.rule.name.clone(),
         };
+        let runbook = self.state.alert(first).and_then(|record| self.runbook(record.labels().get("service")));
         // The incident before counts as the same trouble again only when it had come to its end.
         let recurrence_of = before.filter(|id| self.state.incident(*id).is_some_and(|i| !i.status.is_active()));
         self.record(Fact::IncidentOpened {
@@ -155,6 +165,7 @@ impl Engine {
             max_age: rule.max_age,
             resolve_after: rule.resolve_after,
             recurrence_of,
+            runbook,
         });
         incident
     }
@@ -175,6 +186,10 @@ impl Engine {
         }
         self.start_policies(id, &record, how != Joined::More);
         self.review_incident_pauses(id);
+        self.plan_causes(id);
+        if how == Joined::Opened {
+            self.join_major(id, fingerprint);
+        }
     }
 
     fn plan_title(&mut self, id: IncidentId) {

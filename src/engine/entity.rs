@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, Notification, NotificationId, Silence, SilenceId, Time};
+use crate::model::{
+    AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, NotificationId, Silence, SilenceId, Time, Usual,
+};
 
 /// One part of the state.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +15,8 @@ pub enum Entity {
     Incident(Arc<Incident>),
     Notification(Arc<Notification>),
     Silence(Arc<Silence>),
+    Change(Arc<Change>),
+    Usual(Arc<Usual>),
 }
 
 /// Counters and names of the whole.
@@ -38,8 +42,13 @@ pub struct Changes {
     pub incidents: Vec<Arc<Incident>>,
     pub notifications: Vec<Arc<Notification>>,
     pub silences: Vec<Arc<Silence>>,
+    /// Changes that people reported.
+    pub reported: Vec<Arc<Change>>,
+    /// What is usual where; `milli_per_hour` 0 for what is remembered no more.
+    pub usual: Vec<Arc<Usual>>,
     pub forgotten_alerts: Vec<Fingerprint>,
     pub forgotten_incidents: Vec<IncidentId>,
     pub forgotten_notifications: Vec<NotificationId>,
     pub forgotten_silences: Vec<SilenceId>,
+    pub forgotten_reported: Vec<Arc<str>>,
 }

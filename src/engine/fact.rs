@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use crate::model::alert::Beat;
+use crate::model::incident::MajorStep;
 use crate::model::{
-    Actor, Alert, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun, Reason, RuleRef, Silence,
-    SilenceId, Suppression, Time,
+    Actor, Alert, AlertKind, Cause, Change, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun,
+    Reason, RuleRef, Silence, SilenceId, Suppression, Time,
 };
 
 /// One fact. Large and rare parts lie elsewhere: the two facts of a new alert are moved several times on their way.
@@ -117,6 +118,8 @@ pub enum Fact {
         resolve_after: Millis,
         /// The closed or long resolved incident that this one is a recurrence of.
         recurrence_of: Option<IncidentId>,
+        /// Where it stands what to do about the service that it opens with.
+        runbook: Option<Arc<str>>,
     },
     /// An alert joined it, or came back to it.
     AlertJoined {
@@ -268,6 +271,62 @@ pub enum Fact {
     SilenceForgotten {
         silence: SilenceId,
     },
+
+    /// A change was reported, or news of one.
+    ChangeRecorded {
+        change: Arc<Change>,
+    },
+    /// Its record leaves the memory: it is long ago, or (`surplus`) there are too many younger ones.
+    ChangeForgotten {
+        change: Arc<str>,
+        surplus: bool,
+    },
+    /// The incident's causes will be looked for at `due`. `None`: they were, and are what they were before.
+    IncidentCausesPlanned {
+        incident: IncidentId,
+        due: Option<Time>,
+    },
+    /// What it probably comes from, the likeliest first.
+    IncidentCausesFound {
+        incident: IncidentId,
+        causes: Arc<Vec<Cause>>,
+        /// Where it stands what to do about the likeliest; `None`: as before.
+        runbook: Option<Arc<str>>,
+    },
+
+    /// The incident is about a storm: so many alerts within the rule's time where `usual` is usual. `kinds` had come up before.
+    StormBegan {
+        incident: IncidentId,
+        rule: RuleRef,
+        alerts: u32,
+        usual: u32,
+        level: u32,
+        within: Millis,
+        kinds: Vec<AlertKind>,
+    },
+    /// The first alert of its kind in the storm; it went on to later rules as well (`passed`), or there were enough that did.
+    StormKindSeen {
+        incident: IncidentId,
+        kind: AlertKind,
+        passed: bool,
+    },
+    /// Less than half of what made it a storm comes now.
+    StormEnded {
+        incident: IncidentId,
+        alerts: u32,
+    },
+    /// How many alerts usually come in one place of a storm rule, up to `at`; 0 for one that need not be remembered.
+    UsualMeasured {
+        rule: Arc<str>,
+        key: Labels,
+        milli_per_hour: u32,
+        at: Time,
+    },
+    /// It is a major incident, or will be.
+    IncidentMajor {
+        incident: IncidentId,
+        step: MajorStep,
+    },
 }
 
 impl Fact {
@@ -320,6 +379,15 @@ impl Fact {
             Fact::NotificationForgotten { .. } => "notification_forgotten",
             Fact::SilenceSet { .. } => "silence_set",
             Fact::SilenceForgotten { .. } => "silence_forgotten",
+            Fact::ChangeRecorded { .. } => "change_recorded",
+            Fact::ChangeForgotten { .. } => "change_forgotten",
+            Fact::IncidentCausesPlanned { .. } => "incident_causes_planned",
+            Fact::IncidentCausesFound { .. } => "incident_causes_found",
+            Fact::StormBegan { .. } => "storm_began",
+            Fact::StormKindSeen { .. } => "storm_kind_seen",
+            Fact::StormEnded { .. } => "storm_ended",
+            Fact::UsualMeasured { .. } => "usual_measured",
+            Fact::IncidentMajor { .. } => "incident_major",
         }
     }
 
@@ -345,6 +413,12 @@ impl Fact {
             | Fact::IncidentReopened { incident, .. }
             | Fact::IncidentClosed { incident, .. }
             | Fact::IncidentWithoutPolicy { incident }
+            | Fact::IncidentCausesPlanned { incident, .. }
+            | Fact::IncidentCausesFound { incident, .. }
+            | Fact::IncidentMajor { incident, .. }
+            | Fact::StormBegan { incident, .. }
+            | Fact::StormKindSeen { incident, .. }
+            | Fact::StormEnded { incident, .. }
             | Fact::EscalationStarted { incident, .. }
             | Fact::EscalationStepped { incident, .. }
             | Fact::EscalationUpdatePlanned { incident, .. }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{Actor, Alert, AlertStatus, Fingerprint, IncidentId, Millis, NotificationId, Silence, SilenceId, Time};
+use crate::model::{
+    Actor, Alert, AlertStatus, Change, Fingerprint, IncidentId, Millis, NotificationId, Silence, SilenceId, Time,
+};
 use crate::ruleset::Ruleset;
 
 /// One input. Due timers need none: they run by themselves before each input, and at a [`Input::Tick`].
@@ -47,6 +49,7 @@ pub enum Act {
     RetryNotification(NotificationId),
     SetSilence(Silence),
     EndSilence(SilenceId),
+    RecordChange(Arc<Change>),
 }
 
 /// What came of one attempt to deliver.

@@ -58,9 +58,12 @@ impl Engine {
         self.review_incident_pauses(id);
     }
 
+    /// A major incident closes by hand alone: somebody has to have looked at it.
     pub(super) fn close_when_due(&mut self, id: IncidentId) {
         let due = self.state.incident(id).is_some_and(|incident| {
-            incident.status == IncidentStatus::Resolved && incident.close_due.is_some_and(|due| due <= self.now)
+            incident.major.is_none()
+                && incident.status == IncidentStatus::Resolved
+                && incident.close_due.is_some_and(|due| due <= self.now)
         });
         if due {
             let reason = Reason::Text("resolved long enough ago".into());

@@ -9,16 +9,19 @@
 //! | `news` | what a sender's word means: a new occurrence, a resolve, nothing |
 //! | `enrich` | labels |
 //! | `suppress`, `inhibit`, `flapping` | whether anybody may hear of an alert now |
-//! | `correlate`, `threshold`, `heartbeat`, `sequence`, `topology` | into which incident it goes |
+//! | `correlate`, `threshold`, `heartbeat`, `sequence`, `topology`, `storms` | into which incident it goes |
 //! | `classify`, `prioritize` | category, team; impact, urgency |
+//! | `major` | whether it is a major incident, and which others are parts of that |
 //! | `escalate` | who is told, when, how often |
 //! | `conditions` | which rules with `when` hold for an incident |
 //! | `lifecycle`, `acts` | resolving, reopening, closing; what people do |
+//! | `reported`, `causes` | what people have changed of late; what an incident probably comes from |
 //! | `sweep` | what may leave the memory |
 //!
 //! Tests: `tests.rs` beside this file, and the running documents in `tests/spec`.
 
 mod acts;
+mod causes;
 mod classify;
 mod conditions;
 mod correlate;
@@ -31,10 +34,13 @@ mod heartbeat;
 mod inhibit;
 pub mod input;
 mod lifecycle;
+mod major;
 mod news;
 mod prioritize;
+mod reported;
 mod sequence;
 pub mod state;
+mod storms;
 mod suppress;
 mod sweep;
 #[cfg(test)]
@@ -77,6 +83,10 @@ pub struct EngineOptions {
     pub close_after: Millis,
     /// A lower priority takes hold after it has fitted for this long.
     pub fall_after: Millis,
+    /// Reported changes in memory; beyond them the oldest leave.
+    pub changes: usize,
+    /// A reported change leaves the memory this long after it was made.
+    pub changes_kept: Millis,
 }
 
 impl Default for EngineOptions {
@@ -88,6 +98,8 @@ impl Default for EngineOptions {
             returning_alerts: 50_000,
             close_after: Millis::hours(7 * 24),
             fall_after: Millis::minutes(10),
+            changes: 10_000,
+            changes_kept: Millis::hours(24),
         }
     }
 }
@@ -113,6 +125,9 @@ pub struct Engine {
     /// When the windows of `during` rules begin: time and position of the rule.
     window_starts: BTreeSet<(Time, usize)>,
     next_sweep: Time,
+    storms: storms::Storms,
+    /// When storms that go on are looked at; `None` while there are none.
+    next_storm_look: Option<Time>,
     /// Buffers for look-ups in an index, which may nest.
     buffers: Vec<Vec<u32>>,
 }
@@ -165,6 +180,8 @@ impl Engine {
             silences: suppress::ActiveSilences::default(),
             window_starts: BTreeSet::new(),
             next_sweep: sweep::next_after(now),
+            storms: storms::Storms::default(),
+            next_storm_look: None,
             buffers: Vec::new(),
         };
         engine.derive_from_rules();
@@ -231,7 +248,7 @@ impl Engine {
     pub fn next_timer(&self) -> Option<Time> {
         let starts = self.window_starts.first().map(|(due, _)| *due);
         let own = self.state.next_timer();
-        [starts, own, Some(self.next_sweep)].into_iter().flatten().min()
+        [starts, own, self.next_storm_look, Some(self.next_sweep)].into_iter().flatten().min()
     }
 
     /// What changed since the last call: the present records, for the live tables and the view.
@@ -248,6 +265,7 @@ impl Engine {
     /// Writes a fact down and applies it. Nothing else changes the state.
     fn record(&mut self, fact: Fact) {
         self.state.apply(self.state.seq() + 1, self.now, &fact);
+        self.follow_fact_for_storms(&fact);
         self.facts.push(fact);
     }
 
@@ -272,6 +290,8 @@ impl Engine {
         self.conditions = conditions::Conditions::of(&self.state, &self.rules);
         self.counts_changes = self.rules.counts_changes();
         self.awaits_beats = self.rules.longest_beat().is_some();
+        self.storms = storms::Storms::of(&self.state.alerts, &self.rules, self.now);
+        self.plan_storm_look();
         self.plan_windows();
     }
 
@@ -288,7 +308,9 @@ impl Engine {
             }
         }
         self.start_due_windows();
+        self.look_at_storms();
         if self.next_sweep <= self.now {
+            self.measure_usual(sweep::last_before(self.now));
             self.next_sweep = sweep::next_after(self.now);
             self.sweep();
         }
@@ -307,6 +329,8 @@ impl Engine {
             Timer::Close(id) => self.close_when_due(id),
             Timer::Retitle(id) => self.retitle(id),
             Timer::Policy(id) => self.run_policies(id),
+            Timer::Causes(id) => self.look_for_causes(id),
+            Timer::Major(id) => self.declare_when_due(id),
         }
     }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::engine::conditions::Stage;
+use crate::engine::major::Found;
 use crate::engine::{Engine, Fact};
 use crate::model::incident::priority;
 use crate::model::{AlertRecord, Incident, IncidentId, Reason, Severity};
@@ -19,8 +20,19 @@ struct Derived {
     rule: Option<usize>,
     /// The service whose tier alone makes the impact what it is, and its tier.
     vital: Option<(Arc<str>, u8)>,
+    /// How many of its services are of tier 1 or 2.
+    vital_services: usize,
+    /// The lowest tier among its services.
+    tier: Option<u8>,
     /// From how many alerts it has doubled, where that alone makes it urgent.
     doubled_from: Option<u32>,
+}
+
+impl Derived {
+    /// What of it says whether the incident is a major one.
+    fn found(&self) -> Found {
+        Found { rule: self.rule, tier: self.tier, vital_services: self.vital_services }
+    }
 }
 
 impl Engine {
@@ -45,6 +57,7 @@ impl Engine {
             // That the rule which decided before still holds is only known if it holds for this alert.
             self.settle(id, &derived, position == first);
         }
+        self.review_type(id, derived.found());
     }
 
     /// Looks at an incident anew when one of its alerts has gone.
@@ -54,6 +67,7 @@ impl Engine {
             let Some(incident) = self.state.incident(id) else { return };
             let derived = self.derive(incident, position);
             self.settle(id, &derived, true);
+            self.review_type(id, derived.found());
             return;
         }
         let Some(incident) = self.state.incident(id) else { return };
@@ -66,6 +80,7 @@ impl Engine {
         } else {
             self.settle(id, &derived, position.is_none());
         }
+        self.review_type(id, derived.found());
     }
 
     /// A lower priority has fitted for long enough, unless something else has come up.
@@ -83,7 +98,8 @@ impl Engine {
         } else {
             self.record(Fact::IncidentFallPlanned { incident: id, due: None });
         }
-        if !same {
+        let declared = self.review_type(id, derived.found());
+        if !same || declared {
             self.plan_updates(id);
             if self.review_policies(id) {
                 self.review_incident_pauses(id);
@@ -166,7 +182,9 @@ impl Engine {
         };
         // A critical alert means that its service is down, any other that it is degraded.
         let down = incident.severity == Severity::Critical;
-        let vital = self.most_vital(incident).filter(|(_, tier)| by_tier(*tier, down) < impact);
+        let (most_vital, vital_services) = self.vital_services(incident);
+        let tier = most_vital.as_ref().map(|(_, tier)| *tier);
+        let vital = most_vital.filter(|(_, tier)| by_tier(*tier, down) < impact);
         let impact = vital.as_ref().map_or(impact, |(_, tier)| by_tier(*tier, down));
         let by_severity = match incident.severity {
             Severity::Critical => 1,
@@ -184,18 +202,21 @@ impl Engine {
             urgency: named.unwrap_or(urgency),
             rule: position,
             vital,
+            vital_services,
+            tier,
             doubled_from,
         }
     }
 
-    /// The service of the lowest tier that the catalogue knows among the incident's.
-    fn most_vital(&self, incident: &Incident) -> Option<(Arc<str>, u8)> {
+    /// The service of the lowest tier that the catalogue knows among the incident's, and how many are of tier 1 or 2.
+    fn vital_services(&self, incident: &Incident) -> (Option<(Arc<str>, u8)>, usize) {
         let catalogue = &self.rules.catalogue;
         if catalogue.services().is_empty() {
-            return None;
+            return (None, 0);
         }
-        let tiers = incident.services.iter().filter_map(|name| Some((catalogue.get(name)?.tier?, name)));
-        tiers.min().map(|(tier, name)| (name.clone(), tier))
+        let tiers = || incident.services.iter().filter_map(|name| Some((catalogue.get(name)?.tier?, name)));
+        let most = tiers().min().map(|(tier, name)| (name.clone(), tier));
+        (most, tiers().filter(|(tier, _)| *tier <= 2).count())
     }
 
     /// Where the rule that decided the present priority stands, if one did and it is still there.

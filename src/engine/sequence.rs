@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// The alerts that wait under the rule, fire and are not suppressed.
-    fn held(&self, group: &GroupKey) -> Vec<Fingerprint> {
+    pub(super) fn held(&self, group: &GroupKey) -> Vec<Fingerprint> {
         let waiting = self.state.waiting.get(group).into_iter().flatten().filter_map(|(_, key)| self.state.alert(*key));
         let free = |record: &AlertRecord| record.is_firing() && !record.is_suppressed();
         waiting.filter(|record| free(record)).map(|record| record.alert.fingerprint).collect()

@@ -2,6 +2,7 @@
 
 mod apply;
 mod change;
+mod reported;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,8 +12,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::entity::{Entity, Meta};
 use crate::model::{
-    AlertRecord, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Notification, NotificationId, Silence, SilenceId,
-    Time,
+    AlertRecord, Change, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Notification, NotificationId, Silence,
+    SilenceId, Time, Usual,
 };
 
 pub use timers::Timer;
@@ -33,6 +34,9 @@ pub struct State {
     pub(super) incidents: FxHashMap<IncidentId, Arc<Incident>>,
     pub(super) notifications: BTreeMap<NotificationId, Arc<Notification>>,
     pub(super) silences: BTreeMap<SilenceId, Arc<Silence>>,
+    pub(super) reported: reported::Reported,
+    /// What is usual, by storm rule and key.
+    pub(super) usual: BTreeMap<GroupKey, Arc<Usual>>,
 
     // Derived:
     /// Each incident's alerts.
@@ -41,6 +45,10 @@ pub struct State {
     pub(super) groups: FxHashMap<GroupKey, Vec<IncidentId>>,
     /// The incidents that have not closed, by the services that they are about.
     pub(super) by_service: FxHashMap<Arc<str>, BTreeSet<IncidentId>>,
+    /// The major incidents that have not closed.
+    pub(super) majors: BTreeSet<IncidentId>,
+    /// How many incidents that have not closed are part of each.
+    pub(super) children: FxHashMap<IncidentId, u32>,
     /// Alerts that wait under a threshold, by group, in order of their beginning.
     pub(super) waiting: FxHashMap<GroupKey, BTreeSet<(u64, Fingerprint)>>,
     /// Steps of sequences, by group, in order of step and coming.
@@ -83,6 +91,10 @@ impl State {
             Entity::Silence(silence) => {
                 self.silences.insert(silence.id, silence);
             }
+            Entity::Change(change) => self.reported.insert(change),
+            Entity::Usual(usual) => {
+                self.usual.insert((usual.rule.clone(), usual.key.clone()), usual);
+            }
         }
     }
 
@@ -94,11 +106,17 @@ impl State {
         self.waiting.clear();
         self.beats.clear();
         self.steps.clear();
+        self.majors.clear();
+        self.children.clear();
         self.timers = timers::Timers::default();
         self.firing = 0;
         for incident in in_order(&self.incidents) {
             self.timers.insert_all(incident.id, &timers::of_incident(incident));
             if incident.status != IncidentStatus::Closed {
+                self.majors.extend(incident.major.as_ref().map(|_| incident.id));
+                if let Some(parent) = incident.parent {
+                    *self.children.entry(parent).or_default() += 1;
+                }
                 self.groups.entry((incident.rule.name.clone(), Labels::clone(&incident.key))).or_default().push(incident.id);
                 for service in incident.services.iter() {
                     self.by_service.entry(service.clone()).or_default().insert(incident.id);
@@ -173,6 +191,8 @@ impl State {
             .chain(alerts.into_iter().cloned().map(Entity::Alert))
             .chain(self.notifications.values().cloned().map(Entity::Notification))
             .chain(self.silences.values().cloned().map(Entity::Silence))
+            .chain(self.reported.all().cloned().map(Entity::Change))
+            .chain(self.usual.values().cloned().map(Entity::Usual))
     }
 
     /// Counters and names of the whole.
@@ -246,6 +266,11 @@ impl State {
     /// All silences in memory.
     pub fn silences(&self) -> impl Iterator<Item = &Arc<Silence>> {
         self.silences.values()
+    }
+
+    /// All changes in memory, in order of their ids.
+    pub fn reported(&self) -> impl Iterator<Item = &Arc<Change>> {
+        self.reported.all()
     }
 
     /// The number that the next incident gets.

@@ -8,7 +8,13 @@ const EVERY: Millis = Millis::minutes(10);
 
 /// When it is swept next: at fixed moments, so that a restart changes nothing.
 pub(super) fn next_after(now: Time) -> Time {
-    Time(now.0 - now.0.rem_euclid(EVERY.0)) + EVERY
+    last_before(now) + EVERY
+}
+
+/// The last of those moments. Not the one that was planned: after a restart an earlier one may be, which had gone by without
+/// anything to write down.
+pub(super) fn last_before(now: Time) -> Time {
+    Time(now.0 - now.0.rem_euclid(EVERY.0))
 }
 
 /// A resolved alert in no incident that is open is kept for so long, against resolves that are sent again (Prometheus
@@ -60,6 +66,7 @@ impl Engine {
         for silence in silences {
             self.record(Fact::SilenceForgotten { silence });
         }
+        self.forget_changes();
     }
 
     /// What a record in memory is still good for.

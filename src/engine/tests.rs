@@ -1,5 +1,6 @@
 //! The engine as a whole: running documents, and properties that hold for any input.
 
+mod causes;
 mod changes;
 mod properties;
 mod spec;

@@ -1,5 +1,5 @@
 //! Rules that want several alerts before they open an incident: firing alerts, each once per distinct value, inside a
-//! sliding window.
+//! sliding window; or firings, each time that an alert begins to fire.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::engine::correlate::Joined;
 use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
-use crate::model::alert::Waiting;
+use crate::model::alert::{Step, Waiting};
 use crate::model::{AlertRecord, Fingerprint, Time};
 use crate::ruleset::{CorrelateRule, Otherwise, Threshold};
 
@@ -23,7 +23,7 @@ impl Engine {
         if before.is_some_and(|id| self.takes(id, fingerprint)) {
             // The threshold was passed before; this one is more of the same.
             self.join_or_open(rule, group, fingerprint);
-        } else if let Some(together) = self.reached(threshold, &group, fingerprint) {
+        } else if let Some(together) = self.reached_with(rule, threshold, &group, fingerprint) {
             let id = self.open(rule, group.1, together[0], before);
             for (index, member) in together.into_iter().enumerate() {
                 self.join(id, member, &rule.rule);
@@ -33,6 +33,47 @@ impl Engine {
             let until = self.now + threshold.within;
             self.record(Fact::AlertWaiting { fingerprint, rule: rule.rule.clone(), key: group.1, until });
         }
+    }
+
+    fn reached_with(
+        &mut self,
+        rule: &CorrelateRule,
+        threshold: &Threshold,
+        group: &GroupKey,
+        last: Fingerprint,
+    ) -> Option<Vec<Fingerprint>> {
+        if !threshold.firings {
+            return self.reached(threshold, group, last);
+        }
+        self.note_firing(rule, threshold, group, last);
+        let since: Time = self.now - threshold.within;
+        let firings = self.state.steps.get(group).into_iter().flat_map(|steps| steps.range((Step::FIRING, 0)..));
+        let enough = firings.rev().take_while(|(_, (at, _))| *at > since).take(threshold.count as usize).count();
+        (enough >= threshold.count as usize).then(|| {
+            // Those that have resolved have counted, and are none of its alerts.
+            let mut together = self.held(group);
+            together.retain(|member| *member != last);
+            together.push(last);
+            together
+        })
+    }
+
+    /// Notes that an alert has begun to fire, once for each time: what suppressed it may let it go again and again.
+    fn note_firing(&mut self, rule: &CorrelateRule, threshold: &Threshold, group: &GroupKey, fingerprint: Fingerprint) {
+        let Some(record) = self.state.alert(fingerprint) else { return };
+        let noted = record.steps().any(|step| {
+            step.step == Step::FIRING && (&step.rule.name, &step.key) == (&group.0, &group.1) && step.at >= record.fired_at
+        });
+        if noted {
+            return;
+        }
+        self.record(Fact::SequenceStepped {
+            fingerprint,
+            rule: rule.rule.clone(),
+            key: group.1.clone(),
+            step: Step::FIRING,
+            until: self.now + threshold.within,
+        });
     }
 
     /// The alerts of the group that wait, fire, are not suppressed and came within the window, and this one behind them, if

@@ -44,6 +44,7 @@ impl Engine {
         let full = || self.state.incidents().filter(|it| it.parent == Some(parent)).nth(CHILDREN_MAX - 1).is_some();
         if free && !circle && !full() {
             self.record(Fact::IncidentAttached { incident: id, parent, fingerprint, rule: rule.clone() });
+            self.review_children(parent);
         }
     }
 

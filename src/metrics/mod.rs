@@ -62,6 +62,8 @@ metrics! {
     gauges incidents ["status"] "Incidents by status, without closed ones";
     counter incidents_opened_total [] "Incidents opened";
     counter incidents_without_policy_total [] "Incidents that no escalation rule fits while no receiver is named default";
+    counter changes_recorded_total [] "Changes that were reported, and news of them";
+    counter changes_surplus_total [] "Changes that left the memory before their time because there were too many";
     counters suppressions_total ["kind"] "Suppressions of alerts begun, by kind";
     gauge engine_queue_alerts [] "Inputs that wait for the engine";
     counter engine_facts_total [] "Facts recorded";

@@ -92,13 +92,18 @@ pub struct Step {
     pub rule: RuleRef,
     /// The key of the incident that the last step would open.
     pub key: Labels,
-    /// From 0.
+    /// From 0; [`Step::FIRING`] for a rule that counts firings.
     pub step: u32,
     pub at: Time,
     /// The rule looks at it no longer.
     pub until: Time,
     /// The log position at which it came: what came before what.
     pub seq: u64,
+}
+
+impl Step {
+    /// The number of what is no step of a sequence: one more firing, for a threshold that counts those.
+    pub const FIRING: u32 = u32::MAX;
 }
 
 /// What makes an alert a beat: it is missed when nothing is heard of it for too long.

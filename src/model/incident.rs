@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::alert::Severity;
+use super::cause::Cause;
 use super::id::IncidentId;
 use super::labels::Labels;
 use super::reason::{Reason, RuleRef};
+use super::storm::Storm;
 use super::time::{Millis, Time};
 
 /// Where an incident stands.
@@ -34,6 +36,36 @@ impl IncidentStatus {
     pub fn is_active(self) -> bool {
         matches!(self, IncidentStatus::Open | IncidentStatus::Acknowledged)
     }
+}
+
+/// What sort of incident it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IncidentType {
+    Normal,
+    /// Managers are told, and others become parts of it.
+    Major,
+}
+
+impl IncidentType {
+    pub const ALL: [IncidentType; 2] = [IncidentType::Normal, IncidentType::Major];
+
+    /// The name in the API and in rules.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IncidentType::Normal => "normal",
+            IncidentType::Major => "major",
+        }
+    }
+}
+
+/// How an incident becomes a major one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MajorStep {
+    /// It will be one then, if nothing gets better. `None`: something did.
+    Planned(Option<Time>),
+    /// It is one.
+    Declared(Reason),
 }
 
 /// Services that an incident names. Past that it is about a site and not about services, and the fifty-thousandth alert
@@ -109,6 +141,18 @@ pub struct Incident {
     pub opened_at_receivers: Arc<Vec<OpenedAt>>,
     /// How fast it grows, once it is large enough for that to mean anything.
     pub growth: Option<Growth>,
+    /// What it probably comes from, the likeliest first; `None` before anything was found.
+    pub causes: Option<Arc<Vec<Cause>>>,
+    /// When causes are looked for again.
+    pub causes_due: Option<Time>,
+    /// The storm that it is about.
+    pub storm: Option<Arc<Storm>>,
+    /// Why it is a major incident, if it is one.
+    pub major: Option<Reason>,
+    /// When it becomes one if nothing gets better before.
+    pub major_due: Option<Time>,
+    /// Where it stands what to do, by the catalogue: for its likeliest cause, else for the service that it opened with.
+    pub runbook: Option<Arc<str>>,
 }
 
 impl Incident {
@@ -156,7 +200,25 @@ impl Incident {
             policies: Arc::default(),
             opened_at_receivers: Arc::default(),
             growth: None,
+            causes: None,
+            causes_due: None,
+            storm: None,
+            major: None,
+            major_due: None,
+            runbook: None,
         }
+    }
+
+    /// What sort of incident it is.
+    #[must_use]
+    pub fn incident_type(&self) -> IncidentType {
+        if self.major.is_some() { IncidentType::Major } else { IncidentType::Normal }
+    }
+
+    /// What it probably comes from, the likeliest first.
+    #[must_use]
+    pub fn causes(&self) -> &[Cause] {
+        self.causes.as_ref().map_or(&[], |causes| causes)
     }
 }
 

@@ -9,8 +9,13 @@
 //! | silence | a suppression that a person made, with matchers, a beginning and an end | [`silence`] |
 //! | matcher | one condition on one label, Prometheus' four operators | [`matcher`] |
 //! | reason | which rule, silence or alert decided something | [`reason`] |
+//! | change | a deployment or whatever else people did to a system, as it was reported | [`change`] |
+//! | storm | far more alerts in one place than is usual there | [`storm`] |
+//! | cause | a thing that an incident probably comes from, with its reasons | [`cause`] |
 
 pub mod alert;
+pub mod cause;
+pub mod change;
 pub mod id;
 pub mod incident;
 pub mod labels;
@@ -18,9 +23,12 @@ pub mod matcher;
 pub mod notification;
 pub mod reason;
 pub mod silence;
+pub mod storm;
 pub mod time;
 
 pub use alert::{Alert, AlertRecord, AlertStatus, Severity};
+pub use cause::{Cause, CauseReason};
+pub use change::Change;
 pub use id::{Fingerprint, IncidentId, NotificationId, SilenceId};
 pub use incident::{Incident, IncidentStatus, PolicyRun};
 pub use labels::Labels;
@@ -28,4 +36,5 @@ pub use matcher::{MatchOp, Matcher};
 pub use notification::{Notification, NotificationKind, NotificationState};
 pub use reason::{Actor, Reason, RuleRef, Suppression, SuppressionKind};
 pub use silence::Silence;
+pub use storm::{AlertKind, Storm, Usual};
 pub use time::{Millis, Time};

@@ -91,6 +91,7 @@ pub(super) fn correlate() -> CorrelateRule {
         absent: None,
         sequence: None,
         topology: None,
+        storm: None,
         go_on: false,
         title: Template::compile(TITLE).expect("a test compiles it"),
     }

@@ -209,12 +209,19 @@ fn correlate() -> Value {
             mapping(&["count", "within"], json!({
                 "count": { "type": "integer", "minimum": 1, "maximum": correlate::COUNT_MAX },
                 "distinct": about("word", "Count different values of this label instead of alerts"),
+                "of": {
+                    "description": "alerts: those that fire (default); firings: each time that one begins to",
+                    "enum": ["alerts", "firings"],
+                },
                 "within": of("duration"),
                 "otherwise": {
                     "description": "alone: goes on to later rules (default); drop: ends there", "enum": ["alone", "drop"],
                 },
             })),
-            json!({ "description": "Open only when so many fire within the time" }),
+            json!({
+                "description": "Open only when so many fire within the time",
+                "if": { "properties": { "of": { "const": "firings" } }, "required": ["of"] }, "then": without(&["distinct"]),
+            }),
         ),
         "absent": with(
             mapping(&["match", "for"], json!({ "match": of("someMatchers"), "for": of("duration") })),
@@ -234,6 +241,22 @@ fn correlate() -> Value {
             })),
             json!({ "description": "Join incidents of services that are near in the catalogue" }),
         ),
+        "storm": with(
+            mapping(&["least", "within"], json!({
+                "above": {
+                    "description": format!("Times what is usual; default {}", correlate::STORM_ABOVE),
+                    "type": "integer", "minimum": 2, "maximum": 1_000,
+                },
+                "least": { "type": "integer", "minimum": 2, "maximum": correlate::COUNT_MAX },
+                "within": of("duration"),
+                "hold": about("duration", "How long alerts wait for a storm to show; default 0s"),
+                "pass": {
+                    "description": format!("Kinds that go on to later rules all the same; default {}", correlate::STORM_PASS),
+                    "type": "integer", "minimum": 0, "maximum": correlate::STORM_PASS_MAX,
+                },
+            })),
+            json!({ "description": "One incident takes all that comes while far more comes than is usual" }),
+        ),
         "continue": { "description": "Later rules take the alert, too; default false", "type": "boolean" },
         "title": { "description": "A template over by.<label>, labels.<name>, incident.count", "type": "string" },
     });
@@ -243,6 +266,7 @@ fn correlate() -> Value {
             "sequence": without(&["match", "when", "threshold", "absent", "topology"]),
             "absent": without(&["match", "when", "threshold", "resolve_after"]),
             "topology": without(&["by", "threshold", "absent"]),
+            "storm": without(&["threshold", "absent", "sequence", "topology", "continue"]),
         },
     });
     with(mapping(&["name"], keys), more)
@@ -261,8 +285,11 @@ fn prioritize() -> Value {
         "name": of("name"), "match": of("matchers"), "when": of("when"),
         "impact": { "description": "1 (a vital service) to 3 (one part)", "type": "integer", "minimum": 1, "maximum": 3 },
         "urgency": { "description": "1 (now) to 3 (can wait)", "type": "integer", "minimum": 1, "maximum": 3 },
+        "type": {
+            "description": "major: managers are told, related incidents become parts; normal: it is none", "enum": ["major", "normal"],
+        },
     });
-    with(mapping(&["name"], keys), json!({ "anyOf": one_of_keys(&["impact", "urgency"]) }))
+    with(mapping(&["name"], keys), json!({ "anyOf": one_of_keys(&["impact", "urgency", "type"]) }))
 }
 
 fn escalate() -> Value {

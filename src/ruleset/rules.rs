@@ -9,6 +9,7 @@ use super::schedule::Schedule;
 use super::services::Catalogue;
 use super::table::Table;
 use super::template::Template;
+use crate::model::incident::IncidentType;
 use crate::model::{Matcher, Millis, RuleRef};
 
 /// All rules of all files, in order, each stage with the index that finds an alert's candidates.
@@ -108,6 +109,8 @@ pub struct CorrelateRule {
     pub sequence: Option<Sequence>,
     /// Incidents of services that are near each other are one.
     pub topology: Option<Topology>,
+    /// One incident takes all while far more comes than is usual.
+    pub storm: Option<StormRule>,
     /// `continue: true` in the file.
     pub go_on: bool,
     /// Sees `by.<label>`, `incident.count`, `labels.<label>` (those of the alert that opens; rendered anew, those that all
@@ -133,12 +136,28 @@ pub struct Topology {
     pub within: Millis,
 }
 
+/// What makes a storm, and what goes past it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StormRule {
+    /// So many times what is usual.
+    pub above: u32,
+    /// And so many alerts at least.
+    pub least: u32,
+    pub within: Millis,
+    /// So long an alert waits for a storm before it goes on to the later rules.
+    pub hold: Millis,
+    /// The first alerts of so many kinds go on to the later rules as well.
+    pub pass: u32,
+}
+
 /// How many are needed before an incident opens.
 #[derive(Debug)]
 pub struct Threshold {
     pub count: u32,
     /// Count distinct values of this label, or firing alerts where absent.
     pub distinct: Option<Arc<str>>,
+    /// Count each time that an alert begins to fire, whether or not it still does.
+    pub firings: bool,
     pub within: Millis,
     pub otherwise: Otherwise,
 }
@@ -174,6 +193,8 @@ pub struct PrioritizeRule {
     pub when: Option<Expression>,
     pub impact: Option<u8>,
     pub urgency: Option<u8>,
+    /// Whether the incident is a major one.
+    pub incident_type: Option<IncidentType>,
 }
 
 /// Who is told, when, how often.

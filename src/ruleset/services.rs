@@ -40,6 +40,8 @@ pub struct Catalogue {
     /// For each name, whether it has an entry or is only depended on: the names within the hops of the farthest-looking
     /// rule, nearest first, each with its hops.
     near: FxHashMap<Arc<str>, Box<[Near]>>,
+    /// For each name that is depended on, those that do.
+    callers: FxHashMap<Arc<str>, Vec<Arc<str>>>,
     /// Names whose list was cut off.
     crowded: Vec<Arc<str>>,
 }
@@ -72,8 +74,21 @@ impl Catalogue {
         near.take_while(move |(_, away)| *away <= hops).map(|(name, _)| name)
     }
 
-    /// Works out who is near whom, up to so many hops. Edges count in either direction.
+    /// What a service depends on.
+    #[must_use]
+    pub fn depends_on(&self, name: &str) -> &[Arc<str>] {
+        self.get(name).map_or(&[], |service| &service.depends_on)
+    }
+
+    /// The services that depend on one, in order of their entries.
+    #[must_use]
+    pub fn callers(&self, name: &str) -> &[Arc<str>] {
+        self.callers.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Works out who depends on whom, and who is near whom, up to so many hops; for the latter, edges count in either direction.
     pub(super) fn work_out(&mut self, hops: u8) {
+        self.callers = self.callers_by_name();
         let edges = self.edges();
         self.near.clear();
         self.crowded.clear();
@@ -94,6 +109,20 @@ impl Catalogue {
         let mut seen = FxHashSet::default();
         let all = self.services.iter().flat_map(|service| std::iter::once(&service.rule.name).chain(&service.depends_on));
         all.filter(|name| seen.insert(Arc::clone(name))).cloned().collect()
+    }
+
+    fn callers_by_name(&self) -> FxHashMap<Arc<str>, Vec<Arc<str>>> {
+        let mut callers: FxHashMap<Arc<str>, Vec<Arc<str>>> = FxHashMap::default();
+        for service in &self.services {
+            for other in &service.depends_on {
+                let of_it = callers.entry(other.clone()).or_default();
+                // A dependency named twice is one.
+                if of_it.last() != Some(&service.rule.name) {
+                    of_it.push(service.rule.name.clone());
+                }
+            }
+        }
+        callers
     }
 
     fn edges(&self) -> FxHashMap<Arc<str>, Vec<Arc<str>>> {

@@ -20,7 +20,7 @@ pub use dedup::{Heard, Seen};
 use crate::config::Config;
 use crate::engine::entity::Changes;
 use crate::model::{
-    AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, Labels, Millis, Notification, NotificationId, Silence,
+    AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Labels, Millis, Notification, NotificationId, Silence,
     SilenceId, Time,
 };
 use seed::{KeyedHash, Seed};
@@ -44,6 +44,7 @@ pub struct Live {
     incidents: DashMap<IncidentId, Arc<Incident>>,
     notifications: DashMap<NotificationId, Arc<Notification>>,
     silences: DashMap<SilenceId, Arc<Silence>>,
+    reported: DashMap<Arc<str>, Arc<Change>>,
     /// By the source's name; fixed at the start.
     senders: HashMap<Arc<str>, Sender>,
     /// Of alerts whose source is no longer configured.
@@ -136,6 +137,7 @@ impl Live {
             incidents: DashMap::new(),
             notifications: DashMap::new(),
             silences: DashMap::new(),
+            reported: DashMap::new(),
             senders: senders.collect(),
             strangers: sender(Some(config.resolve_timeout)),
             firing: AtomicI64::new(0),
@@ -165,6 +167,8 @@ impl Live {
         changes.forgotten_notifications.iter().for_each(|id| drop(self.notifications.remove(id)));
         changes.silences.iter().for_each(|silence| drop(self.silences.insert(silence.id, silence.clone())));
         changes.forgotten_silences.iter().for_each(|id| drop(self.silences.remove(id)));
+        changes.reported.iter().for_each(|it| drop(self.reported.insert(it.id.clone(), it.clone())));
+        changes.forgotten_reported.iter().for_each(|id| drop(self.reported.remove(id)));
     }
 
     /// Firing alerts of which nothing was heard until they expired, with that moment. For the shell to submit, about
@@ -238,6 +242,18 @@ impl Live {
     #[must_use]
     pub fn silences(&self) -> Vec<Arc<Silence>> {
         self.silences.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// One change that was reported.
+    #[must_use]
+    pub fn reported_one(&self, id: &str) -> Option<Arc<Change>> {
+        self.reported.get(id).map(|entry| entry.value().clone())
+    }
+
+    /// All reported changes in memory, in no order.
+    #[must_use]
+    pub fn reported(&self) -> Vec<Arc<Change>> {
+        self.reported.iter().map(|entry| entry.value().clone()).collect()
     }
 
     /// How many alerts fire.

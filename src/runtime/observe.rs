@@ -50,6 +50,8 @@ impl Observer {
             match fact {
                 Fact::IncidentOpened { .. } => self.metrics.incidents_opened_total.inc(),
                 Fact::IncidentWithoutPolicy { .. } => self.metrics.incidents_without_policy_total.inc(),
+                Fact::ChangeRecorded { .. } => self.metrics.changes_recorded_total.inc(),
+                Fact::ChangeForgotten { surplus: true, .. } => self.metrics.changes_surplus_total.inc(),
                 Fact::AlertSuppressed { by, .. } => {
                     self.suppressions.iter().filter(|(kind, _)| *kind == by.kind).for_each(|(_, counter)| counter.inc());
                 }

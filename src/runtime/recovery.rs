@@ -109,6 +109,8 @@ pub(super) fn everything(state: &State) -> Changes {
             Entity::Incident(incident) => all.incidents.push(incident),
             Entity::Notification(notification) => all.notifications.push(notification),
             Entity::Silence(silence) => all.silences.push(silence),
+            Entity::Change(change) => all.reported.push(change),
+            Entity::Usual(usual) => all.usual.push(usual),
         }
     }
     all

@@ -4,6 +4,7 @@
 //! - [`documents`]: what the README and the shipped rules say works as they say.
 //! - [`systemd`]: the unit and its companions, judged by systemd's own tools.
 //! - [`prometheus`]: the whole way from a real Prometheus to a pager, with a kill -9 in between.
+//! - [`causes`]: probable causes and reported changes, from a POST to what people read.
 //! - [`crash`]: kill -9 and SIGTERM under load, a second daemon on the same folder.
 //! - [`damage`]: damage in the middle of the log, refused and passed over.
 //! - [`overload`]: far more than the engine takes.
@@ -20,6 +21,7 @@
 #![allow(clippy::print_stderr, reason = "what the processes said, where a test has failed")]
 
 mod bad_input;
+mod causes;
 mod commands;
 mod crash;
 mod daemon;

@@ -157,7 +157,7 @@ async fn browsers_cannot_be_lured_into_writing() {
     let loopback = |_: &mut Config, _: &mut Fake| {};
     let public = |config: &mut Config, _: &mut Fake| config.listen = SocketAddr::from(([192, 0, 2, 1], 9093));
     let named = |config: &mut Config, _: &mut Fake| config.external_url = Some("https://quell.example/".into());
-    let cases: [(Change, &[Header], u16); 16] = [
+    let cases: [(SiteChange, &[Header], u16); 16] = [
         (loopback, &[("host", "127.0.0.1:9093")], 200),
         (loopback, &[("host", "[::1]:9093")], 200),
         (loopback, &[("host", "LOCALHOST")], 200),

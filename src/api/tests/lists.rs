@@ -89,6 +89,7 @@ async fn timeline_and_members_of_an_incident() {
             max_age: Millis::ZERO,
             resolve_after: Millis::ZERO,
             recurrence_of: None,
+            runbook: None,
         },
         Fact::AlertJoined { incident: IncidentId(1), fingerprint, rule: RuleRef::built_in("default") },
         Fact::IncidentCommented { incident: IncidentId(1), text: "looking".into(), by: Actor::Person("ann".into()) },

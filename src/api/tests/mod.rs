@@ -1,6 +1,7 @@
 //! The API as its clients see it: requests into the router, answers out, with a stand-in for the engine behind it.
 
 mod calls;
+mod changes;
 mod events;
 mod lists;
 
@@ -33,7 +34,7 @@ const NOW: Time = Time(1_767_571_200_000);
 type Submitted = Result<Result<Answer, Refusal>, SubmitError>;
 
 /// What a test changes of a site before it is built.
-type Change = fn(&mut Config, &mut Fake);
+type SiteChange = fn(&mut Config, &mut Fake);
 
 /// Header, name and value.
 type Header = (&'static str, &'static str);

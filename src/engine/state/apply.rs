@@ -7,10 +7,11 @@ use super::change::Contribution;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
 use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Waiting};
-use crate::model::incident::{Growth, OpenedAt, SERVICES_MAX, StepState, priority};
+use crate::model::incident::{Growth, MajorStep, OpenedAt, SERVICES_MAX, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
-    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Time,
+    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Time,
+    Usual,
 };
 
 impl State {
@@ -84,11 +85,25 @@ impl State {
             Fact::IncidentOpened { .. } => self.open(seq, now, fact),
             Fact::AlertJoined { incident, fingerprint, rule } => self.join(seq, now, *incident, *fingerprint, &rule.name),
             Fact::IncidentAttached { incident, parent, .. } => {
-                self.change_incident(seq, now, *incident, |i| i.parent = Some(*parent));
+                self.change_incident(seq, now, *incident, |i| {
+                    i.parent = Some(*parent);
+                    i.major_due = None;
+                });
+                *self.children.entry(*parent).or_default() += 1;
             }
             Fact::IncidentTitled { incident, title } => self.change_incident(seq, now, *incident, |i| {
                 i.title = title.clone();
                 i.retitle_due = None;
+            }),
+            Fact::IncidentCausesPlanned { incident, due } => {
+                self.change_incident(seq, now, *incident, |i| i.causes_due = *due);
+            }
+            Fact::IncidentCausesFound { incident, causes, runbook } => self.change_incident(seq, now, *incident, |i| {
+                i.causes = Some(causes.clone());
+                if runbook.is_some() {
+                    i.runbook.clone_from(runbook);
+                }
+                i.causes_due = None;
             }),
             Fact::IncidentRetitlePlanned { incident, due } => {
                 self.change_incident(seq, now, *incident, |i| i.retitle_due = Some(*due));
@@ -137,6 +152,8 @@ impl State {
                 i.resolve_due = None;
                 i.fall_due = None;
                 i.retitle_due = None;
+                i.causes_due = None;
+                i.major_due = None;
                 i.policies = Arc::default();
                 // The receiver that resolved it knows.
                 if let Reason::Actor(Actor::Receiver(name)) = reason {
@@ -218,6 +235,44 @@ impl State {
                 if let Some(last) = self.notifications.remove(notification) {
                     self.touched.forgotten_notifications.push(last);
                 }
+            }
+
+            Fact::IncidentMajor { incident, step: MajorStep::Planned(due) } => {
+                self.change_incident(seq, now, *incident, |i| i.major_due = *due);
+            }
+            Fact::IncidentMajor { incident, step: MajorStep::Declared(reason) } => {
+                self.majors.insert(*incident);
+                self.change_incident(seq, now, *incident, |i| {
+                    i.major = Some(reason.clone());
+                    i.major_due = None;
+                });
+            }
+            Fact::StormBegan { incident, level, kinds, .. } => self.change_incident(seq, now, *incident, |i| {
+                let storm = Storm { began_at: now, level: *level, kinds: kinds.clone(), passed: 0, ended_at: None };
+                i.storm = Some(Arc::new(storm));
+            }),
+            Fact::StormKindSeen { incident, kind, passed } => self.change_incident(seq, now, *incident, |i| {
+                if let Some(storm) = i.storm.as_mut().map(Arc::make_mut) {
+                    storm.kinds.push(kind.clone());
+                    storm.passed += u32::from(*passed);
+                }
+            }),
+            Fact::StormEnded { incident, .. } => self.change_incident(seq, now, *incident, |i| {
+                if let Some(storm) = i.storm.as_mut().map(Arc::make_mut) {
+                    storm.ended_at = Some(now);
+                }
+            }),
+            Fact::UsualMeasured { rule, key, milli_per_hour, at } => {
+                let usual = Usual { rule: rule.clone(), key: key.clone(), milli_per_hour: *milli_per_hour, at: *at };
+                self.measure(Arc::new(usual));
+            }
+
+            Fact::ChangeRecorded { change } => {
+                self.touched.reported.push(change.id.clone());
+                self.reported.insert(change.clone());
+            }
+            Fact::ChangeForgotten { change, .. } => {
+                self.touched.forgotten_reported.extend(self.reported.remove(change));
             }
 
             Fact::SilenceSet { silence } => self.set_silence(silence),
@@ -346,7 +401,8 @@ impl State {
     }
 
     fn open(&mut self, seq: u64, now: Time, fact: &Fact) {
-        let Fact::IncidentOpened { incident: id, rule, key, title, window, max_age, resolve_after, recurrence_of: _ } = fact
+        let Fact::IncidentOpened { incident: id, rule, key, title, window, max_age, resolve_after, runbook, recurrence_of: _ } =
+            fact
         else {
             return;
         };
@@ -355,6 +411,7 @@ impl State {
             window: *window,
             max_age: *max_age,
             resolve_after: *resolve_after,
+            runbook: runbook.clone(),
             ..Incident::opened(*id, rule.clone(), title.clone(), seq, now)
         };
         self.meta.last_incident = id.0;
@@ -429,6 +486,11 @@ impl State {
             incident.close_due = None;
         });
         let Some(incident) = self.incidents.remove(&id) else { return };
+        self.majors.remove(&id);
+        if let Some(siblings) = incident.parent.and_then(|parent| self.children.get_mut(&parent)) {
+            *siblings = siblings.saturating_sub(1);
+        }
+        self.children.remove(&id);
         #[expect(clippy::iter_over_hash_type, reason = "each is changed alone, and what was touched is sorted when it is taken")]
         for fingerprint in self.members.remove(&id).unwrap_or_default().alerts {
             self.change_alert(seq, now, fingerprint, |record| record.incidents.retain(|other| *other != id));
@@ -501,6 +563,16 @@ impl State {
         if let Some(last) = self.silences.remove(&id) {
             self.touched.forgotten_silences.push(last);
         }
+    }
+
+    fn measure(&mut self, usual: Arc<Usual>) {
+        let place = (usual.rule.clone(), usual.key.clone());
+        if usual.milli_per_hour == 0 {
+            self.usual.remove(&place);
+        } else {
+            self.usual.insert(place, usual.clone());
+        }
+        self.touched.usual.push(usual);
     }
 
     fn forget_silence_timers(&mut self, id: SilenceId) {

@@ -6,7 +6,8 @@ use super::timers;
 use super::{Members, State};
 use crate::engine::entity::Changes;
 use crate::model::{
-    AlertRecord, Fingerprint, Incident, IncidentId, Notification, NotificationId, Severity, Silence, SilenceId, Time,
+    AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, NotificationId, Severity, Silence, SilenceId, Time,
+    Usual,
 };
 
 /// Keys of everything that changed since the last look, with repetitions, and the last records of what left.
@@ -16,10 +17,13 @@ pub(super) struct Touched {
     pub(super) incidents: Vec<IncidentId>,
     pub(super) notifications: Vec<NotificationId>,
     pub(super) silences: Vec<SilenceId>,
+    pub(super) reported: Vec<Arc<str>>,
+    pub(super) usual: Vec<Arc<Usual>>,
     pub(super) closed: Vec<Arc<Incident>>,
     pub(super) forgotten_alerts: Vec<Arc<AlertRecord>>,
     pub(super) forgotten_notifications: Vec<Arc<Notification>>,
     pub(super) forgotten_silences: Vec<Arc<Silence>>,
+    pub(super) forgotten_reported: Vec<Arc<Change>>,
 }
 
 impl State {
@@ -39,15 +43,24 @@ impl State {
         );
         let (silences, forgotten_silences) =
             settle(touched.silences, touched.forgotten_silences, |it: &Silence| it.id, |id| self.silences.get(id).cloned());
+        let (reported, forgotten_reported) = settle(
+            touched.reported,
+            touched.forgotten_reported,
+            |it: &Change| it.id.clone(),
+            |id| self.reported.get(id).cloned(),
+        );
         Changes {
             alerts,
             incidents,
             notifications,
             silences,
+            reported,
+            usual: touched.usual,
             forgotten_alerts,
             forgotten_incidents,
             forgotten_notifications,
             forgotten_silences,
+            forgotten_reported,
         }
     }
 

@@ -18,10 +18,12 @@ pub enum Timer {
     Close(IncidentId),
     Retitle(IncidentId),
     Policy(IncidentId),
+    Causes(IncidentId),
+    Major(IncidentId),
 }
 
-/// The due times of one incident: resolve, fall, close, retitle, policy.
-pub(super) type IncidentTimers = [Option<Time>; 5];
+/// The due times of one incident: resolve, fall, close, retitle, policy, causes, major.
+pub(super) type IncidentTimers = [Option<Time>; 7];
 
 /// All timers, soonest first; equal times in the order of [`Timer`].
 #[derive(Debug, Default)]
@@ -79,8 +81,16 @@ impl Timers {
     }
 }
 
-fn names(id: IncidentId) -> [Timer; 5] {
-    [Timer::Resolve(id), Timer::Fall(id), Timer::Close(id), Timer::Retitle(id), Timer::Policy(id)]
+fn names(id: IncidentId) -> [Timer; 7] {
+    [
+        Timer::Resolve(id),
+        Timer::Fall(id),
+        Timer::Close(id),
+        Timer::Retitle(id),
+        Timer::Policy(id),
+        Timer::Causes(id),
+        Timer::Major(id),
+    ]
 }
 
 /// What an incident waits for.
@@ -88,7 +98,15 @@ pub(super) fn of_incident(incident: &Incident) -> IncidentTimers {
     // While all has cleared and only `resolve_after` is waited for, nobody is told anything.
     let speaks = incident.status.is_active() && incident.resolve_due.is_none();
     let policy = if speaks { incident.policies.iter().filter_map(policy_due).min() } else { None };
-    [incident.resolve_due, incident.fall_due, incident.close_due, incident.retitle_due, policy]
+    [
+        incident.resolve_due,
+        incident.fall_due,
+        incident.close_due,
+        incident.retitle_due,
+        policy,
+        incident.causes_due,
+        incident.major_due,
+    ]
 }
 
 /// When a policy next has something to do; a paused one has nothing.

@@ -46,6 +46,11 @@ correlate:
   - name: heartbeat
     absent: { match: ['alertname="B"', 'service="1"'], for: 5m }
     by: [severity]
+  - name: storm
+    match: ['job="app-1"']
+    by: [job]
+    storm: { least: 2, above: 2, within: 10m, hold: 20s, pass: 1 }
+    max_age: 2h
   - name: near
     match: ['alertname=~"A|D"', 'host="h2"']
     topology: { hops: 1, within: 5m }
@@ -60,6 +65,9 @@ correlate:
     match: ['alertname="C"']
     threshold: { count: 3, distinct: host, within: 3m, otherwise: alone }
     continue: true
+  - name: often
+    match: ['alertname="D"', 'host="h0"']
+    threshold: { count: 3, within: 1h, of: firings, otherwise: alone }
   - name: by-host
     match: ['alertname=~"C|D"']
     by: [host]
@@ -74,6 +82,9 @@ prioritize:
   - name: urgent
     match: ['host="h0"']
     urgency: 1
+  - name: vital
+    match: ['alertname="D"', 'host="h1"']
+    type: major
 escalate:
   - name: pager
     wait: 30s
@@ -125,6 +136,10 @@ prioritize:
     when: incident.category == "database" && incident.services.size() > 1
     urgency: 1
 escalate:
+  - name: managers
+    when: incident.type == "major"
+    continue: true
+    steps: [{ notify: [managers] }]
   - name: urgent
     when: incident.priority <= 2
     continue: true
@@ -163,6 +178,7 @@ enum Move {
     Silence(u8, u8),
     Unsilence(u8),
     Outcome(u64, bool),
+    Change(u8, u8),
     Wait,
 }
 
@@ -179,6 +195,7 @@ fn moves() -> impl Strategy<Value = Vec<(u32, Move)>> {
         1 => (0u8..3, 0u8..4).prop_map(|(a, b)| Move::Silence(a, b)),
         1 => (0u8..3).prop_map(Move::Unsilence),
         2 => (1u64..20, any::<bool>()).prop_map(|(n, ok)| Move::Outcome(n, ok)),
+        1 => (0u8..3, 0u8..3).prop_map(|(a, b)| Move::Change(a, b)),
         1 => Just(Move::Wait),
     ];
     proptest::collection::vec((prop_oneof![Just(0u32), 1u32..90, 90u32..2_000, 3_000u32..100_000], one), 1..60)
@@ -218,6 +235,7 @@ fn input(at: Time, step: &Move) -> Input {
                 DeliveryOutcome::Dead { error: "no".into() }
             },
         },
+        Move::Change(id, service) => story::Story::input(&format!("change deploy 5m id={id} service={service}"), at),
         Move::Wait => Input::Tick,
     }
 }
@@ -399,6 +417,14 @@ fn what_is_drawn_reaches_every_decision() {
         "beat_missed",
         "incident_attached",
         "sequence_stepped",
+        "storm_began",
+        "storm_kind_seen",
+        "storm_ended",
+        "usual_measured",
+        "incident_causes_found",
+        "incident_major",
+        "change_recorded",
+        "change_forgotten",
         "incident_reopened",
         "incident_closed",
         "escalation_paused",

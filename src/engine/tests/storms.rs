@@ -3,7 +3,7 @@
 use super::story::{self, START, Story};
 use crate::engine::topology::CHILDREN_MAX;
 use crate::engine::{Engine, EngineOptions, Fact, Input, News, State};
-use crate::model::{AlertStatus, IncidentStatus, Millis, NotificationKind};
+use crate::model::{AlertStatus, Incident, IncidentId, IncidentStatus, Millis, NotificationKind, Time};
 
 fn count(story: &Story, test: impl Fn(&Fact) -> bool) -> usize {
     story.facts.iter().filter(|fact| test(fact)).count()
@@ -97,4 +97,68 @@ fn a_rule_that_merges_everything_is_held_by_the_limit_on_parts() {
     let parts = story.engine.state().incidents().filter(|incident| incident.parent.is_some()).count();
     assert_eq!(parts, CHILDREN_MAX);
     assert_eq!(story.engine.state().incidents().count(), LEAVES, "the hub's alert joins the oldest, and nothing is lost");
+}
+
+/// Rules of a site that is ready for storms.
+const READY: &str = "
+correlate:
+  - name: storm
+    match: ['cluster!=\"\"']
+    by: [cluster]
+    storm: { least: 100, within: 1m, hold: 10s }
+    title: \"Storm in {{ by.cluster }}: {{ incident.count }} alerts\"
+escalate:
+  - { name: pager, steps: [{ notify: [pager] }] }
+";
+
+/// Plays fifty thousand alerts of sixty seconds in one cluster, of six hundred kinds, and one alert elsewhere each second.
+fn fifty_thousand() -> Story {
+    let mut story = Story::new(story::rules(READY));
+    for (number, name) in (0..50_000_i64).zip(["NodeDown", "TargetDown", "PodNotReady"].iter().cycle()) {
+        let at = START + Millis(number * 60_000 / 50_000);
+        let service = number / 3 % 200;
+        let severity = if number % 10 == 7 { "critical" } else { "warning" };
+        let labels = format!("alertname={name} service=s{service} cluster=eu1 pod=p{number} severity={severity}");
+        fire(&mut story, at, &labels);
+        if number % 834 == 0 {
+            fire(&mut story, at, &format!("alertname=Late service=other{number} cluster=us{number}"));
+        }
+    }
+    story.step(START + Millis::minutes(2), Input::Tick);
+    story
+}
+
+fn fire(story: &mut Story, at: Time, labels: &str) {
+    while let Some(due) = story.engine.next_timer().filter(|due| *due < at) {
+        story.step(due, Input::Tick);
+    }
+    let news = News { alert: story::alert(labels, at), status: AlertStatus::Firing, ends_at: None };
+    story.step(at, Input::Alert(news));
+}
+
+#[test]
+fn fifty_thousand_alerts_of_a_minute_are_few_incidents_and_soon_a_page() {
+    let played = fifty_thousand();
+    let state = played.engine.state();
+    let of_cluster = |incident: &&std::sync::Arc<Incident>| incident.labels.get("cluster") == "eu1";
+    let in_storm: Vec<IncidentId> = state.incidents().filter(of_cluster).map(|incident| incident.id).collect();
+    assert!((1..=5).contains(&in_storm.len()), "{in_storm:?}");
+    let storm = state.incidents().find(|incident| incident.storm.is_some()).unwrap();
+    assert!(storm.alerts_total >= 49_000, "{}", storm.alerts_total);
+    assert_eq!(storm.storm.as_ref().unwrap().kinds.len(), crate::model::storm::KINDS_MAX);
+
+    // Nothing is in no incident, neither inside nor outside of the storm, where each alert has its own.
+    assert!(state.alerts().all(|record| !record.incidents.is_empty()));
+    let outside = state.incidents().filter(|incident| incident.labels.get("cluster").starts_with("us")).count();
+    assert_eq!(outside, 60);
+
+    let paged = played.facts.iter().find_map(|fact| match fact {
+        Fact::NotificationQueued { notification } if in_storm.contains(&notification.incident) => Some(notification.created_at),
+        _ => None,
+    });
+    assert!(paged.is_some_and(|at| at < START + Millis::seconds(30)), "{paged:?}");
+    // What is written down beside each alert's own firing, enrichment, waiting and joining.
+    let beside =
+        count(&played, |fact| matches!(fact.kind(), "storm_began" | "storm_kind_seen" | "storm_ended" | "usual_measured"));
+    assert!(beside <= 600, "{beside}");
 }

@@ -12,17 +12,22 @@
 //! | `silence 1 10m a="b"` | a silence, numbered, from now on for so long |
 //! | `silence-later 1 5m 10m a="b"` | a silence that begins after 5m and lasts 10m |
 //! | `unsilence 1` | it ends |
+//! | `change deploy 5m service=cart cluster=eu1` | a change is reported that began so long ago; further words: `id`, `summary` |
 //! | `restart` | the daemon is stopped, and started again at the next line; nothing runs meanwhile |
 //! | `delivered 1`, `dead 1` | what came of notification 1 |
 //! | `receivers a b` | the receivers that exist |
+//! | `many 50 2s alertname=A host=h#` | so many alerts, so far apart, `#` being the number of each; only the first and the last are told of |
 //! | `show` | the incidents that are open, and the alerts that are suppressed |
 //! | `wait` | nothing |
 
 use std::sync::Arc;
 
 use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Fact, Input, News, State};
+use crate::model::alert::Step;
+use crate::model::incident::MajorStep;
 use crate::model::{
-    Actor, Alert, AlertStatus, Incident, IncidentId, Labels, Millis, NotificationId, Reason, Silence, SilenceId, Time,
+    Actor, Alert, AlertStatus, Change, Incident, IncidentId, Labels, Millis, NotificationId, Reason, Silence, SilenceId, Time,
+    cause,
 };
 use crate::ruleset::{self, Ruleset, SourceFile};
 
@@ -113,6 +118,10 @@ impl Story {
             self.engine.know_receivers(names.split(' ').map(Arc::from).collect());
             return;
         }
+        if let Some(many) = command.strip_prefix("many ") {
+            self.play_many(at, many);
+            return;
+        }
         if command == "show" {
             let facts = self.step(at, Input::Tick);
             self.tell("", &facts);
@@ -122,6 +131,32 @@ impl Story {
         let input = Story::input(command, at);
         let facts = self.step(at, input);
         self.tell("", &facts);
+    }
+
+    /// Alerts one after the other. What the first and the last came to is told, and of the others how many facts there were.
+    fn play_many(&mut self, at: Time, many: &str) {
+        let mut words = many.splitn(3, ' ');
+        let count: i64 = words.next().and_then(|word| word.parse().ok()).expect("many COUNT APART LABELS");
+        let apart = words.next().and_then(Millis::parse).expect("many COUNT APART LABELS");
+        let labels = words.next().expect("many COUNT APART LABELS");
+        let mut untold = 0;
+        for number in 0..count {
+            let now = at + Millis(apart.0 * number);
+            while let Some(due) = self.engine.next_timer().filter(|due| *due < now) {
+                let facts = self.step(due, Input::Tick);
+                self.tell(&format!("{} ", due.since(START)), &facts);
+            }
+            let fire = format!("fire {}", labels.replace('#', &number.to_string()));
+            let facts = self.step(now, Story::input(&fire, now));
+            if number == 0 || number == count - 1 {
+                if untold > 0 {
+                    self.line(&format!("        => … {untold} facts …"));
+                }
+                self.tell(&format!("{} ", now.since(START)), &facts);
+            } else {
+                untold += facts.len();
+            }
+        }
     }
 
     pub(super) fn input(command: &str, at: Time) -> Input {
@@ -160,6 +195,10 @@ impl Story {
                 notification: NotificationId(number()),
                 outcome: DeliveryOutcome::Dead { error: "refused".into() },
             },
+            "change" => {
+                let (ago, said) = second.split_once(' ').expect("change KIND AGO LABELS");
+                act(Act::RecordChange(Arc::new(change(first, at, ago, said))))
+            }
             "wait" => Input::Tick,
             _ => panic!("no such command: {command}"),
         }
@@ -217,6 +256,9 @@ impl Story {
             Fact::AlertFlapping { fingerprint, rule, changes, .. } => {
                 format!("flapping {} after {changes} changes ({})", labels(*fingerprint), rule.name)
             }
+            Fact::SequenceStepped { rule, step: Step::FIRING, until, .. } => {
+                format!("counts for {} until {}", rule.name, until.since(START))
+            }
             Fact::SequenceStepped { rule, step, until, .. } => {
                 format!("step {} of {} until {}", step + 1, rule.name, until.since(START))
             }
@@ -263,6 +305,31 @@ impl Story {
             Fact::NotificationQueued { notification: n } => {
                 let again = if n.again { " again" } else { "" };
                 format!("{} tells {} {}{again} ({})", n.incident, n.receiver, n.kind.as_str(), why(&n.reason))
+            }
+            Fact::IncidentCausesFound { incident, causes, .. } => {
+                let causes: Vec<String> = causes.iter().map(|cause| cause.sentence(usize::MAX)).collect();
+                format!("{incident} comes from {}", causes.join("\n        => … or from "))
+            }
+            Fact::IncidentMajor { incident, step: MajorStep::Declared(reason) } => {
+                format!("{incident} is a major incident ({})", why(reason))
+            }
+            Fact::StormBegan { incident, alerts, usual, level, kinds, .. } => {
+                let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+                format!(
+                    "{incident} is a storm: {alerts} alerts, {usual} are usual, level {level}; seen before: {}",
+                    kinds.join(", ")
+                )
+            }
+            Fact::StormKindSeen { incident, kind, passed } => {
+                format!("{incident} has the first {kind}{}", if *passed { ", which goes on" } else { "" })
+            }
+            Fact::StormEnded { incident, alerts } => format!("{incident} is a storm no more: {alerts} alerts"),
+            Fact::UsualMeasured { rule, key, milli_per_hour, .. } => {
+                format!("usual for {rule} {key}: {}.{:03} an hour", milli_per_hour / 1_000, milli_per_hour % 1_000)
+            }
+            Fact::ChangeRecorded { change } => format!("{} {} of {}", change.kind, change.id, change.things.join(", ")),
+            Fact::ChangeForgotten { change, surplus } => {
+                format!("change {change} forgotten{}", if *surplus { ", there are too many" } else { "" })
             }
             Fact::NotificationDead { notification, error, .. } => format!("notification {} is dead: {error}", notification.0),
             _ => return None,
@@ -323,6 +390,24 @@ fn silence(number: u64, at: Time, length: &str, matchers: &str) -> Silence {
 }
 
 /// An alert from `a=b c="d e"`.
+/// A change of which these words are said.
+fn change(kind: &str, at: Time, ago: &str, said: &str) -> Change {
+    let said = alert(said, at).labels.clone();
+    let ago = Millis::parse(ago).expect("how long ago it began");
+    let id = said.get("id");
+    Change {
+        id: if id.is_empty() { kind } else { id }.into(),
+        kind: kind.into(),
+        things: vec![cause::thing(said.get("service"))],
+        cluster: Some(said.get("cluster")).filter(|name| !name.is_empty()).map(Arc::from),
+        started_at: Time(at.0 - ago.0),
+        ended_at: None,
+        summary: said.get("summary").into(),
+        url: "".into(),
+        reported_by: "ci".into(),
+    }
+}
+
 pub(super) fn alert(text: &str, at: Time) -> Arc<Alert> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     let mut rest = text.trim();

@@ -11,6 +11,7 @@ use super::functions;
 use super::parse::{Comparison, Kind, Tree, Word};
 use super::subject::{Field, LabelSet, Sees};
 use super::{EXPRESSION_REGEXES_MAX, Fault};
+use crate::model::incident::IncidentType;
 use crate::model::{Millis, Severity};
 use crate::ruleset::diagnostics::Code;
 use crate::ruleset::suggest::{listed, nearest};
@@ -279,6 +280,7 @@ impl Checker {
             "category" => (Field::Category, Type::TEXT),
             "team" => (Field::Team, Type::TEXT),
             "priority" => (Field::Priority, Type::INT),
+            "type" => (Field::Type, Type::TEXT),
             "age" => (Field::Age, Type::One(Scalar::Length)),
             _ => {
                 let message = "`distinct` counts the values of a label";
@@ -385,6 +387,10 @@ impl Checker {
             (Expr::Field(Field::Priority), Expr::Int(number)) if !(1..=5).contains(number) => {
                 let hint = "priorities are the numbers 1 (critical) to 5";
                 self.fault(Code::Range, span, format!("there is no priority {number}"), hint)
+            }
+            (Expr::Field(Field::Type), Expr::Text(word)) if IncidentType::ALL.iter().all(|known| known.as_str() != &**word) => {
+                let hint = "an incident is `normal` or `major`";
+                self.fault(Code::Word, span, format!("there is no type `{word}`"), hint)
             }
             (Expr::Field(Field::Severity), _) if ordered => {
                 let hint = "name those that you mean: `incident.severity in [\"critical\", \"high\"]`";

@@ -184,6 +184,7 @@ fn word(field: &Field) -> Option<Cow<'_, str>> {
         Field::Label(name) => Some((&**name).into()),
         Field::Severity => Some("severity".into()),
         Field::Category => Some("category".into()),
+        Field::Type => Some("type".into()),
         Field::Team => Some("team".into()),
         Field::CommonLabel(name) => Some(common_word(name).into()),
         _ => None,

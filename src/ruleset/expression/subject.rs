@@ -59,6 +59,7 @@ pub(super) enum Field {
     Category,
     Team,
     Priority,
+    Type,
     Age,
 }
 
@@ -77,6 +78,7 @@ impl Field {
             Field::Category => "incident.category".to_owned(),
             Field::Team => "incident.team".to_owned(),
             Field::Priority => "incident.priority".to_owned(),
+            Field::Type => "incident.type".to_owned(),
             Field::Age => "incident.age".to_owned(),
         }
     }
@@ -103,7 +105,8 @@ impl LabelSet {
 impl Sees {
     /// The fields of `incident` that are known when the stage decides.
     pub(super) fn incident_fields(self) -> &'static [&'static str] {
-        const FIELDS: [&str; 9] = ["count", "severity", "services", "labels", "distinct", "age", "category", "team", "priority"];
+        const FIELDS: [&str; 10] =
+            ["count", "severity", "services", "labels", "distinct", "age", "category", "team", "priority", "type"];
         match self {
             Sees::Alert => &[],
             Sees::IncidentToClassify => &FIELDS[..6],
@@ -127,6 +130,7 @@ impl<'a> Subject<'a> {
             (Subject::Incident(it), Field::Category) => Value::Text(&it.incident.category),
             (Subject::Incident(it), Field::Team) => Value::Text(it.incident.team.as_deref().unwrap_or_default()),
             (Subject::Incident(it), Field::Priority) => Value::Int(it.incident.priority.into()),
+            (Subject::Incident(it), Field::Type) => Value::Text(it.incident.incident_type().as_str()),
             (Subject::Incident(it), Field::Age) => Value::Length(it.age()),
             (Subject::Incident(it), Field::Services) => Value::List(super::eval::List::Services(it.services())),
             _ => return None,
@@ -172,6 +176,7 @@ impl<'a> IncidentSubject<'a> {
         let own = [
             ("severity", incident.severity.as_str()),
             ("category", &incident.category),
+            ("type", incident.incident_type().as_str()),
             ("team", incident.team.as_deref().unwrap_or_default()),
         ];
         let named = common.iter().chain(&services).map(|(name, value)| (name.as_str(), *value));

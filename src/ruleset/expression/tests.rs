@@ -297,12 +297,12 @@ fn faults_have_places_words_and_hints() {
     let incident: &[(&str, &str)] = &[
         (
             "incident",
-            "`incident` `incident` is no value by itself (name one of its fields: `count`, `severity`, `services`, `labels`, `distinct`, `age`, `category`, `team`, `priority`)",
+            "`incident` `incident` is no value by itself (name one of its fields: `count`, `severity`, `services`, `labels`, `distinct`, `age`, `category`, `team`, `priority`, `type`)",
         ),
         ("incident.cuont > 1", "`cuont` `incident` has no `cuont` here (did you mean `count`?)"),
         (
             "incident.whatever > 1",
-            "`whatever` `incident` has no `whatever` here (it has `count`, `severity`, `services`, `labels`, `distinct`, `age`, `category`, `team`, `priority`)",
+            "`whatever` `incident` has no `whatever` here (it has `count`, `severity`, `services`, `labels`, `distinct`, `age`, `category`, `team`, `priority`, `type`)",
         ),
         ("count > 1", "`count` `count` is not known here (did you mean `incident.count`?)"),
         (

@@ -8,22 +8,24 @@
 //! | `window` | an incident takes further alerts while its last news is less old than this | `1h` |
 //! | `max_age` | … and while it is itself younger than this | `24h` |
 //! | `resolve_after` | how long all its alerts must have stayed resolved before it resolves | `0s` |
-//! | `threshold` | `{ count, distinct, within, otherwise }`: open only when `count` alerts (or alerts with so many different values of the label `distinct`) fire within the time; what has waited in vain goes on to later rules (`otherwise: alone`, the default) or ends there (`drop`) | open at once |
+//! | `threshold` | `{ count, distinct, of, within, otherwise }`: open only when `count` alerts (or alerts with so many different values of the label `distinct`) fire within the time, or with `of: firings` alerts have begun to fire so many times, one and the same several times; what has waited in vain goes on to later rules (`otherwise: alone`, the default) or ends there (`drop`) | open at once |
 //! | `absent` | `{ match, for }`, instead of `match`: the alerts that match are beats and open nothing; an incident opens when no beat of the group has been heard of for so long, and the next one resolves it | |
 //! | `sequence`, `within`, `hold` | instead of `match`: a list of 2 to 8 steps, each with its `match`; an incident opens when the last one comes after all others, in order, `within` the time. Earlier steps go on to later rules, and their incidents become its children; with `hold: true` they wait until the time is over, and become its members | |
 //! | `topology` | `{ hops, within }`, instead of `by`: alerts with a `service` join the oldest open incident with news within the time whose service is at most so many (1 to 4) edges of the catalogue away; others that they touch become its children; alone, one incident for each service | |
+//! | `storm` | `{ above, least, within, hold, pass }`: one incident for each value of `by` takes all that comes while at least `least` alerts, and `above` (10) times what is usual there, come within the time. The first alerts of `pass` (3) kinds go on to later rules as well; without a storm everything does, after `hold` (0s) | |
 //! | `continue` | `true`: later rules take the alert, too | `false` |
 //! | `title` | a template that sees `by.<label>`, `labels.<name>` (of the alert that opens) and `incident.count` | the rule's name and the values of `by` |
 //!
 //! After all rules comes the built-in one with the name `default`: by `alertname` and `service`, window `1h`, at most
 //! `24h`. A file that has a rule of that name replaces it.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::model::{Matcher, Millis, RuleRef};
 use crate::ruleset::diagnostics::Code;
 use crate::ruleset::fields::{Fields, Text};
-use crate::ruleset::rules::{CorrelateRule, Otherwise, Sequence, Threshold, Topology};
+use crate::ruleset::rules::{CorrelateRule, Otherwise, Sequence, StormRule, Threshold, Topology};
 use crate::ruleset::template::{Part, Template};
 use crate::ruleset::yaml::Value;
 
@@ -35,6 +37,16 @@ pub(in crate::ruleset) const MAX_AGE: Millis = Millis::hours(24);
 pub(in crate::ruleset) const STEPS_MAX: usize = 8;
 /// An alert that has resolved is remembered for so long as a step.
 const SEQUENCE_MAX: Millis = Millis::hours(24);
+/// Alerts are remembered for so long in order to be counted as a storm.
+const STORM_WITHIN: [Millis; 2] = [Millis::seconds(10), Millis::minutes(30)];
+/// What waits for a storm is not heard of meanwhile.
+const STORM_HOLD_MAX: Millis = Millis::minutes(1);
+/// Kinds that go past a storm: each may open an incident.
+pub(in crate::ruleset) const STORM_PASS_MAX: u32 = 100;
+/// Times what is usual, where a rule does not say.
+pub(in crate::ruleset) const STORM_ABOVE: u32 = 10;
+/// Kinds that go past a storm, where a rule does not say.
+pub(in crate::ruleset) const STORM_PASS: u32 = 3;
 /// Hops beyond which everything is near everything.
 pub(in crate::ruleset) const HOPS_MAX: u32 = 4;
 /// Beats are looked for about once a second.
@@ -61,6 +73,7 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Correl
     let resolve_after = fields.duration("resolve_after").unwrap_or(Millis::ZERO);
     let threshold = threshold(fields);
     let topology = topology(fields);
+    let storm = storm(fields);
     let go_on = fields.flag("continue").unwrap_or(false);
     let title = match fields.text("title") {
         Some(text) => title(fields, text, &by),
@@ -79,6 +92,7 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Correl
         absent,
         sequence,
         topology,
+        storm,
         go_on,
         title,
     }
@@ -142,6 +156,41 @@ fn topology(fields: &mut Fields<'_>) -> Option<Topology> {
     read.flatten()
 }
 
+fn storm(fields: &mut Fields<'_>) -> Option<StormRule> {
+    let node = fields.get("storm")?;
+    for other in ["threshold", "absent", "sequence", "topology", "continue"] {
+        refuse_beside(fields, "storm", other, "a storm takes whatever comes in its place, and without one everything goes on");
+    }
+    let read = Fields::read(node, "`storm`", fields.report, |storm| {
+        let above = number_or(storm, "above", 2..=1_000, STORM_ABOVE);
+        storm.need("least");
+        let least = storm.number("least", 2..=COUNT_MAX);
+        let [shortest, longest] = STORM_WITHIN;
+        let within = storm.need("within").and_then(|node| {
+            let within = storm.as_duration("within", node)?;
+            if within < shortest || within > longest {
+                let message = format!("`within` is {within}, but must be from {shortest} to {longest}");
+                storm.fault(Code::Range, &node.span, message, "");
+            }
+            Some(within)
+        });
+        let hold = storm.duration("hold").unwrap_or(Millis::ZERO);
+        if hold > STORM_HOLD_MAX {
+            let message = format!("`hold` is {hold}, but must be at most {STORM_HOLD_MAX}");
+            storm.fault(Code::Range, &storm.key_span("hold"), message, "nobody hears of what is held");
+        }
+        let pass = number_or(storm, "pass", 0..=STORM_PASS_MAX, STORM_PASS);
+        Some(StormRule { above: above?, least: least?, within: within?, hold, pass: pass? })
+    });
+    read.flatten()
+}
+
+/// A number, or its default where the key is not there; `None` for a bad one.
+fn number_or(fields: &mut Fields<'_>, key: &'static str, range: RangeInclusive<u32>, default: u32) -> Option<u32> {
+    let number = fields.number(key, range);
+    if fields.has(key) { number } else { Some(default) }
+}
+
 /// The rule's matchers, and how long it waits for a beat, if it does.
 fn absent(fields: &mut Fields<'_>) -> (Vec<Matcher>, Option<Millis>) {
     let Some(node) = fields.get("absent") else { return (fields.matchers("match"), None) };
@@ -202,6 +251,18 @@ fn threshold(fields: &mut Fields<'_>) -> Option<Threshold> {
         threshold.need("count");
         let count = threshold.number("count", 1..=COUNT_MAX);
         let distinct = threshold.word("distinct");
+        let firings = match threshold.text("of").map(|text| (text.text, text)) {
+            None | Some(("alerts", _)) => false,
+            Some(("firings", _)) => true,
+            Some((word, text)) => {
+                let hint = "`alerts`: those that fire; `firings`: each time that one begins to";
+                threshold.fault(Code::Word, &text.node.span, format!("`{word}` is neither `alerts` nor `firings`"), hint);
+                false
+            }
+        };
+        if firings {
+            refuse_beside(threshold, "of", "distinct", "each firing counts, whatever its labels");
+        }
         threshold.need("within");
         let within = positive(threshold, "within");
         let otherwise = match threshold.text("otherwise").map(|text| (text.text, text)) {
@@ -214,7 +275,7 @@ fn threshold(fields: &mut Fields<'_>) -> Option<Threshold> {
                 Otherwise::Alone
             }
         };
-        Some(Threshold { count: count?, distinct, within: within?, otherwise })
+        Some(Threshold { count: count?, distinct, firings, within: within?, otherwise })
     });
     read.flatten()
 }

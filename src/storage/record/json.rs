@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::model::alert::Beat;
-use crate::model::incident::{PolicyStep, StepState};
+use crate::model::incident::{MajorStep, PolicyStep, StepState};
 use crate::model::{
-    Actor, Alert, Fingerprint, IncidentId, Labels, Matcher, Millis, Notification, NotificationId, PolicyRun, Reason, RuleRef,
-    Silence, SilenceId, Suppression, Time,
+    Actor, Alert, AlertKind, Cause, CauseReason, Change, Fingerprint, IncidentId, Labels, Matcher, Millis, Notification,
+    NotificationId, PolicyRun, Reason, RuleRef, Silence, SilenceId, Suppression, Time,
 };
 
 /// Something with a JSON form.
@@ -51,6 +51,9 @@ members!(Notification {
     retry_at,
     error,
 });
+members!(Change { id, kind, things, cluster, started_at, ended_at, summary, url, reported_by });
+members!(AlertKind { alertname, service });
+members!(Cause { entity, score, reasons });
 members!(Silence { id, matchers, starts_at, ends_at, updated_at, created_by, comment });
 
 /// Types that JSON has itself.
@@ -77,7 +80,7 @@ macro_rules! text {
     )+};
 }
 
-text!(Arc<str>, Box<str>, Fingerprint, IncidentId, SilenceId, Time, Millis);
+text!(Arc<str>, Box<str>, CauseReason, Fingerprint, IncidentId, SilenceId, Time, Millis);
 
 /// Closed sets of words, by their names in the API.
 macro_rules! words {
@@ -161,6 +164,15 @@ impl Json for Reason {
             }
             Reason::Actor(actor) => object([("actor", actor.json())]),
             Reason::Text(text) => object([("text", text.json())]),
+        }
+    }
+}
+
+impl Json for MajorStep {
+    fn json(&self) -> Value {
+        match self {
+            MajorStep::Planned(due) => object([("due", due.json())]),
+            MajorStep::Declared(reason) => object([("declared", reason.json())]),
         }
     }
 }

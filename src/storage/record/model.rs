@@ -3,11 +3,12 @@
 use super::DecodeError;
 use super::wire::{Fields, Out, Reader, Wire, array, decode_error, fields, variants, words};
 use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Steps, Waiting};
-use crate::model::incident::{Growth, OpenedAt, PolicyStep, StepState};
+use crate::model::cause::Symptom;
+use crate::model::incident::{Growth, MajorStep, OpenedAt, PolicyStep, StepState};
 use crate::model::{
-    Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, MatchOp, Matcher, Millis,
-    Notification, NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId,
-    Suppression, SuppressionKind, Time,
+    Actor, Alert, AlertKind, AlertRecord, AlertStatus, Cause, CauseReason, Change, Fingerprint, Incident, IncidentId,
+    IncidentStatus, Labels, MatchOp, Matcher, Millis, Notification, NotificationId, NotificationKind, NotificationState,
+    PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Suppression, SuppressionKind, Time, Usual,
 };
 
 words!(AlertStatus { 0 Firing, 1 Resolved });
@@ -17,10 +18,21 @@ words!(NotificationKind { 0 Trigger, 1 Update, 2 Acknowledge, 3 Resolve });
 words!(NotificationState { 0 Queued, 1 Delivered, 2 Failed, 3 Dead });
 words!(Severity { 0 Critical, 1 High, 2 Medium, 3 Low, 4 Info });
 words!(StepState { 0 Waiting, 1 Done, 2 Skipped });
+words!(Symptom { 0 Down, 1 Saturated, 2 Failing, 3 Slow, 4 Unclear, 5 Starved });
 words!(SuppressionKind { 0 Silence, 1 Inhibition, 2 Maintenance, 3 Flapping, 4 Hold });
 
 variants!(Actor { 0 Engine, 1 Person(1 name), 2 Receiver(1 name) });
 variants!(Reason { 0 Rule(1 rule), 1 Silence(1 silence), 2 Alert(1 alert, 2 rule), 3 Actor(1 actor), 4 Text(1 text) });
+variants!(CauseReason {
+    0 Carries { 1 dependents, 2 of },
+    1 Deepest,
+    2 Says { 1 alert, 2 symptom },
+    3 Came { 1 after },
+    4 Changed { 1 kind, 2 summary, 3 before },
+    5 Silent { 1 dependents, 2 of },
+    6 Beneath { 1 services, 2 of },
+});
+variants!(MajorStep { 0 Planned(1 due), 1 Declared(1 reason) });
 
 fields!(RuleRef { 0 name, 1 file, 2 line });
 fields!(Suppression { 0 kind, 1 reason, 2 until });
@@ -100,6 +112,12 @@ fields!(Incident {
     36 policies,
     37 opened_at_receivers,
     38 growth,
+    39 causes,
+    40 causes_due,
+    41 storm,
+    42 major,
+    43 major_due,
+    44 runbook,
 });
 fields!(Notification {
     0 id,
@@ -115,6 +133,11 @@ fields!(Notification {
     10 retry_at,
     11 error,
 });
+fields!(AlertKind { 0 alertname, 1 service });
+fields!(Storm { 0 began_at, 1 level, 2 kinds, 3 passed, 4 ended_at });
+fields!(Usual { 0 rule, 1 key, 2 milli_per_hour, 3 at });
+fields!(Cause { 0 entity, 1 score, 2 reasons });
+fields!(Change { 0 id, 1 kind, 2 things, 3 cluster, 4 started_at, 5 ended_at, 6 summary, 7 url, 8 reported_by });
 fields!(Silence { 0 id, 1 matchers, 2 starts_at, 3 ends_at, 4 updated_at, 5 created_by, 6 comment });
 
 /// Types that are one number in a coat.

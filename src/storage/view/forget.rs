@@ -27,11 +27,12 @@ struct Table {
 const LIVE_BLOCK: &str = "EXISTS (SELECT 1 FROM alert_block_live AS live WHERE live.first_seq = alert_block.first_seq)";
 const ENDED_OF_BLOCK: &str = "(SELECT max(ends_at) FROM alert WHERE fired_seq BETWEEN first_seq AND last_seq)";
 
-const TABLES: [Table; 4] = [
+const TABLES: [Table; 5] = [
     Table { name: "alert_block", key: "first_seq", began: "fired_at", ended: ENDED_OF_BLOCK, live: LIVE_BLOCK },
     Table { name: "incident", key: "id", began: "opened_at", ended: "updated_at", live: "live" },
     Table { name: "notification", key: "id", began: "created_at", ended: "coalesce(delivered_at, created_at)", live: "live" },
     Table { name: "silence", key: "rowid", began: "0", ended: "ends_at", live: "live" },
+    Table { name: "change", key: "rowid", began: "0", ended: "coalesce(ended_at, started_at)", live: "live" },
 ];
 
 /// Deletes what was done before `before`. The number of deleted records.

@@ -115,8 +115,9 @@ impl View {
             live_alerts.insert(record.alert.fingerprint, record.fired_seq);
             each(Entity::Alert(Arc::new(record)));
         })?;
-        load_table(&transaction, "notification", each)?;
-        load_table(&transaction, "silence", each)?;
+        for table in ["notification", "silence", "change", "usual"] {
+            load_table(&transaction, table, each)?;
+        }
         transaction.commit()?;
         self.live_alerts = Some(live_alerts);
         Ok(meta)

@@ -128,6 +128,30 @@ CREATE TABLE silence (
     record BLOB NOT NULL
 ) STRICT;
 
+-- Reported changes, such as deployments.
+CREATE TABLE change (
+    id TEXT PRIMARY KEY,
+    live INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    things TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    record_version INTEGER NOT NULL,
+    record BLOB NOT NULL
+) STRICT;
+
+-- How many alerts are usual where.
+CREATE TABLE usual (
+    rule TEXT NOT NULL,
+    key TEXT NOT NULL,
+    live INTEGER NOT NULL,
+    milli_per_hour INTEGER NOT NULL,
+    record_version INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    UNIQUE (rule, key)
+) STRICT;
+
 CREATE VIEW alerts AS
     SELECT value ->> 0 AS fired_seq, printf('%016x', value ->> 1) AS fingerprint, value ->> 2 AS name,
         coalesce(alert.status, value ->> 3) AS status, value ->> 4 AS source, coalesce(alert.live, 1) AS live,
@@ -164,6 +188,11 @@ CREATE VIEW silences AS
         strftime('%Y-%m-%dT%H:%M:%fZ', starts_at / 1000.0, 'unixepoch') AS starts_at,
         strftime('%Y-%m-%dT%H:%M:%fZ', ends_at / 1000.0, 'unixepoch') AS ends_at
     FROM silence;
+CREATE VIEW changes AS
+    SELECT id, kind, things, summary, live,
+        strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', ended_at / 1000.0, 'unixepoch') AS ended_at
+    FROM change;
 ";
 
 /// Opens the view for writing; makes its tables where there are none.
@@ -217,11 +246,16 @@ fn configure(connection: &Connection) -> Result<(), ViewError> {
 }
 
 fn check(connection: &Connection) -> Result<(), ViewError> {
-    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let (application, found) = versions(connection)?;
     if application == APPLICATION_ID && found == SCHEMA_VERSION {
         Ok(())
     } else {
         Err(ViewError::Schema { application, found, known: SCHEMA_VERSION })
     }
+}
+
+/// Whose file it is, and of which version.
+fn versions(connection: &Connection) -> Result<(i64, i64), ViewError> {
+    let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok((application, connection.pragma_query_value(None, "user_version", |row| row.get(0))?))
 }

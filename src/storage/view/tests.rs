@@ -8,8 +8,9 @@ use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
 use crate::model::incident::IncidentStatus;
 use crate::model::{
-    Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, Labels, MatchOp, Matcher, Millis, Notification,
-    NotificationId, NotificationKind, NotificationState, Reason, RuleRef, Severity, Silence, SilenceId, Time,
+    Actor, Alert, AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Labels, MatchOp, Matcher, Millis,
+    Notification, NotificationId, NotificationKind, NotificationState, Reason, RuleRef, Severity, Silence, SilenceId, Time,
+    Usual,
 };
 
 /// 2026-01-05T00:00:00Z.
@@ -133,6 +134,24 @@ pub(super) fn notification(id: u64) -> Notification {
     }
 }
 
+fn usual(milli_per_hour: u32) -> Usual {
+    Usual { rule: "storm".into(), key: Labels::default(), milli_per_hour, at: START }
+}
+
+fn change(id: &str) -> Change {
+    Change {
+        id: id.into(),
+        kind: "deploy".into(),
+        things: vec!["service/cart".into()],
+        cluster: None,
+        started_at: START,
+        ended_at: None,
+        summary: "cart v42".into(),
+        url: "".into(),
+        reported_by: "ci".into(),
+    }
+}
+
 pub(super) fn silence(id: u128) -> Silence {
     Silence {
         id: SilenceId(id),
@@ -172,6 +191,8 @@ fn two_commits() -> [ViewBatch; 2] {
         incidents: vec![Arc::new(incident(1))],
         notifications: vec![Arc::new(notification(1))],
         silences: vec![Arc::new(silence(7))],
+        reported: vec![Arc::new(change("v42"))],
+        usual: vec![Arc::new(usual(7_500))],
         ..Changes::default()
     };
     [batch(1, vec![joined("a"), joined("b")], everything), batch(3, vec![commented("on it")], alerts([resolved("a", 1)]))]
@@ -203,6 +224,8 @@ fn what_was_written_is_loaded_by_the_next_start() {
         Entity::Alert(Arc::new(alert("b", 2))),
         Entity::Notification(Arc::new(notification(1))),
         Entity::Silence(Arc::new(silence(7))),
+        Entity::Change(Arc::new(change("v42"))),
+        Entity::Usual(Arc::new(usual(7_500))),
     ];
     assert_eq!(entities.len(), expected.len());
     for (entity, expected) in entities.iter().zip(&expected) {
@@ -334,6 +357,8 @@ fn forgotten_records_are_history_and_not_loaded() {
         forgotten_incidents: vec![IncidentId(1)],
         forgotten_notifications: vec![NotificationId(1)],
         forgotten_silences: vec![SilenceId(7)],
+        forgotten_reported: vec!["v42".into()],
+        usual: vec![Arc::new(usual(0))],
         ..Changes::default()
     };
     fixture.view.write(&[batch(4, vec![commented("done")], forgotten)]).unwrap();
@@ -667,6 +692,8 @@ fn dump(path: &Path) -> Vec<String> {
         "timeline_block",
         "notification",
         "silence",
+        "change",
+        "usual",
     ] {
         let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns = statement.column_count();

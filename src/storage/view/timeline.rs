@@ -10,7 +10,8 @@ use rustc_hash::FxHashMap;
 use super::blocks::ReasonJson;
 use crate::engine::Fact;
 use crate::engine::entity::Changes;
-use crate::model::incident::{self, PolicyRun, PolicyStep};
+use crate::model::alert::Step;
+use crate::model::incident::{self, MajorStep, PolicyRun, PolicyStep};
 use crate::model::{
     Actor, AlertRecord, Fingerprint, IncidentId, Millis, Notification, NotificationId, Reason, RuleRef, Suppression,
 };
@@ -130,6 +131,11 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             })
             .map(|told| told.because_of_rule(rule))
         }
+        Fact::SequenceStepped { fingerprint, rule, step: Step::FIRING, .. } => {
+            let why = RuleWords(rule);
+            about_alert(*fingerprint, context, |alert| format!("alert {alert} has begun to fire once more ({why} counts that)"))
+                .map(|told| told.because_of_rule(rule))
+        }
         Fact::SequenceStepped { fingerprint, rule, step, .. } => {
             let why = RuleWords(rule);
             about_alert(*fingerprint, context, |alert| {
@@ -156,6 +162,27 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             Some(Told { incidents: Incidents::Two([*incident, *parent]), ..in_incident(*incident, text) }.because_of_rule(rule))
         }
         Fact::IncidentTitled { incident, title } => Some(in_incident(*incident, format!("title is now: {title}"))),
+        Fact::IncidentMajor { incident, step: MajorStep::Declared(reason) } => {
+            Some(ended(*incident, "now a major incident", reason))
+        }
+        Fact::StormBegan { incident, rule, alerts, usual, within, .. } => {
+            let text = format!("a storm: {alerts} alerts within {within}, where {usual} are usual ({})", RuleWords(rule));
+            Some(in_incident(*incident, text).because_of_rule(rule))
+        }
+        Fact::StormKindSeen { incident, kind, passed } => {
+            let goes = if *passed { "and goes on to the later rules" } else { "and stays here: enough others have gone on" };
+            Some(in_incident(*incident, format!("{kind} is new in the storm {goes}")))
+        }
+        Fact::StormEnded { incident, alerts } => {
+            Some(in_incident(*incident, format!("the storm is over: {alerts} alerts within its rule's time")))
+        }
+        Fact::IncidentCausesFound { incident, causes, .. } => {
+            let likeliest = causes.first()?;
+            let others: Vec<&str> = causes[1..].iter().map(|cause| &*cause.entity).collect();
+            let behind = if others.is_empty() { String::new() } else { format!("; less likely {}", others.join(", ")) };
+            let text = format!("probable cause: {}{behind}", likeliest.sentence(usize::MAX));
+            Some(in_incident(*incident, text))
+        }
         Fact::IncidentClassified { incident, category, subcategory, team, reasons } => {
             let text = classified_words(category, subcategory.as_deref(), team.as_deref(), reasons);
             let told = in_incident(*incident, text);
@@ -244,6 +271,11 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         | Fact::AlertChangeCounted { .. }
         | Fact::AlertBeats { .. }
         | Fact::IncidentRetitlePlanned { .. }
+        | Fact::IncidentCausesPlanned { .. }
+        | Fact::ChangeRecorded { .. }
+        | Fact::UsualMeasured { .. }
+        | Fact::IncidentMajor { step: MajorStep::Planned(_), .. }
+        | Fact::ChangeForgotten { .. }
         | Fact::IncidentFallPlanned { .. }
         | Fact::IncidentResolvePlanned { .. }
         | Fact::EscalationStepped { skipped: false, .. }

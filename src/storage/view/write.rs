@@ -11,7 +11,7 @@ use super::timeline::{self, Context, RuleWords};
 use super::{LiveAlerts, ViewBatch, ViewError, alerts};
 use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
-use crate::model::{Incident, IncidentId, Notification, RuleRef, Silence, incident};
+use crate::model::{Change, Incident, IncidentId, Notification, RuleRef, Silence, Usual, incident};
 use crate::storage::record::{self, RECORD_VERSION};
 
 /// Applies `batches`, all of them beyond `applied_seq`, in one transaction.
@@ -33,6 +33,8 @@ pub(super) fn apply(
     write_incidents(&transaction, batches)?;
     write_notifications(&transaction, batches)?;
     write_silences(&transaction, batches)?;
+    write_changes(&transaction, batches)?;
+    write_usual(&transaction, batches)?;
     write_meta(&transaction, &last.meta)?;
     transaction.commit()?;
     Ok(())
@@ -266,6 +268,44 @@ fn write_silences(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Resu
     }
     let forgotten = forgotten(batches, |changes| &changes.forgotten_silences).map(ToString::to_string);
     retire(transaction, "UPDATE silence SET live = 0 WHERE id = ?1", forgotten)
+}
+
+fn write_changes(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<(), ViewError> {
+    let mut blob = Vec::new();
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO change (id, live, kind, things, summary, started_at, ended_at, record_version, record)
+         VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (id) DO UPDATE SET live = 1, kind = ?2, things = ?3, summary = ?4, started_at = ?5, ended_at = ?6,
+             record_version = ?7, record = ?8",
+    )?;
+    for change in last_of_each(batches.iter().flat_map(|batch| &batch.changes.reported), |change| change.id.clone()) {
+        let Change { id, kind, things, summary, started_at, ended_at, .. } = &**change;
+        let blob = encode(&Entity::Change(change.clone()), &mut blob);
+        let things = things.join(" ");
+        upsert.execute(params![id, kind, things, summary, started_at.0, ended_at.map(|time| time.0), RECORD_VERSION, blob])?;
+    }
+    retire(transaction, "UPDATE change SET live = 0 WHERE id = ?1", forgotten(batches, |changes| &changes.forgotten_reported))
+}
+
+/// What is remembered no more leaves no history.
+fn write_usual(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<(), ViewError> {
+    let mut blob = Vec::new();
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO usual (rule, key, live, milli_per_hour, record_version, record) VALUES (?1, ?2, 1, ?3, ?4, ?5)
+         ON CONFLICT (rule, key) DO UPDATE SET milli_per_hour = ?3, record_version = ?4, record = ?5",
+    )?;
+    let mut delete = transaction.prepare_cached("DELETE FROM usual WHERE rule = ?1 AND key = ?2")?;
+    let place = |usual: &Usual| (usual.rule.clone(), usual.key.to_string());
+    for usual in last_of_each(batches.iter().flat_map(|batch| &batch.changes.usual), |usual| place(usual)) {
+        let (rule, key) = place(usual);
+        if usual.milli_per_hour == 0 {
+            delete.execute(params![rule, key])?;
+        } else {
+            let blob = encode(&Entity::Usual(usual.clone()), &mut blob);
+            upsert.execute(params![rule, key, usual.milli_per_hour, RECORD_VERSION, blob])?;
+        }
+    }
+    Ok(())
 }
 
 fn write_meta(transaction: &Transaction<'_>, meta: &Meta) -> Result<(), ViewError> {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{Context, RuleWords, join, joined_words, tell};
 use crate::engine::Fact;
 use crate::engine::entity::Changes;
-use crate::model::incident::{PolicyRun, PolicyStep, StepState};
+use crate::model::cause::Symptom;
+use crate::model::incident::{MajorStep, PolicyRun, PolicyStep, StepState};
 use crate::model::{
-    Actor, AlertRecord, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, Reason, RuleRef, SilenceId,
-    Suppression, SuppressionKind,
+    Actor, AlertKind, AlertRecord, Cause, CauseReason, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId,
+    Reason, RuleRef, SilenceId, Suppression, SuppressionKind,
 };
 use crate::storage::view::tests::{START, alert, notification, rule, silence};
 
@@ -65,6 +66,63 @@ fn check(cases: impl IntoIterator<Item = Case>, priority_before: Option<u8>) {
         let found = told.as_ref().map(|told| (told.text.as_str(), told.actor, reason.as_deref()));
         assert_eq!(found, expected, "{fact:?}");
     }
+}
+
+#[test]
+fn causes() {
+    let reasons = vec![
+        CauseReason::Says { alert: "DiskFull".into(), symptom: Symptom::Saturated },
+        CauseReason::Came { after: Millis::ZERO },
+    ];
+    let cause = |entity: &str| Cause { entity: entity.into(), score: 72, reasons: reasons.clone() };
+    let found = |causes| Fact::IncidentCausesFound { incident: INCIDENT, causes: Arc::new(causes), runbook: None };
+    let likeliest = "probable cause: service/cart-db (72): DiskFull says that it runs out of something; it alerted first, which the cause often does not";
+    let others = format!("{likeliest}; less likely service/cart, host/a");
+    let others: &'static str = others.leak();
+    check(
+        [
+            (found(vec![]), None),
+            (found(vec![cause("service/cart-db")]), Some((likeliest, None, None))),
+            (found(vec![cause("service/cart-db"), cause("service/cart"), cause("host/a")]), Some((others, None, None))),
+            (Fact::IncidentCausesPlanned { incident: INCIDENT, due: Some(START) }, None),
+            (Fact::ChangeForgotten { change: "v42".into(), surplus: true }, None),
+        ],
+        None,
+    );
+}
+
+#[test]
+fn storms_and_major_incidents() {
+    let by_rule = Some(RULE_JSON);
+    let kind = || AlertKind { alertname: "DiskFull".into(), service: "cart".into() };
+    let seen = |passed| Fact::StormKindSeen { incident: INCIDENT, kind: kind(), passed };
+    let (rule, within) = (rule(), Millis::minutes(1));
+    let began = Fact::StormBegan { incident: INCIDENT, rule, alerts: 100, usual: 3, level: 100, within, kinds: vec![kind()] };
+    check(
+        [
+            (
+                began,
+                Some((
+                    "a storm: 100 alerts within 1m, where 3 are usual (rule database-cluster, database.yaml:12)",
+                    None,
+                    by_rule,
+                )),
+            ),
+            (seen(true), Some(("DiskFull on cart is new in the storm and goes on to the later rules", None, None))),
+            (seen(false), Some(("DiskFull on cart is new in the storm and stays here: enough others have gone on", None, None))),
+            (
+                Fact::StormEnded { incident: INCIDENT, alerts: 49 },
+                Some(("the storm is over: 49 alerts within its rule's time", None, None)),
+            ),
+            (
+                Fact::IncidentMajor { incident: INCIDENT, step: MajorStep::Declared(Reason::Text("3 services".into())) },
+                Some(("now a major incident: 3 services", None, Some(r#"{"text":"3 services"}"#))),
+            ),
+            (Fact::IncidentMajor { incident: INCIDENT, step: MajorStep::Planned(Some(START)) }, None),
+            (Fact::UsualMeasured { rule: "r".into(), key: Labels::default(), milli_per_hour: 1, at: START }, None),
+        ],
+        None,
+    );
 }
 
 #[test]
@@ -232,6 +290,7 @@ fn incidents() {
         max_age: Millis::ZERO,
         resolve_after: Millis::ZERO,
         recurrence_of,
+        runbook: None,
     };
     let by_rule = Some(RULE_JSON);
     let all_resolved = || Reason::Text("all alerts resolved".into());
