@@ -138,6 +138,9 @@ impl Engine {
 
     /// A fact that may take an alert out of the count, or bring one in that resolved before it was let through again.
     pub(super) fn follow_fact_for_storms(&mut self, fact: &Fact) {
+        if !self.storms.on {
+            return;
+        }
         match fact {
             Fact::AlertFired { alert } => self.storms.leave(alert.fingerprint),
             Fact::AlertSuppressed { fingerprint, .. } | Fact::AlertForgotten { fingerprint } => self.storms.leave(*fingerprint),

@@ -40,7 +40,7 @@ async fn the_body_is_the_apis_json() {
                 "id": "INC-1042", "title": "Database trouble in eu1", "status": "open", "type": "normal", "priority": 1, "impact": 1,
                 "urgency": 1, "severity": "critical", "category": "database", "subcategory": "replication", "team": "dba",
                 "assignee": null, "services": ["checkout"], "labels": { "cluster": "eu1" }, "rule": "database-cluster",
-                "key": { "cluster": "eu1" }, "alerts": { "total": 2, "firing": 2 }, "parent": null, "causes": [],
+                "key": { "cluster": "eu1" }, "alerts": { "total": 2, "firing": 2 }, "parent": null, "runbook": null, "causes": [],
                 "opened_at": "2026-01-05T00:00:00.000Z", "updated_at": "2026-01-05T00:00:00.000Z", "acknowledged_at": null,
                 "resolved_at": null, "version": 17,
             },

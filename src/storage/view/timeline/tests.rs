@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Context, RuleWords, join, joined_words, tell};
 use crate::engine::Fact;
 use crate::engine::entity::Changes;
+use crate::model::alert::Step;
 use crate::model::cause::Symptom;
 use crate::model::incident::{MajorStep, PolicyRun, PolicyStep, StepState};
 use crate::model::{
@@ -194,6 +195,14 @@ fn alerts() {
                 Fact::SequenceStepped { fingerprint, rule: rule(), key: Labels::default(), step: 0, until: START },
                 Some((
                     "alert HighLatency on host a is step 1 of a sequence (rule database-cluster, database.yaml:12)",
+                    None,
+                    by_rule,
+                )),
+            ),
+            (
+                Fact::SequenceStepped { fingerprint, rule: rule(), key: Labels::default(), step: Step::FIRING, until: START },
+                Some((
+                    "alert HighLatency on host a has begun to fire once more (rule database-cluster, database.yaml:12 counts that)",
                     None,
                     by_rule,
                 )),
