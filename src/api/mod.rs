@@ -6,13 +6,14 @@
 //!
 //! - [`ROUTES`] is the one list of everything that can be called; the OpenAPI document is held to it by a test.
 //! - `guard` stands before every handler; `problem` is the one form of an error.
-//! - `incidents`, `acts`, `alerts`, `notifications`, `events` and `admin` are the handlers.
+//! - `incidents`, `acts`, `alerts`, `notifications`, `explain`, `events` and `admin` are the handlers.
 
 mod acts;
 mod admin;
 mod alerts;
 mod body;
 mod events;
+mod explain;
 mod guard;
 mod history;
 mod incidents;
@@ -84,10 +85,13 @@ pub const ROUTES: &[Route] = &[
     read("/v1/incidents/{id}", "incident", || get(incidents::show)),
     read("/v1/incidents/{id}/timeline", "incident_timeline", || get(incidents::timeline)),
     read("/v1/incidents/{id}/alerts", "incident_alerts", || get(incidents::alerts)),
+    read("/v1/incidents/{id}/explain", "incident_explain", || get(explain::incident)),
     write("/v1/incidents/{id}/{act}", "incident_act", || post(acts::act)),
     read("/v1/alerts", "alerts", || get(alerts::list)),
     read("/v1/alerts/{fingerprint}", "alert", || get(alerts::show)),
+    read("/v1/alerts/{fingerprint}/explain", "alert_explain", || get(explain::alert)),
     read("/v1/notifications", "notifications", || get(notifications::list)),
+    read("/v1/notifications/{id}/explain", "notification_explain", || get(explain::notification)),
     write("/v1/notifications/{id}/retry", "notification_retry", || post(notifications::retry)),
     read("/v1/events", "events", || get(events::stream)),
     read("/v1/status", "status", || get(admin::status)),

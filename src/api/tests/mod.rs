@@ -2,6 +2,7 @@
 
 mod calls;
 mod events;
+mod explain;
 mod lists;
 
 use std::collections::BTreeMap;

@@ -28,7 +28,8 @@ pub use alert::explain_alert;
 pub use incident::explain_incident;
 pub use notification::explain_notification;
 pub use pair::explain_pair;
-pub use records::{MEMBERS_MAX, Records, RecordsError};
+pub use records::{Records, RecordsError};
+pub use show::text;
 
 use crate::model::{Reason, Time};
 
