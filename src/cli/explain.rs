@@ -185,6 +185,7 @@ fn from_files(args: &Args, subject: &Subject, other: Option<&Subject>, screen: &
         (None, subject) => {
             let fingerprint = alert(subject, &records)?;
             view.iter().try_for_each(|view| records.read_alert(view, fingerprint)).map_err(unread)?;
+            records.read_history(&files, fingerprint).map_err(|error| Failure::new(error.to_string()))?;
             explain::explain_alert(&records, &rules, fingerprint)
         }
     };

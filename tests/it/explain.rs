@@ -113,10 +113,28 @@ fn a_data_directory_says_what_was() {
         has(&then, &["DiskFull on host a, firing"]);
         assert!(!then.contains("host c"), "{then}");
     }
+    for firing in [true, false] {
+        let ends_at = if firing { json!(null) } else { json!("2026-01-01T00:00:00Z") };
+        for name in ["NodeDown", "PodDown"] {
+            daemon.post_alerts(&json!([{ "labels": { "alertname": name, "node": "n1" }, "startsAt": "2025-12-31T00:00:00Z", "endsAt": ends_at }]));
+        }
+    }
     daemon.signal("TERM");
     daemon.wait_for_exit(PATIENCE);
     let now = explain(&site, &["INC-1", "--data", "data"]);
     has(&now, &["DiskFull on host a", "DiskFull on host c", "disks (rules.yaml:6): takes it"]);
+    // Nobody ever heard of this one, and it is over; what was decided on it is in the log all the same.
+    let quiet = explain(&site, &["alertname=\"PodDown\"", "--data", "data"]);
+    has(
+        &quiet,
+        &[
+            "What happened to it?",
+            ": fires, says prometheus",
+            ": is suppressed: inhibition, by alert ",
+            ": is no longer suppressed: inhibition, by alert ",
+            ": resolves, says its sender",
+        ],
+    );
     has(&explain(&site, &["host=\"a\"", "host=\"c\"", "--data", "data"]), &["yes, in INC-1"]);
 
     for (args, code, said) in [

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use super::Line;
 use crate::engine::{Entity, Fact, State};
 use crate::model::{
     AlertRecord, Fingerprint, Incident, IncidentId, Notification, NotificationId, RuleRef, Silence, SilenceId, Time,
@@ -45,6 +46,8 @@ pub struct Records {
     pub silences: BTreeMap<SilenceId, Arc<Silence>>,
     /// Lines of the timelines of these incidents, where somebody has read them.
     pub timelines: BTreeMap<IncidentId, Vec<TimelineEntry>>,
+    /// What happened to these alerts, where somebody has read it.
+    pub histories: BTreeMap<Fingerprint, Vec<Line>>,
     /// When the rules came into force that were so at the moment, where that is known.
     pub rules_since: Option<Time>,
     /// Their digest, where that is known.
@@ -114,6 +117,7 @@ impl Records {
             notifications: state.notifications().map(|it| (it.id, it.clone())).collect(),
             silences: state.silences().map(|it| (it.id, it.clone())).collect(),
             timelines: BTreeMap::new(),
+            histories: BTreeMap::new(),
             rules_since: None,
             rules_digest: state.rules_digest(),
         }
