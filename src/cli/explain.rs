@@ -154,7 +154,7 @@ fn from_files(args: &Args, subject: &Subject, other: Option<&Subject>, screen: &
     let mut records = Records::from_log(&files, at).map_err(|error| Failure::new(error.to_string()))?;
     // What is in the log alone can be told without it.
     let view = ViewReader::open(&data.join("view.db")).ok();
-    let rules = rules(&folder)?;
+    let rules = rules(&folder, records.rules_digest)?;
     let alert = |subject: &Subject, records: &Records| match subject {
         Subject::Alert(fingerprint) => Ok(*fingerprint),
         Subject::Matching(matchers) => {
@@ -203,8 +203,18 @@ fn parse_moment(text: &str) -> Result<Time, Failure> {
     })
 }
 
-/// The rules of a folder, under the names that decisions give their files.
-fn rules(folder: &Path) -> Result<Ruleset, Failure> {
+/// The rules of a folder, under the names that decisions give their files. A daemon's digest of them depends on the path by
+/// which it was told of the folder: of this one and the absolute one, that counts whose digest is the daemon's.
+fn rules(folder: &Path, digest: Option<u64>) -> Result<Ruleset, Failure> {
+    let rules = load_rules(folder)?;
+    if digest.is_none_or(|digest| digest == rules.digest) {
+        return Ok(rules);
+    }
+    let Ok(absolute) = folder.canonicalize() else { return Ok(rules) };
+    Ok(Some(load_rules(&absolute)?).filter(|same| Some(same.digest) == digest).unwrap_or(rules))
+}
+
+fn load_rules(folder: &Path) -> Result<Ruleset, Failure> {
     let files = if folder.exists() {
         ruleset::read_files(&[folder.to_owned()]).map_err(|error| Failure::usage(format!("rules cannot be read: {error}")))?
     } else {

@@ -123,6 +123,12 @@ fn a_data_directory_says_what_was() {
     daemon.wait_for_exit(PATIENCE);
     let now = explain(&site, &["INC-1", "--data", "data"]);
     has(&now, &["DiskFull on host a", "DiskFull on host c", "disks (rules.yaml:6): takes it"]);
+    assert!(!now.contains("note:"), "the daemon was told of the same rules by another path:\n{now}");
+    site.write_rules("more.yaml", "enrich: [{ name: e, set: { a: b } }]\n");
+    has(
+        &explain(&site, &["INC-1", "--data", "data"]),
+        &["note: the rules that were in force then are not quite those that are asked here"],
+    );
     // Nobody ever heard of this one, and it is over; what was decided on it is in the log all the same.
     let quiet = explain(&site, &["alertname=\"PodDown\"", "--data", "data"]);
     has(

@@ -14,7 +14,7 @@ use crate::ruleset::diagnostics::Code;
 use crate::ruleset::rules::{CorrelateRule, Ruleset};
 
 /// Pairs of rules that are compared at most; beyond that, shadows stay unseen.
-const PAIRS_MAX: usize = 2_000_000;
+const PAIRS_MAX: usize = 500_000;
 
 pub(super) fn find(ruleset: &Ruleset, stages: &Stages<'_>) -> Vec<Finding> {
     let mut found = correlate(ruleset, &stages.correlate);
