@@ -266,6 +266,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_sender_wrote_cannot_make_a_line_of_its_own() {
+        let line = serde_json::json!({ "text": "x\nnote: all is well\u{1b}[2J", "reason": null });
+        let answer = serde_json::json!({
+            "kind": "alert", "id": "1", "title": "a\nb", "notes": [], "parts": [{ "question": "Why?", "lines": [line] }],
+        });
+        assert_eq!(explain::text(&answer, clean), "alert a b (1)\n\nWhy?\n  x note: all is well [2J\n");
+    }
+
+    #[test]
     fn moments_are_absolute_or_ago() {
         assert_eq!(parse_moment("1970-01-01T00:00:01Z").unwrap(), Time(1_000));
         let ago = parse_moment("2h").unwrap();

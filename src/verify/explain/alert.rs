@@ -102,7 +102,7 @@ fn why_nowhere(record: &AlertRecord, verdicts: &[Verdict]) -> String {
 
 /// Each rule with its verdict.
 pub(super) fn rule_lines(verdicts: &[Verdict]) -> Vec<Line> {
-    let asked = verdicts.iter().filter(|verdict| !matches!(verdict.outcome, Outcome::Behind(_)));
+    let asked = verdicts.iter().filter(|verdict| !matches!(verdict.outcome, Outcome::Behind { .. }));
     let line = |verdict: &Verdict| {
         Line::new(format!("{}: {}", verdict.rule, verdict.outcome.words())).because(&Reason::Rule(verdict.rule.clone()))
     };

@@ -26,8 +26,8 @@ pub(super) enum Outcome {
     Step { number: usize, of: usize },
     /// A condition does not hold, in words.
     Fails(String),
-    /// An earlier rule has taken it.
-    Behind(RuleRef),
+    /// An earlier rule has taken it; and what would have become of it.
+    Behind { by: RuleRef, else_it: Box<Outcome> },
 }
 
 impl Outcome {
@@ -40,7 +40,10 @@ impl Outcome {
             Outcome::Beat => "it is the beat that the rule waits for, and opens nothing".to_owned(),
             Outcome::Step { number, of } => format!("it is step {number} of {of} of its sequence"),
             Outcome::Fails(why) => why.clone(),
-            Outcome::Behind(rule) => format!("not asked: {} has it already", rule.name),
+            Outcome::Behind { by, else_it } => match &**else_it {
+                Outcome::Fails(why) => format!("not asked, as {} has it already, and {why}", by.name),
+                other => format!("not asked, as {} has it already; else: {}", by.name, other.words()),
+            },
         }
     }
 }
@@ -51,7 +54,7 @@ pub(super) fn ask(rules: &Ruleset, record: &AlertRecord, records: &Records) -> V
     let mut verdicts = Vec::new();
     for rule in &rules.correlate {
         let outcome = match &taken {
-            Some(by) => Outcome::Behind(by.clone()),
+            Some(by) => Outcome::Behind { by: by.clone(), else_it: Box::new(ask_one(rule, record, records)) },
             None => ask_one(rule, record, records),
         };
         if taken.is_none() && keeps(rule, &outcome, record, records) {
@@ -78,7 +81,7 @@ fn keeps(rule: &CorrelateRule, outcome: &Outcome, record: &AlertRecord, records:
             has_it() || rule.threshold.as_ref().is_some_and(|threshold| threshold.otherwise == Otherwise::Drop)
         }
         Outcome::Step { .. } => has_it(),
-        Outcome::Fails(_) | Outcome::Behind(_) => false,
+        Outcome::Fails(_) | Outcome::Behind { .. } => false,
     };
     stays && !rule.go_on
 }
