@@ -6,7 +6,7 @@
 //!
 //! - [`ROUTES`] is the one list of everything that can be called; the OpenAPI document is held to it by a test.
 //! - `guard` stands before every handler; `problem` is the one form of an error.
-//! - `incidents`, `acts`, `alerts`, `notifications`, `changes`, `events` and `admin` are the handlers.
+//! - `incidents`, `acts`, `alerts`, `notifications`, `changes`, `explain`, `events` and `admin` are the handlers.
 
 mod acts;
 mod admin;
@@ -14,6 +14,7 @@ mod alerts;
 mod body;
 mod changes;
 mod events;
+mod explain;
 mod guard;
 mod history;
 mod incidents;
@@ -86,10 +87,13 @@ pub const ROUTES: &[Route] = &[
     read("/v1/incidents/{id}", "incident", || get(incidents::show)),
     read("/v1/incidents/{id}/timeline", "incident_timeline", || get(incidents::timeline)),
     read("/v1/incidents/{id}/alerts", "incident_alerts", || get(incidents::alerts)),
+    read("/v1/incidents/{id}/explain", "incident_explain", || get(explain::incident)),
     write("/v1/incidents/{id}/{act}", "incident_act", || post(acts::act)),
     read("/v1/alerts", "alerts", || get(alerts::list)),
     read("/v1/alerts/{fingerprint}", "alert", || get(alerts::show)),
+    read("/v1/alerts/{fingerprint}/explain", "alert_explain", || get(explain::alert)),
     read("/v1/notifications", "notifications", || get(notifications::list)),
+    read("/v1/notifications/{id}/explain", "notification_explain", || get(explain::notification)),
     write("/v1/notifications/{id}/retry", "notification_retry", || post(notifications::retry)),
     read("/v1/changes", "changes", || get(changes::list)),
     write("/v1/changes", "changes_report", || post(changes::report)),

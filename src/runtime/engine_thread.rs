@@ -244,6 +244,9 @@ impl<D: Disk> EngineThread<D> {
         });
         self.health.set_seq(committed.last_seq());
         shared.live.publish(&changes, shared.clock.now());
+        if committed.facts.iter().any(|fact| matches!(fact, Fact::RulesLoaded { .. })) {
+            shared.live.publish_rules(self.engine.rules().clone(), Some(committed.time));
+        }
         self.observer.committed(&committed.facts);
         shared.recent.push(committed.clone());
         for fact in committed.facts.iter() {

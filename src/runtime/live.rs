@@ -10,8 +10,8 @@ mod seed;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::{DashMap, Entry as Slot};
 
@@ -23,6 +23,7 @@ use crate::model::{
     AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Labels, Millis, Notification, NotificationId, Silence,
     SilenceId, Time,
 };
+use crate::ruleset::Ruleset;
 use seed::{KeyedHash, Seed};
 
 /// The moment at which an alert expires whose sender always says "resolved" itself.
@@ -45,6 +46,8 @@ pub struct Live {
     notifications: DashMap<NotificationId, Arc<Notification>>,
     silences: DashMap<SilenceId, Arc<Silence>>,
     reported: DashMap<Arc<str>, Arc<Change>>,
+    /// The rules in force, for those who explain; nothing here decides by them.
+    rules: RwLock<InForce>,
     /// By the source's name; fixed at the start.
     senders: HashMap<Arc<str>, Sender>,
     /// Of alerts whose source is no longer configured.
@@ -72,6 +75,14 @@ pub struct Entry {
     /// What was last sent, where it differs from the record.
     reworded: Option<Arc<Wording>>,
     raw: [u64; RAW_KEYS],
+}
+
+/// The rules in force.
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
+    pub rules: Arc<Ruleset>,
+    /// When they took effect; `None` where that was before the start.
+    pub since: Option<Time>,
 }
 
 /// What a sender may change on an alert without making it news.
@@ -138,6 +149,7 @@ impl Live {
             notifications: DashMap::new(),
             silences: DashMap::new(),
             reported: DashMap::new(),
+            rules: RwLock::default(),
             senders: senders.collect(),
             strangers: sender(Some(config.resolve_timeout)),
             firing: AtomicI64::new(0),
@@ -169,6 +181,17 @@ impl Live {
         changes.forgotten_silences.iter().for_each(|id| drop(self.silences.remove(id)));
         changes.reported.iter().for_each(|it| drop(self.reported.insert(it.id.clone(), it.clone())));
         changes.forgotten_reported.iter().for_each(|id| drop(self.reported.remove(id)));
+    }
+
+    /// Shows the rules that are in force from now on; `since` where they took effect while this program ran.
+    pub fn publish_rules(&self, rules: Arc<Ruleset>, since: Option<Time>) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = InForce { rules, since };
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> InForce {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Firing alerts of which nothing was heard until they expired, with that moment. For the shell to submit, about

@@ -133,6 +133,7 @@ pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Resul
     drop(state.take_changes());
     let adrift = if lost_facts > 0 { state.adrift() } else { Vec::new() };
     live.publish(&recovery::everything(&state), clock.now());
+    live.publish_rules(rules.clone(), None);
     let started_at = clock.now();
     let health = Arc::new(Health::default());
     health.set_seq(state.seq());

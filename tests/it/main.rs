@@ -15,6 +15,7 @@
 //! - [`secrets`]: canaries, and a search through every output.
 //! - [`deliver`]: each kind of receiver against a faithful fake that misbehaves.
 //! - [`commands`]: the commands, amtool and promtool against a running daemon.
+//! - [`explain`]: why, asked of a daemon, of its data directory, of its past.
 //! - [`demo`]: the first command of the README.
 //! - [`daemon`], [`http`], [`fakes`]: what the tests stand on: the daemon as a child process, a small client, the receivers.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
@@ -29,6 +30,7 @@ mod damage;
 mod deliver;
 mod demo;
 mod documents;
+mod explain;
 mod fakes;
 mod http;
 mod overload;

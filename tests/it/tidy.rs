@@ -24,7 +24,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("deliver", &["model", "config", "metrics", "wire"]),
     ("runtime", &["model", "ruleset", "engine", "storage", "config", "metrics", "deliver"]),
     ("ingest", &["model", "ruleset", "engine", "runtime", "config", "metrics"]),
-    ("api", &["model", "ruleset", "engine", "storage", "runtime", "config", "metrics", "wire"]),
+    // Explanations are pure, and lie below the runtime: what is asked over HTTP is the same as at the command line.
+    ("api", &["model", "ruleset", "engine", "storage", "verify", "runtime", "config", "metrics", "wire"]),
     ("app", &["model", "ruleset", "engine", "storage", "runtime", "ingest", "api", "deliver", "config", "metrics", "telemetry"]),
     (
         "cli",
@@ -56,6 +57,10 @@ const SHUT: &[(&[&str], &str, &str)] = &[
     (&["ingest", "api"], "storage::log", "history comes from storage::view::ViewReader"),
     (&["ingest", "api"], "storage::Log", "history comes from storage::view::ViewReader"),
     (&["ingest", "api"], "storage::view::View", "only the runtime writes the view"),
+    (&["api"], "verify::player", "of verify, explanations alone are for the daemon"),
+    (&["api"], "verify::rule_test", "of verify, explanations alone are for the daemon"),
+    (&["api"], "verify::capture", "of verify, explanations alone are for the daemon"),
+    (&["api"], "verify::recorded", "of verify, explanations alone are for the daemon"),
 ];
 
 /// The rooms whose code gives the same result on any machine, at any time.

@@ -3,6 +3,7 @@
 mod calls;
 mod changes;
 mod events;
+mod explain;
 mod lists;
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ use crate::ruleset::diagnostics::Code;
 use crate::ruleset::rules::{CorrelateRule, Ruleset};
 
 /// Pairs of rules that are compared at most; beyond that, shadows stay unseen.
-const PAIRS_MAX: usize = 2_000_000;
+const PAIRS_MAX: usize = 500_000;
 
 pub(super) fn find(ruleset: &Ruleset, stages: &Stages<'_>) -> Vec<Finding> {
     let mut found = correlate(ruleset, &stages.correlate);
@@ -131,6 +131,9 @@ impl<'a> Takers<'a> {
 
     /// The first of those that may cover a rule with these matchers and do.
     fn covering(&mut self, matchers: &'a [Matcher], covers: impl Fn(usize) -> bool) -> Option<usize> {
+        if self.compared > PAIRS_MAX {
+            return None;
+        }
         let mut near: Vec<usize> = self.open.clone();
         for matcher in matchers {
             near.extend(self.under.get(&(&*matcher.name, None)).into_iter().flatten());
@@ -142,9 +145,6 @@ impl<'a> Takers<'a> {
         near.sort_unstable();
         near.dedup();
         self.compared += near.len();
-        if self.compared > PAIRS_MAX {
-            return None;
-        }
         near.into_iter().find(|position| covers(*position))
     }
 }

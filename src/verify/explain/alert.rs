@@ -2,7 +2,7 @@
 
 use super::alert_rules::{Outcome, Verdict, ask, rule_named, wanted};
 use super::words::{alert_name, incident_line, rule_name, suppression};
-use super::{Explanation, Line, RULES_SHOWN_MAX, Records, cut};
+use super::{Explanation, Line, RULES_SHOWN_MAX, Records, cut, history};
 use crate::model::{AlertRecord, Fingerprint, Reason};
 use crate::ruleset::Ruleset;
 
@@ -24,6 +24,7 @@ pub fn explain_alert(records: &Records, rules: &Ruleset, fingerprint: Fingerprin
     answer.part("Who keeps it quiet?", quiet(record, records));
     answer.part("Where is it?", whereabouts(record, records, rules, &verdicts));
     answer.part("What does each rule say?", rule_lines(&verdicts));
+    answer.part("What happened to it?", history::lines(records, fingerprint));
     Some(answer)
 }
 
@@ -101,7 +102,7 @@ fn why_nowhere(record: &AlertRecord, verdicts: &[Verdict]) -> String {
 
 /// Each rule with its verdict.
 pub(super) fn rule_lines(verdicts: &[Verdict]) -> Vec<Line> {
-    let asked = verdicts.iter().filter(|verdict| !matches!(verdict.outcome, Outcome::Behind(_)));
+    let asked = verdicts.iter().filter(|verdict| !matches!(verdict.outcome, Outcome::Behind { .. }));
     let line = |verdict: &Verdict| {
         Line::new(format!("{}: {}", verdict.rule, verdict.outcome.words())).because(&Reason::Rule(verdict.rule.clone()))
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Records;
 use crate::model::{AlertRecord, Labels, Matcher, RuleRef};
-use crate::ruleset::{AlertSubject, CorrelateRule, Expression, Otherwise, Ruleset, Sequence, Subject, Threshold};
+use crate::ruleset::{AlertSubject, CorrelateRule, Expression, Otherwise, Ruleset, Sequence, StormRule, Subject, Threshold};
 
 /// What one rule says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub(super) enum Outcome {
     Step { number: usize, of: usize },
     /// A condition does not hold, in words.
     Fails(String),
-    /// An earlier rule has taken it.
-    Behind(RuleRef),
+    /// An earlier rule has taken it; and what would have become of it.
+    Behind { by: RuleRef, else_it: Box<Outcome> },
 }
 
 impl Outcome {
@@ -40,7 +40,10 @@ impl Outcome {
             Outcome::Beat => "it is the beat that the rule waits for, and opens nothing".to_owned(),
             Outcome::Step { number, of } => format!("it is step {number} of {of} of its sequence"),
             Outcome::Fails(why) => why.clone(),
-            Outcome::Behind(rule) => format!("not asked: {} has it already", rule.name),
+            Outcome::Behind { by, else_it } => match &**else_it {
+                Outcome::Fails(why) => format!("not asked, as {} has it already, and {why}", by.name),
+                other => format!("not asked, as {} has it already; else: {}", by.name, other.words()),
+            },
         }
     }
 }
@@ -51,7 +54,7 @@ pub(super) fn ask(rules: &Ruleset, record: &AlertRecord, records: &Records) -> V
     let mut verdicts = Vec::new();
     for rule in &rules.correlate {
         let outcome = match &taken {
-            Some(by) => Outcome::Behind(by.clone()),
+            Some(by) => Outcome::Behind { by: by.clone(), else_it: Box::new(ask_one(rule, record, records)) },
             None => ask_one(rule, record, records),
         };
         if taken.is_none() && keeps(rule, &outcome, record, records) {
@@ -72,13 +75,14 @@ fn is_home(rule: &CorrelateRule, record: &AlertRecord, records: &Records) -> boo
 fn keeps(rule: &CorrelateRule, outcome: &Outcome, record: &AlertRecord, records: &Records) -> bool {
     let has_it = || is_home(rule, record, records) || record.waits_under(&rule.rule.name).is_some();
     let stays = match outcome {
-        Outcome::Takes { .. } | Outcome::Beat => true,
+        Outcome::Takes { go_on, .. } => !go_on,
+        Outcome::Beat => true,
         // What waits, or was dropped, is asked for by nobody else.
         Outcome::Counts { .. } => {
             has_it() || rule.threshold.as_ref().is_some_and(|threshold| threshold.otherwise == Otherwise::Drop)
         }
         Outcome::Step { .. } => has_it(),
-        Outcome::Fails(_) | Outcome::Behind(_) => false,
+        Outcome::Fails(_) | Outcome::Behind { .. } => false,
     };
     stays && !rule.go_on
 }
@@ -98,6 +102,16 @@ fn ask_one(rule: &CorrelateRule, record: &AlertRecord, records: &Records) -> Out
         return Outcome::Fails("follows the catalogue, and the alert has no label `service`".to_owned());
     }
     let key = labels.only(&rule.by);
+    if let Some(storm) = &rule.storm {
+        let StormRule { least, within, above, .. } = storm;
+        if !is_home(rule, record, records) {
+            return Outcome::Fails(format!(
+                "takes alerts of {key} in a storm only: {least} of them within {within}, and {above} times what is usual"
+            ));
+        }
+        // The first of each kind goes on to the later rules as well.
+        return Outcome::Takes { key, go_on: record.incidents.len() > 1 };
+    }
     match &rule.threshold {
         Some(threshold) => {
             let so_far = match record.waits_under(&rule.rule.name) {
@@ -126,6 +140,7 @@ fn ask_sequence(sequence: &Sequence, labels: &Labels) -> Outcome {
 pub(super) fn wanted(threshold: &Threshold) -> String {
     let what = match &threshold.distinct {
         Some(label) => format!("different values of `{label}`"),
+        None if threshold.firings => "firings".to_owned(),
         None => "alerts".to_owned(),
     };
     format!("it opens an incident for {} {what} within {}", threshold.count, threshold.within)

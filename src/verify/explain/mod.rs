@@ -7,6 +7,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`records`] | what is known at a moment, from a log or put together by others |
+//! | [`history`] | what happened to one alert, as its log says |
 //! | [`alert_rules`] | what each correlate rule says to an alert: the first condition that fails |
 //! | [`incident_rules`] | the same for the rules that look at incidents |
 //! | [`alert`], [`incident`], [`notification`], [`pair`] | the questions |
@@ -14,6 +15,7 @@
 
 mod alert;
 mod alert_rules;
+mod history;
 mod incident;
 mod incident_rules;
 mod notification;
@@ -28,7 +30,8 @@ pub use alert::explain_alert;
 pub use incident::explain_incident;
 pub use notification::explain_notification;
 pub use pair::explain_pair;
-pub use records::{MEMBERS_MAX, Records, RecordsError};
+pub use records::{Records, RecordsError};
+pub use show::text;
 
 use crate::model::{Reason, Time};
 

@@ -59,6 +59,10 @@ fn outcome(notification: &Notification) -> Vec<Line> {
         (None, Some(at)) => format!(", next try at {at}"),
         (None, None) => String::new(),
     };
-    let text = format!("{}{when}, after {} attempts{fault}", notification.state.as_str(), notification.attempts);
+    let tried = match notification.attempts {
+        1 => "after one attempt".to_owned(),
+        many => format!("after {many} attempts"),
+    };
+    let text = format!("{}{when}, {tried}{fault}", notification.state.as_str());
     vec![Line::new(text)]
 }

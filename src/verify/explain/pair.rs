@@ -137,7 +137,7 @@ fn why_not_joined(earlier: &Incident, later: &Incident, records: &Records) -> St
 
 /// Each rule with what it says to both. Rules that neither is asked by are left out.
 fn rule_lines(verdicts: &[Vec<Verdict>; 2]) -> Vec<Line> {
-    let behind = |verdict: &Verdict| matches!(verdict.outcome, alert_rules::Outcome::Behind(_));
+    let behind = |verdict: &Verdict| matches!(verdict.outcome, alert_rules::Outcome::Behind { .. });
     let asked = verdicts[0].iter().zip(&verdicts[1]).filter(|(one, other)| !(behind(one) && behind(other)));
     let line = |(one, other): (&Verdict, &Verdict)| {
         let text = if one.outcome == other.outcome {

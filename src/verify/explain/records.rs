@@ -1,8 +1,10 @@
 //! What is known at a moment: records of alerts, incidents, notifications and silences, and what timelines say.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use super::Line;
 use crate::engine::{Entity, Fact, State};
 use crate::model::{
     AlertRecord, Fingerprint, Incident, IncidentId, Notification, NotificationId, RuleRef, Silence, SilenceId, Time,
@@ -10,10 +12,14 @@ use crate::model::{
 use crate::ruleset::Ruleset;
 use crate::storage::disk::Disk;
 use crate::storage::log::{LogError, LogFiles, LogItem};
-use crate::storage::view::TimelineEntry;
+use crate::storage::view::{TimelineEntry, ViewError, ViewReader};
 
 /// Alerts of one incident that are looked at.
-pub const MEMBERS_MAX: usize = 10_000;
+const MEMBERS_MAX: usize = 10_000;
+/// Messages about one incident that are looked at, the newest ones.
+const NOTIFICATIONS_MAX: usize = 200;
+/// Lines of one timeline that are looked at.
+const ENTRIES_MAX: usize = 5_000;
 
 /// Why a log tells nothing of a moment.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +36,8 @@ pub enum RecordsError {
 #[derive(Debug, Default)]
 pub struct Records {
     pub now: Time,
+    /// Whether `now` is a moment of the past: then nothing counts that came later.
+    pub is_past: bool,
     /// The id of the data directory, which stands before a notification's number.
     pub directory: Arc<str>,
     pub alerts: BTreeMap<Fingerprint, Arc<AlertRecord>>,
@@ -38,6 +46,8 @@ pub struct Records {
     pub silences: BTreeMap<SilenceId, Arc<Silence>>,
     /// Lines of the timelines of these incidents, where somebody has read them.
     pub timelines: BTreeMap<IncidentId, Vec<TimelineEntry>>,
+    /// What happened to these alerts, where somebody has read it.
+    pub histories: BTreeMap<Fingerprint, Vec<Line>>,
     /// When the rules came into force that were so at the moment, where that is known.
     pub rules_since: Option<Time>,
     /// Their digest, where that is known.
@@ -90,6 +100,7 @@ impl Records {
         }
         let mut records = Records::of_state(&state);
         records.now = at.unwrap_or(state.time());
+        records.is_past = at.is_some();
         records.rules_since = rules_since;
         Ok(records)
     }
@@ -99,14 +110,82 @@ impl Records {
     pub fn of_state(state: &State) -> Records {
         Records {
             now: state.time(),
+            is_past: false,
             directory: state.directory().clone(),
             alerts: state.alerts().map(|it| (it.alert.fingerprint, it.clone())).collect(),
             incidents: state.incidents().map(|it| (it.id, it.clone())).collect(),
             notifications: state.notifications().map(|it| (it.id, it.clone())).collect(),
             silences: state.silences().map(|it| (it.id, it.clone())).collect(),
             timelines: BTreeMap::new(),
+            histories: BTreeMap::new(),
             rules_since: None,
             rules_digest: state.rules_digest(),
+        }
+    }
+
+    /// Adds an incident out of history, with its alerts and messages, unless it is known; and its timeline.
+    ///
+    /// # Errors
+    /// What the view says.
+    pub fn read_incident(&mut self, view: &ViewReader, id: IncidentId) -> Result<(), ViewError> {
+        if let Entry::Vacant(slot) = self.timelines.entry(id) {
+            slot.insert(view.timeline(id, 0, ENTRIES_MAX)?);
+        }
+        if self.incidents.contains_key(&id) {
+            return Ok(());
+        }
+        let Some(incident) = view.incident(id)?.filter(|incident| self.counts(incident.opened_at)) else { return Ok(()) };
+        self.incidents.insert(id, Arc::new(incident));
+        let mut members = view.incident_alerts(id, MEMBERS_MAX)?;
+        members.retain(|record| self.counts(record.fired_at));
+        for record in members {
+            self.add_alert(Arc::new(record));
+        }
+        let mut ours = |notification: &Notification| notification.incident == id && self.counts(notification.created_at);
+        for it in view.notifications(None, NOTIFICATIONS_MAX, &mut ours)? {
+            self.notifications.entry(it.id).or_insert_with(|| Arc::new(it));
+        }
+        Ok(())
+    }
+
+    /// Adds an alert's last occurrence out of history, unless one is known; and the incidents that it is in.
+    ///
+    /// # Errors
+    /// What the view says.
+    pub fn read_alert(&mut self, view: &ViewReader, fingerprint: Fingerprint) -> Result<(), ViewError> {
+        if !self.alerts.contains_key(&fingerprint) {
+            let found = view.alerts(Some(fingerprint), None, 1, &mut |record| self.counts(record.fired_at))?;
+            for record in found {
+                self.add_alert(Arc::new(record));
+            }
+        }
+        let incidents = self.alerts.get(&fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
+        incidents.into_iter().try_for_each(|id| self.read_incident(view, id))
+    }
+
+    /// Adds a notification out of history, unless it is known; and the incident that it is about.
+    ///
+    /// # Errors
+    /// What the view says.
+    pub fn read_notification(&mut self, view: &ViewReader, id: NotificationId) -> Result<(), ViewError> {
+        if !self.notifications.contains_key(&id) {
+            let found = view.notifications(Some(id.0.saturating_add(1)), 1, &mut |_| true)?;
+            let found = found.into_iter().find(|notification| notification.id == id && self.counts(notification.created_at));
+            self.notifications.extend(found.map(|it| (id, Arc::new(it))));
+        }
+        let incident = self.notifications.get(&id).map(|notification| notification.incident);
+        incident.map_or(Ok(()), |incident| self.read_incident(view, incident))
+    }
+
+    fn counts(&self, moment: Time) -> bool {
+        !self.is_past || moment <= self.now
+    }
+
+    /// Keeps an alert's record; of one alert, the newest occurrence.
+    pub fn add_alert(&mut self, record: Arc<AlertRecord>) {
+        let known = self.alerts.get(&record.alert.fingerprint);
+        if known.is_none_or(|known| known.fired_seq <= record.fired_seq) {
+            self.alerts.insert(record.alert.fingerprint, record);
         }
     }
 

@@ -1,29 +1,27 @@
 //! An explanation for people and for programs.
 
-use std::fmt;
-
 use serde_json::{Value, json};
 
 use super::{Explanation, Line};
 use crate::model::Reason;
 
-/// Lines for a terminal: the subject, what to know before, then each question with its answer below it.
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            "pair" => writeln!(f, "{}", self.title)?,
-            "incident" => writeln!(f, "incident {}", self.title)?,
-            kind => writeln!(f, "{kind} {} ({})", self.title, self.id)?,
-        }
-        for note in &self.notes {
-            writeln!(f, "note: {note}")?;
-        }
-        for part in &self.parts {
-            writeln!(f, "\n{}", part.question)?;
-            part.lines.iter().try_for_each(|line| writeln!(f, "  {}", line.text))?;
-        }
-        Ok(())
+/// An explanation, given as JSON, as lines for a terminal: the subject, what to know before, then each question with its
+/// answer below it. `clean` makes a text that came from outside fit to be printed.
+pub fn text(explanation: &Value, clean: impl Fn(&str) -> String) -> String {
+    let field = |value: &Value| clean(value.as_str().unwrap_or_default());
+    let (title, id) = (field(&explanation["title"]), field(&explanation["id"]));
+    let mut lines = vec![match explanation["kind"].as_str() {
+        Some("pair") => title,
+        Some("incident") => format!("incident {title}"),
+        kind => format!("{} {title} ({id})", kind.unwrap_or_default()),
+    }];
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    lines.extend(list(&explanation["notes"]).iter().map(|note| format!("note: {}", field(note))));
+    for part in list(&explanation["parts"]) {
+        lines.extend([String::new(), field(&part["question"])]);
+        lines.extend(list(&part["lines"]).iter().map(|line| format!("  {}", field(&line["text"]))));
     }
+    lines.join("\n") + "\n"
 }
 
 impl Explanation {

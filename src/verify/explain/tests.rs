@@ -179,7 +179,7 @@ fn golden_answers() {
     let mut wrong = Vec::new();
     for (name, story, question) in stories() {
         let lines: Vec<&str> = story.iter().map(String::as_str).collect();
-        let answer = ask(&play(&rules, &lines), &rules, &question).to_string();
+        let answer = text(&ask(&play(&rules, &lines), &rules, &question).to_json(), str::to_owned);
         let path = folder.join(format!("{name}.txt"));
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(&path, &answer).unwrap();
