@@ -4,8 +4,9 @@
 //! or was refused, 2 when the command line itself is wrong. Colour only on a terminal; `--json` wherever there is data.
 //!
 //! Commands that speak to a running daemon ([`incident`], [`notification`], [`send`]) use its HTTP API and nothing else.
-//! `check`, [`test`] and `log` work on files without any daemon.
+//! `check`, [`test`], [`backtest`] and `log` work on files without any daemon.
 
+mod backtest;
 pub mod check;
 mod client;
 mod demo;
@@ -62,6 +63,8 @@ enum Command {
     Check(site::CheckArgs),
     /// Run rule tests
     Test(test::Args),
+    /// See what other rules would have done with what has happened
+    Backtest(backtest::Args),
     /// Send an alert to a daemon, for trying out and from scripts
     Send(send::Args),
     /// List incidents and work on them
@@ -116,6 +119,7 @@ fn dispatch(command: Command, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         Command::Demo(args) => demo::run(&args, screen),
         Command::Check(args) => args.run(screen),
         Command::Test(args) => test::run(&args, screen),
+        Command::Backtest(args) => backtest::run(&args, screen),
         Command::Send(args) => send::run(&args, screen),
         Command::Incident(command) => incident::run(command, screen),
         Command::Notification(command) => notification::run(command, screen),
