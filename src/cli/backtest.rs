@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     let known = site::find(args.config.as_deref()).is_some();
     let receivers: Vec<Arc<str>> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
     let inventory = args.topology.as_deref().map(read_topology).transpose()?;
-    let load = |paths: &[PathBuf]| load(paths, inventory.as_ref(), known.then_some(receivers.as_slice()));
+    let load = |paths: &[PathBuf]| load(paths, inventory.as_ref().map(|read| &read.rules), known.then_some(receivers.as_slice()));
     let new = load(&args.rules)?;
     let baseline = if args.baseline.is_empty() { None } else { Some(load(&args.baseline)?) };
     let options = EngineOptions {
@@ -74,7 +74,8 @@ pub(super) fn run(args: &Args, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         alerts_per_incident: config.limits.alerts_per_incident,
         ..EngineOptions::default()
     };
-    let trial = Trial { new, baseline, site: Site { options, receivers } };
+    let silences = inventory.map(|read| read.silences).unwrap_or_default();
+    let trial = Trial { new, baseline, site: Site { options, receivers, silences } };
     let played = match &args.alerts {
         Some(path) => trial.play_file(path, &config)?,
         None => trial.play_log(args.data.as_ref().unwrap_or(&config.data), since(args.since.as_deref())?)?,
@@ -149,9 +150,9 @@ fn since(text: Option<&str>) -> Result<Millis, Failure> {
     })
 }
 
-fn read_topology(path: &Path) -> Result<SourceFile, Failure> {
+fn read_topology(path: &Path) -> Result<topology::Read, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-    topology::rule_file(&SourceFile { name: path.display().to_string(), text }).map_err(Failure::new)
+    topology::read(&SourceFile { name: path.display().to_string(), text }).map_err(Failure::new)
 }
 
 fn load(paths: &[PathBuf], inventory: Option<&SourceFile>, receivers: Option<&[Arc<str>]>) -> Result<Arc<Ruleset>, Failure> {

@@ -72,6 +72,13 @@ impl Engine {
                 continue;
             }
             if opens && !homes.contains(&rule.rule.name) && (rule.go_on || !settled) {
+                if !rule.ties.is_empty() {
+                    self.join_tied(rule, position as usize, fingerprint);
+                    if rule.go_on {
+                        continue;
+                    }
+                    break;
+                }
                 // The record is borrowed anew each time: whoever holds it while it changes makes it be copied.
                 let Some(key) = self.state.alert(fingerprint).map(|record| record.labels().only(&rule.by)) else { break };
                 let group = (rule.rule.name.clone(), key);
@@ -163,6 +170,7 @@ impl Engine {
     pub(super) fn join(&mut self, incident: IncidentId, fingerprint: Fingerprint, rule: &RuleRef) {
         self.record(Fact::AlertJoined { incident, fingerprint, rule: rule.clone() });
         self.enter_conditions_of(incident, fingerprint);
+        self.enter_ties(incident, fingerprint);
     }
 
     /// Everything that a new member may change in its incident.
@@ -176,6 +184,7 @@ impl Engine {
         }
         self.start_policies(id, &record, how != Joined::More);
         self.review_incident_pauses(id);
+        self.follow_ties(id, fingerprint);
     }
 
     fn plan_title(&mut self, id: IncidentId) {
@@ -205,13 +214,16 @@ impl Engine {
         }
     }
 
-    fn rule_of(&self, incident: &Incident) -> Option<&CorrelateRule> {
+    pub(super) fn rule_of(&self, incident: &Incident) -> Option<&CorrelateRule> {
         self.positions.correlate.get(&incident.rule.name).map(|position| &self.rules.correlate[*position])
     }
 
     /// A member of the incident fires again (news for those who were told), or is suppressed no longer. A resolved incident
     /// takes it back for a while.
     fn come_back(&mut self, id: IncidentId, fingerprint: Fingerprint, fired: bool) {
+        if fired {
+            self.enter_ties(id, fingerprint);
+        }
         let Some(incident) = self.state.incident(id) else { return };
         if incident.status.is_active() {
             let Some(record) = self.state.alert(fingerprint).cloned() else { return };

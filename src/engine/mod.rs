@@ -9,7 +9,7 @@
 //! | `news` | what a sender's word means: a new occurrence, a resolve, nothing |
 //! | `enrich` | labels |
 //! | `suppress`, `inhibit`, `flapping` | whether anybody may hear of an alert now |
-//! | `correlate`, `threshold`, `heartbeat`, `sequence`, `topology` | into which incident it goes |
+//! | `correlate`, `threshold`, `heartbeat`, `sequence`, `topology`, `ties` | into which incident it goes |
 //! | `classify`, `prioritize` | category, team; impact, urgency |
 //! | `escalate` | who is told, when, how often |
 //! | `conditions` | which rules with `when` hold for an incident |
@@ -40,6 +40,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod threshold;
+mod ties;
 mod topology;
 
 use std::collections::BTreeSet;
@@ -105,6 +106,7 @@ pub struct Engine {
     positions: Positions,
     inhibitions: inhibit::Inhibitions,
     conditions: conditions::Conditions,
+    ties: ties::Ties,
     /// Whether any rule counts changes; where none does, alerts pass without a look.
     counts_changes: bool,
     /// Whether any rule waits for beats; likewise.
@@ -157,6 +159,7 @@ impl Engine {
             positions: Positions::default(),
             inhibitions: inhibit::Inhibitions::default(),
             conditions: conditions::Conditions::default(),
+            ties: ties::Ties::default(),
             counts_changes: false,
             awaits_beats: false,
             silences: suppress::ActiveSilences::default(),
@@ -267,6 +270,7 @@ impl Engine {
         self.silences = suppress::ActiveSilences::of(&self.state, self.now);
         self.inhibitions = inhibit::Inhibitions::of(&self.state, &self.rules);
         self.conditions = conditions::Conditions::of(&self.state, &self.rules);
+        self.ties = ties::Ties::of(&self.state, &self.rules);
         self.counts_changes = self.rules.counts_changes();
         self.awaits_beats = self.rules.longest_beat().is_some();
         self.plan_windows();

@@ -87,10 +87,13 @@ pub(super) fn correlate() -> CorrelateRule {
         window: WINDOW,
         max_age: MAX_AGE,
         resolve_after: Millis::ZERO,
+        back_within: None,
         threshold: None,
         absent: None,
         sequence: None,
         topology: None,
+        ties: Vec::new(),
+        wait: Millis::ZERO,
         go_on: false,
         title: Template::compile(TITLE).expect("a test compiles it"),
     }

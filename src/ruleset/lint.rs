@@ -31,7 +31,7 @@ pub(super) fn lint(ruleset: &Ruleset, files: &[SourceFile]) -> Vec<Diagnostic> {
         }
     }
     let correlate = ruleset.correlate.iter().map(|r| {
-        let plain = r.threshold.is_none() && r.topology.is_none() && r.sequence.is_none();
+        let plain = r.threshold.is_none() && r.topology.is_none() && r.sequence.is_none() && r.ties.is_empty();
         (&r.rule, takes_all(&r.matchers, r.when.as_ref()) && !r.go_on && plain)
     });
     let prioritize = ruleset.prioritize.iter().map(|r| (&r.rule, takes_all(&r.matchers, r.when.as_ref())));

@@ -70,4 +70,5 @@ facts! {
     43 BeatMissed { 1 incident, 2 fingerprint, 3 rule, 4 within },
     45 IncidentAttached { 1 incident, 2 parent, 3 fingerprint, 4 rule },
     50 SequenceStepped { 1 fingerprint, 2 rule, 3 key, 4 step, 5 until },
+    60 AlertLeft { 1 incident, 2 fingerprint, 3 rule },
 }

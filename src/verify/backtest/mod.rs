@@ -21,8 +21,8 @@ pub mod topology;
 
 use std::sync::Arc;
 
-use crate::engine::{Changes, EngineOptions, Fact, Input};
-use crate::model::Time;
+use crate::engine::{Act, Changes, EngineOptions, Fact, Input};
+use crate::model::{Actor, Silence, Time};
 use crate::ruleset::Ruleset;
 use crate::verify::player::Player;
 use outcome::{Outcome, Watcher};
@@ -36,6 +36,8 @@ pub struct Site {
     pub options: EngineOptions,
     /// The names of its receivers.
     pub receivers: Vec<Arc<str>>,
+    /// What is planned, and set before the first event.
+    pub silences: Vec<Silence>,
 }
 
 /// Rules at work on events, watched.
@@ -51,7 +53,11 @@ impl Run {
     #[must_use]
     pub fn new(rules: &Arc<Ruleset>, site: &Site, start: Time, from: Time) -> Run {
         let player = Player::of_site(rules, start, site.options, &site.receivers);
-        Run { player, watcher: Watcher::new(from), facts: Vec::new() }
+        let mut run = Run { player, watcher: Watcher::new(from), facts: Vec::new() };
+        for silence in &site.silences {
+            run.input(start, Input::Act { act: Act::SetSilence(silence.clone()), by: Actor::Engine });
+        }
+        run
     }
 
     /// Lets time pass up to `at` and tells the engine something then. What it refuses has not happened.

@@ -132,14 +132,56 @@ fn an_inventory_becomes_entries_of_the_catalogue() {
             r#"{"services":{"cart":{"tier":1,"team":"shop","kind":"core","dependsOn":[{"service":"cart-db","hard":true}]},"cart-db":{}}}"#,
             Ok(r#"{"services":[{"depends_on":["cart-db"],"name":"cart","team":"shop","tier":1},{"name":"cart-db"}]}"#),
         ),
+        // In a cluster it calls what is there, else what is in the region, else any.
+        (
+            r#"{"clusters":{"eu1":{"region":"eu"},"eu2":{"region":"eu"},"us1":{"region":"us"}},"racks":{"h1":"r1"},"services":{"db":{"clusters":["eu1"]},"web":{"clusters":["eu1","eu2","us1"],"pods":{"eu2":[{"pod":"web-0","host":"h1"}]},"dependsOn":[{"service":"db"},{"service":"mail"}]}}}"#,
+            Ok(concat!(
+                r#"{"services":[{"name":"db"},{"depends_on":["db","mail"],"name":"web"},{"name":"db@eu1"},"#,
+                r#"{"depends_on":["db@eu1","mail"],"name":"web@eu1"},{"depends_on":["db@eu1","h1","mail"],"name":"web@eu2"},"#,
+                r#"{"depends_on":["db@eu1","mail"],"name":"web@us1"},{"depends_on":["db@eu1"],"name":"db@eu"},"#,
+                r#"{"depends_on":["web@eu1","web@eu2"],"name":"web@eu"},{"depends_on":["web@us1"],"name":"web@us"},"#,
+                r#"{"depends_on":["r1"],"name":"h1"}]}"#,
+            )),
+        ),
         (r#"{"services":{}}"#, Ok("")),
+        (
+            r#"{"services":{},"maintenance":[{"from":"soon","to":"2026-01-05T01:00:00Z","hosts":["h1"]}]}"#,
+            Err("topology.json: maintenance: \"soon\" is no RFC 3339 time"),
+        ),
         ("{}", Err("topology.json: missing field `services` at line 1 column 2")),
     ];
     for (text, expected) in cases {
-        let read = topology::rule_file(&file(text)).map(|file| file.text);
+        let read = topology::read(&file(text)).map(|read| read.rules.text);
         assert_eq!(read.as_deref().map_err(String::as_str), expected, "{text}");
         if let Some(text) = expected.ok().filter(|text| !text.is_empty()) {
             assert!(ruleset::load(&[file(text)], None, ruleset::Limits::default()).is_ok(), "{text}");
         }
     }
+}
+
+#[test]
+fn planned_maintenance_is_silent_and_a_while_longer() {
+    let text =
+        r#"{"services":{},"maintenance":[{"from":"2026-01-05T00:00:00Z","to":"2026-01-05T01:00:00Z","hosts":["h.1","h2"]}]}"#;
+    let read = topology::read(&SourceFile { name: "topology.json".to_owned(), text: text.to_owned() }).unwrap();
+    let covers = |node: &str| read.silences[0].matches(&Labels::from_pairs([("node", node)]).unwrap());
+    assert_eq!((covers("h.1"), covers("h2"), covers("h01"), covers("")), (true, true, false, false));
+    assert_eq!(read.silences[0].ends_at, START + Millis::minutes(65));
+    let site = Site { silences: read.silences, ..Site::default() };
+    let mut run = Run::new(&rules(BY_HOST), &site, START, START);
+    let labels = Labels::from_pairs([("alertname", "Down"), ("node", "h2"), ("host", "x")]).unwrap();
+    let alert = Alert {
+        fingerprint: labels.fingerprint(),
+        labels,
+        annotations: Labels::default(),
+        generator_url: "".into(),
+        source: "test".into(),
+        starts_at: START,
+    };
+    let news = News { alert: Arc::new(alert), status: AlertStatus::Firing, ends_at: None };
+    run.input(START + Millis::minutes(30), Input::Alert(news));
+    run.advance(START + Millis::minutes(64));
+    assert!(run.player.state().incidents().next().is_none(), "nobody hears of it");
+    run.advance(START + Millis::minutes(65));
+    assert!(run.player.state().incidents().next().is_some(), "what goes on is heard of");
 }

@@ -1,6 +1,5 @@
 //! The log replayed as a backtest does it, under the rules that decided: it comes out as it was.
 
-use quell::engine::EngineOptions;
 use quell::model::{Millis, Time};
 use quell::storage::log::LogFiles;
 use quell::verify::backtest::outcome::Outcome;
@@ -38,7 +37,7 @@ fn the_log_under_its_own_rules_gives_the_incidents_that_there_were() {
         let files = LogFiles::open(world.disk.clone()).unwrap();
         let history = history(&files, Time::EPOCH).unwrap();
         let receivers = world.downstreams.keys().cloned().collect();
-        let site = Site { options: EngineOptions::default(), receivers };
+        let site = Site { receivers, ..Site::default() };
         let again = replay(&history, &rules(), &site, &mut |_| {});
         assert!(history.decided.incidents.len() > 1, "the world is too quiet");
         assert_eq!(seen(&again), seen(&history.decided));
