@@ -63,6 +63,14 @@ fn the_live_log_under_the_live_rules_gives_the_live_incidents() {
 }
 
 #[test]
+fn the_rules_of_the_storm_benchmark_are_accepted_without_a_word() {
+    let site = Site::new("", &[]);
+    let rules = repository().join("benches/storm/rules");
+    let output = site.run(&["check", "--strict", rules.to_str().unwrap()]);
+    assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(0), ""));
+}
+
+#[test]
 fn what_the_page_on_backtests_says_is_so() {
     let document = std::fs::read_to_string(repository().join("docs/backtest.md")).unwrap();
     let [now, new] = &blocks(&document, "yaml")[..] else { panic!("two rule files") };
