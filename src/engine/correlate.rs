@@ -221,9 +221,6 @@ impl Engine {
     /// A member of the incident fires again (news for those who were told), or is suppressed no longer. A resolved incident
     /// takes it back for a while.
     fn come_back(&mut self, id: IncidentId, fingerprint: Fingerprint, fired: bool) {
-        if fired {
-            self.enter_ties(id, fingerprint);
-        }
         let Some(incident) = self.state.incident(id) else { return };
         if incident.status.is_active() {
             let Some(record) = self.state.alert(fingerprint).cloned() else { return };

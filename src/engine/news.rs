@@ -28,12 +28,14 @@ impl Engine {
                 // Where it fires already, under other labels, its part under those ends here.
                 let left = if fires { self.leave_inhibitions(fingerprint) } else { Vec::new() };
                 self.leave_conditions(fingerprint);
+                self.leave_ties(fingerprint);
                 if !fires {
                     self.leave_old_incidents(fingerprint);
                 }
                 self.record(Fact::AlertFired { alert: news.alert });
                 self.enrich(fingerprint);
                 self.enter_conditions(fingerprint);
+                self.enter_ties_again(fingerprint);
                 if !fires {
                     self.count_change(fingerprint);
                 }

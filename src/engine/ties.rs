@@ -40,11 +40,47 @@ struct Thread {
     /// The rule's place, and the tie's in it.
     rule: usize,
     tie: usize,
-    /// By value: the incidents that have alerts with it, and when the last of these began, in order.
-    members: FxHashMap<Box<str>, BTreeMap<IncidentId, Vec<Time>>>,
+    /// By value: the incidents that have alerts with it.
+    members: FxHashMap<Box<str>, BTreeMap<IncidentId, Members>>,
     /// By value: alerts that wait under the rule, in order of their beginning. Some of them may wait no longer.
     waiting: FxHashMap<Box<str>, BTreeSet<(u64, Fingerprint)>>,
 }
+
+/// The alerts of one incident with one value, each once, by when it began last.
+#[derive(Debug, Default)]
+struct Members {
+    began: FxHashMap<Fingerprint, Time>,
+    in_order: BTreeSet<(Time, Fingerprint)>,
+}
+
+impl Members {
+    fn insert(&mut self, fingerprint: Fingerprint, began: Time) {
+        self.remove(fingerprint);
+        self.began.insert(fingerprint, began);
+        self.in_order.insert((began, fingerprint));
+    }
+
+    fn remove(&mut self, fingerprint: Fingerprint) {
+        if let Some(began) = self.began.remove(&fingerprint) {
+            self.in_order.remove(&(began, fingerprint));
+        }
+    }
+
+    fn forget(&mut self, before: Time) {
+        while let Some((_, fingerprint)) = self.in_order.first().copied().filter(|(began, _)| *began <= before) {
+            self.remove(fingerprint);
+        }
+    }
+
+    /// When the last one began, if so many began after a moment.
+    fn last(&self, count: usize, since: Time) -> Option<Time> {
+        let enough = self.in_order.iter().rev().nth(count.saturating_sub(1)).is_some_and(|(began, _)| *began > since);
+        self.in_order.last().filter(|_| enough).map(|(began, _)| *began)
+    }
+}
+
+/// An alert that has waited for longer than this finds what began before it no more.
+const KEPT: Millis = Millis::hours(1);
 
 impl Ties {
     pub(super) fn of(state: &State, rules: &Ruleset) -> Ties {
@@ -81,13 +117,22 @@ impl Ties {
         for thread in &mut self.threads {
             let tie = thread.tie(rules);
             let Some(value) = value(tie, labels).filter(|_| tie.holds_to(labels)) else { continue };
-            let incidents = entry(&mut thread.members, &value);
-            // What is too old for the tie is of no use to anybody.
-            incidents.retain(|_, times| times.last().is_some_and(|last| *last > now - tie.within));
-            let times = incidents.entry(id).or_default();
-            times.insert(times.partition_point(|time| *time <= record.fired_at), record.fired_at);
-            let surplus = times.len().saturating_sub(tie.alerts as usize);
-            times.drain(..surplus);
+            let members = entry(&mut thread.members, &value).entry(id).or_default();
+            members.insert(record.alert.fingerprint, record.fired_at);
+            members.forget(now - tie.within - KEPT);
+        }
+    }
+
+    /// An alert is about to be another one: to fire again, or under other labels.
+    pub(super) fn leave(&mut self, rules: &Ruleset, record: &AlertRecord) {
+        for thread in &mut self.threads {
+            let tie = thread.tie(rules);
+            let Some(incidents) = value(tie, record.labels()).and_then(|value| thread.members.get_mut(&*value)) else { continue };
+            for id in &record.incidents {
+                if let Some(members) = incidents.get_mut(id) {
+                    members.remove(record.alert.fingerprint);
+                }
+            }
         }
     }
 
@@ -106,11 +151,15 @@ impl Ties {
         for thread in &mut self.threads {
             let (tie, rule) = (thread.tie(rules), &rules.correlate[thread.rule].rule);
             thread.members.retain(|_, incidents| {
-                incidents.retain(|_, times| times.last().is_some_and(|last| *last > now - tie.within));
+                for members in incidents.values_mut() {
+                    members.forget(now - tie.within - KEPT);
+                }
+                incidents.retain(|_, members| !members.in_order.is_empty());
                 !incidents.is_empty()
             });
             thread.waiting.retain(|_, waiting| {
-                waiting.retain(|(_, key)| state.alert(*key).is_some_and(|record| waits(record, rule)));
+                let still = |key: &Fingerprint| state.alert(*key).is_some_and(|it| it.waits_under(&rule.name).is_some());
+                waiting.retain(|(_, key)| still(key));
                 !waiting.is_empty()
             });
         }
@@ -136,10 +185,7 @@ impl Thread {
     ) -> impl Iterator<Item = (Time, IncidentId)> + 't {
         let wanted = tie.alerts as usize;
         let incidents = around(tie, catalogue, value).filter_map(|value| self.members.get(value)).flatten();
-        incidents.filter_map(move |(id, times)| {
-            let enough = times.len().checked_sub(wanted).is_some_and(|at| times[at] > since);
-            times.last().filter(|_| enough).map(|last| (*last, *id))
-        })
+        incidents.filter_map(move |(id, members)| Some((members.last(wanted, since)?, *id)))
     }
 }
 
@@ -212,13 +258,31 @@ impl Engine {
         }
     }
 
-    /// An alert of an incident fires again: others may be tied to that.
+    /// An alert is in an incident: others may be tied to it.
     pub(super) fn enter_ties(&mut self, id: IncidentId, fingerprint: Fingerprint) {
         if self.ties.is_empty() {
             return;
         }
         if let Some(record) = self.state.alert(fingerprint) {
             self.ties.enter(&self.rules, record, id, self.now);
+        }
+    }
+
+    /// An alert is about to fire: what it was before ties nobody any more.
+    pub(super) fn leave_ties(&mut self, fingerprint: Fingerprint) {
+        if let Some(record) = self.state.alert(fingerprint).filter(|_| !self.ties.is_empty()) {
+            self.ties.leave(&self.rules, record);
+        }
+    }
+
+    /// An alert fires again, in the incidents that it was in before.
+    pub(super) fn enter_ties_again(&mut self, fingerprint: Fingerprint) {
+        if self.ties.is_empty() {
+            return;
+        }
+        let incidents = self.state.alert(fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
+        for id in incidents {
+            self.enter_ties(id, fingerprint);
         }
     }
 

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `same` | labels on which both agree; a missing one ties nothing | |
 //! | `hops`, `on` | instead: the things that the label `on` names are at most so many (0 to 4) hops apart in the catalogue | `service` |
-//! | `within` | how long before it the other one has begun, at most | must be there |
+//! | `within` | how long before it the other one has begun, at most (up to 1h) | must be there |
 //! | `to` | matchers for the other one | any alert |
 //! | `alerts` | how many such alerts the incident must have | 1 |
 
@@ -20,6 +20,8 @@ const TIES_MAX: usize = 16;
 const SAME_MAX: usize = 8;
 /// Alerts that a tie may ask for.
 const ALERTS_MAX: u32 = 100;
+/// What resolved before that may be out of memory.
+const WITHIN_MAX: Millis = Millis::hours(1);
 /// Longer than this, an alert that is tied to nothing is kept from nobody.
 const WAIT_MAX: Millis = Millis::hours(1);
 
@@ -55,6 +57,10 @@ fn tie(fields: &mut Fields<'_>) -> Option<Tie> {
     let how = if fields.has("same") { Some(same(fields)) } else { near(fields) };
     fields.need("within");
     let within = positive(fields, "within");
+    if within.is_some_and(|within| within > WITHIN_MAX) {
+        let message = format!("`within` must be at most {WITHIN_MAX}");
+        fields.fault(Code::Range, &fields.key_span("within"), message, "");
+    }
     let to = fields.matchers("to");
     let alerts = fields.number("alerts", 1..=ALERTS_MAX).unwrap_or(1);
     Some(Tie { how: how?, within: within?, to, alerts })
