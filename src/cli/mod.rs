@@ -4,8 +4,9 @@
 //! or was refused, 2 when the command line itself is wrong. Colour only on a terminal; `--json` wherever there is data.
 //!
 //! Commands that speak to a running daemon ([`incident`], [`notification`], [`send`]) use its HTTP API and nothing else.
-//! `check`, [`test`] and `log` work on files without any daemon; [`explain`] does either.
+//! `check`, [`test`], [`backtest`] and `log` work on files without any daemon; [`explain`] does either.
 
+mod backtest;
 pub mod check;
 mod client;
 mod demo;
@@ -63,6 +64,8 @@ enum Command {
     Check(site::CheckArgs),
     /// Run rule tests
     Test(test::Args),
+    /// See what other rules would have done with what has happened
+    Backtest(backtest::Args),
     /// Say why: why somebody was paged, why an alert is quiet, why two alerts are not together
     Explain(explain::Args),
     /// Send an alert to a daemon, for trying out and from scripts
@@ -121,6 +124,7 @@ fn dispatch(command: Command, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         Command::Demo(args) => demo::run(&args, screen),
         Command::Check(args) => args.run(screen),
         Command::Test(args) => test::run(&args, screen),
+        Command::Backtest(args) => backtest::run(&args, screen),
         Command::Explain(args) => explain::run(&args, screen),
         Command::Send(args) => send::run(&args, screen),
         Command::Incident(command) => incident::run(command, screen),

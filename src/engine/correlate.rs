@@ -80,6 +80,13 @@ impl Engine {
                 continue;
             }
             if opens && !homes.contains(&rule.rule.name) && (rule.go_on || !settled) {
+                if !rule.ties.is_empty() {
+                    self.join_tied(rule, position as usize, fingerprint);
+                    if rule.go_on {
+                        continue;
+                    }
+                    break;
+                }
                 // The record is borrowed anew each time: whoever holds it while it changes makes it be copied.
                 let Some(key) = self.state.alert(fingerprint).map(|record| record.labels().only(&rule.by)) else { break };
                 let group = (rule.rule.name.clone(), key);
@@ -173,6 +180,7 @@ impl Engine {
     pub(super) fn join(&mut self, incident: IncidentId, fingerprint: Fingerprint, rule: &RuleRef) {
         self.record(Fact::AlertJoined { incident, fingerprint, rule: rule.clone() });
         self.enter_conditions_of(incident, fingerprint);
+        self.enter_ties(incident, fingerprint);
     }
 
     /// Everything that a new member may change in its incident.
@@ -190,6 +198,7 @@ impl Engine {
         if how == Joined::Opened {
             self.join_major(id, fingerprint);
         }
+        self.follow_ties(id, fingerprint);
     }
 
     fn plan_title(&mut self, id: IncidentId) {
@@ -219,7 +228,7 @@ impl Engine {
         }
     }
 
-    fn rule_of(&self, incident: &Incident) -> Option<&CorrelateRule> {
+    pub(super) fn rule_of(&self, incident: &Incident) -> Option<&CorrelateRule> {
         self.positions.correlate.get(&incident.rule.name).map(|position| &self.rules.correlate[*position])
     }
 

@@ -127,6 +127,12 @@ pub enum Fact {
         fingerprint: Fingerprint,
         rule: RuleRef,
     },
+    /// It is about to fire again after so long that it is another matter: the incident has it no more.
+    AlertLeft {
+        incident: IncidentId,
+        fingerprint: Fingerprint,
+        rule: RuleRef,
+    },
     /// An alert belongs to both: this incident is part of the older one, whose counts leave its alerts out.
     IncidentAttached {
         incident: IncidentId,
@@ -351,6 +357,7 @@ impl Fact {
             Fact::BeatMissed { .. } => "beat_missed",
             Fact::IncidentOpened { .. } => "incident_opened",
             Fact::AlertJoined { .. } => "alert_joined",
+            Fact::AlertLeft { .. } => "alert_left",
             Fact::IncidentAttached { .. } => "incident_attached",
             Fact::IncidentTitled { .. } => "incident_titled",
             Fact::IncidentRetitlePlanned { .. } => "incident_retitle_planned",
@@ -398,6 +405,7 @@ impl Fact {
         match self {
             Fact::IncidentOpened { incident, .. }
             | Fact::AlertJoined { incident, .. }
+            | Fact::AlertLeft { incident, .. }
             | Fact::BeatMissed { incident, .. }
             | Fact::IncidentAttached { incident, .. }
             | Fact::IncidentTitled { incident, .. }

@@ -9,7 +9,7 @@
 //! | `news` | what a sender's word means: a new occurrence, a resolve, nothing |
 //! | `enrich` | labels |
 //! | `suppress`, `inhibit`, `flapping` | whether anybody may hear of an alert now |
-//! | `correlate`, `threshold`, `heartbeat`, `sequence`, `topology`, `storms` | into which incident it goes |
+//! | `correlate`, `threshold`, `heartbeat`, `sequence`, `topology`, `ties`, `storms` | into which incident it goes |
 //! | `classify`, `prioritize` | category, team; impact, urgency |
 //! | `major` | whether it is a major incident, and which others are parts of that |
 //! | `escalate` | who is told, when, how often |
@@ -46,6 +46,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod threshold;
+mod ties;
 mod topology;
 
 use std::collections::BTreeSet;
@@ -117,6 +118,7 @@ pub struct Engine {
     positions: Positions,
     inhibitions: inhibit::Inhibitions,
     conditions: conditions::Conditions,
+    ties: ties::Ties,
     /// Whether any rule counts changes; where none does, alerts pass without a look.
     counts_changes: bool,
     /// Whether any rule waits for beats; likewise.
@@ -175,6 +177,7 @@ impl Engine {
             positions: Positions::default(),
             inhibitions: inhibit::Inhibitions::default(),
             conditions: conditions::Conditions::default(),
+            ties: ties::Ties::default(),
             counts_changes: false,
             awaits_beats: false,
             silences: suppress::ActiveSilences::default(),
@@ -288,6 +291,7 @@ impl Engine {
         self.silences = suppress::ActiveSilences::of(&self.state, self.now);
         self.inhibitions = inhibit::Inhibitions::of(&self.state, &self.rules);
         self.conditions = conditions::Conditions::of(&self.state, &self.rules);
+        self.ties = ties::Ties::of(&self.state, &self.rules);
         self.counts_changes = self.rules.counts_changes();
         self.awaits_beats = self.rules.longest_beat().is_some();
         self.storms = storms::Storms::of(&self.state.alerts, &self.rules, self.now);

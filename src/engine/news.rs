@@ -2,7 +2,7 @@
 
 use crate::engine::flapping::is_flapping;
 use crate::engine::{Answer, Engine, Fact, News, Refusal};
-use crate::model::{AlertStatus, Fingerprint, Time};
+use crate::model::{AlertStatus, Fingerprint, IncidentId, Time};
 
 impl Engine {
     pub(super) fn take_news(&mut self, news: News) -> Result<Answer, Refusal> {
@@ -28,9 +28,14 @@ impl Engine {
                 // Where it fires already, under other labels, its part under those ends here.
                 let left = if fires { self.leave_inhibitions(fingerprint) } else { Vec::new() };
                 self.leave_conditions(fingerprint);
+                self.leave_ties(fingerprint);
+                if !fires {
+                    self.leave_old_incidents(fingerprint);
+                }
                 self.record(Fact::AlertFired { alert: news.alert });
                 self.enrich(fingerprint);
                 self.enter_conditions(fingerprint);
+                self.enter_ties_again(fingerprint);
                 if !fires {
                     self.count_change(fingerprint);
                 }
@@ -41,6 +46,22 @@ impl Engine {
                 self.admit(fingerprint, true);
                 Ok(Answer::New)
             }
+        }
+    }
+
+    /// An alert that is about to fire again leaves the incidents whose rules say that it was away for too long.
+    fn leave_old_incidents(&mut self, fingerprint: Fingerprint) {
+        let Some(record) = self.state.alert(fingerprint) else { return };
+        let Some(ended) = record.ends_at else { return };
+        let away = self.now.since(ended);
+        let too_long = |id: &IncidentId| {
+            let incident = self.state.incident(*id)?;
+            let back_within = self.rule_of(incident)?.back_within?;
+            (away >= back_within).then(|| (*id, incident.rule.clone()))
+        };
+        let left: Vec<_> = record.incidents.iter().filter_map(too_long).collect();
+        for (incident, rule) in left {
+            self.record(Fact::AlertLeft { incident, fingerprint, rule });
         }
     }
 

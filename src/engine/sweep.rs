@@ -52,6 +52,7 @@ impl Engine {
             self.record(Fact::AlertForgotten { fingerprint });
         }
         self.conditions.forget_closed(&self.state);
+        self.ties.sweep(&self.state, &self.rules, self.now);
         let old = |n: &&std::sync::Arc<crate::model::Notification>| match n.state {
             NotificationState::Delivered => n.delivered_at.is_some_and(|at| self.now.since(at) > DELIVERED_KEPT),
             NotificationState::Dead => self.now.since(n.created_at) > DEAD_KEPT,

@@ -120,13 +120,20 @@ impl Engine {
 
     fn end_wait(&mut self, fingerprint: Fingerprint, record: &AlertRecord, waiting: &Waiting) {
         let position = self.positions.correlate.get(&waiting.rule.name).copied();
-        let rule = position.map(|position| &self.rules.correlate[position]);
+        let rules = self.rules.clone();
+        let rule = position.map(|position| &rules.correlate[position]);
         let otherwise = rule.and_then(|rule| rule.threshold.as_ref()).map_or(Otherwise::Alone, |threshold| threshold.otherwise);
         // With `continue` the later rules have had it already.
         let went_on = rule.is_some_and(|rule| rule.go_on);
         let dropped = otherwise == Otherwise::Drop;
         self.record(Fact::AlertWaitedInVain { fingerprint, rule: waiting.rule.clone(), dropped });
-        if dropped || went_on || record.is_suppressed() {
+        if dropped || record.is_suppressed() {
+            return;
+        }
+        if let Some(place) = position.filter(|_| rule.is_some_and(|rule| !rule.ties.is_empty() && rule.threshold.is_none())) {
+            return self.tied_to_nothing(place, fingerprint);
+        }
+        if went_on {
             return;
         }
         // A rule that is gone by now leaves the alert to all that are there.

@@ -30,6 +30,7 @@ pub mod wire;
 pub mod alertmanager;
 pub mod generic;
 pub mod prometheus;
+pub mod recorded;
 
 pub use route::IngestState;
 pub use server::serve;

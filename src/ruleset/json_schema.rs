@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 use super::load::Limits;
-use super::schema::{correlate, enrich, escalate, services, suppress};
+use super::schema::{correlate, enrich, escalate, services, suppress, ties};
 
 /// The schema of one rule file.
 #[must_use]
@@ -33,6 +33,7 @@ pub fn json_schema() -> Value {
             "enrich": enrich(),
             "suppress": suppress(),
             "correlate": correlate(),
+            "tie": tie(),
             "classify": classify(),
             "prioritize": prioritize(),
             "escalate": escalate(),
@@ -241,6 +242,12 @@ fn correlate() -> Value {
             })),
             json!({ "description": "Join incidents of services that are near in the catalogue" }),
         ),
+        "ties": {
+            "description": "Join the incident of an alert that this one has something in common with",
+            "type": "array", "minItems": 1, "maxItems": ties::TIES_MAX, "items": of("tie"),
+        },
+        "wait": about("duration", "How long an alert that is tied to nothing waits for others; default 0s"),
+        "back_within": about("duration", "An alert that was away for so long is decided anew; default: it comes back"),
         "storm": with(
             mapping(&["least", "within"], json!({
                 "above": {
@@ -261,8 +268,10 @@ fn correlate() -> Value {
         "title": { "description": "A template over by.<label>, labels.<name>, incident.count", "type": "string" },
     });
     let more = json!({
-        "dependentRequired": { "sequence": ["within"], "within": ["sequence"], "hold": ["sequence"] },
+        "dependentRequired": { "sequence": ["within"], "within": ["sequence"], "hold": ["sequence"], "wait": ["ties"] },
         "dependentSchemas": {
+            "ties": without(&["by", "absent", "sequence", "topology"]),
+            "wait": without(&["threshold"]),
             "sequence": without(&["match", "when", "threshold", "absent", "topology"]),
             "absent": without(&["match", "when", "threshold", "resolve_after"]),
             "topology": without(&["by", "threshold", "absent"]),
@@ -270,6 +279,29 @@ fn correlate() -> Value {
         },
     });
     with(mapping(&["name"], keys), more)
+}
+
+fn tie() -> Value {
+    let keys = json!({
+        "same": with(of("words"), json!({
+            "description": "Labels on which both agree", "minItems": 1, "maxItems": ties::SAME_MAX,
+        })),
+        "hops": {
+            "description": "Or so near in the catalogue", "type": "integer", "minimum": 0, "maximum": correlate::HOPS_MAX,
+        },
+        "on": about("word", "The label that names the thing of the catalogue; default service"),
+        "within": about("duration", "How long before it the other one has begun, at most"),
+        "to": about("matchers", "What the other one must be besides"),
+        "alerts": {
+            "description": "How many such alerts the incident must have; default 1",
+            "type": "integer", "minimum": 1, "maximum": ties::ALERTS_MAX,
+        },
+    });
+    let more = json!({
+        "anyOf": one_of_keys(&["same", "hops"]),
+        "dependentSchemas": { "same": without(&["hops", "on"]) },
+    });
+    with(mapping(&["within"], keys), more)
 }
 
 fn classify() -> Value {

@@ -79,8 +79,8 @@ pub fn load(files: &[SourceFile], known_receivers: Option<&[Arc<str>]>, limits: 
     if found.iter().any(|diagnostic| diagnostic.code.is_error()) {
         return Err(found);
     }
-    let hops = ruleset.correlate.iter().filter_map(|rule| rule.topology.map(|topology| topology.hops)).max();
-    ruleset.catalogue.work_out(hops.unwrap_or(0));
+    let hops = ruleset.hops();
+    ruleset.catalogue.work_out(hops);
     ruleset.digest = digest(files);
     found.extend(lint::lint(&ruleset, files));
     add_built_in(&mut ruleset);

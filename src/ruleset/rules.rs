@@ -102,6 +102,8 @@ pub struct CorrelateRule {
     pub window: Millis,
     pub max_age: Millis,
     pub resolve_after: Millis,
+    /// An alert that was away for so long does not come back to its incident, but is decided anew.
+    pub back_within: Option<Millis>,
     pub threshold: Option<Threshold>,
     /// The alerts that match are beats: an incident opens when none has been heard of for so long.
     pub absent: Option<Millis>,
@@ -111,6 +113,10 @@ pub struct CorrelateRule {
     pub topology: Option<Topology>,
     /// One incident takes all while far more comes than is usual.
     pub storm: Option<StormRule>,
+    /// Its alerts join the incident of another one that they are tied to: by the first of these that holds.
+    pub ties: Vec<Tie>,
+    /// How long an alert that is tied to nothing waits for others before it opens an incident.
+    pub wait: Millis,
     /// `continue: true` in the file.
     pub go_on: bool,
     /// Sees `by.<label>`, `incident.count`, `labels.<label>` (those of the alert that opens; rendered anew, those that all
@@ -148,6 +154,27 @@ pub struct StormRule {
     pub hold: Millis,
     /// The first alerts of so many kinds go on to the later rules as well.
     pub pass: u32,
+}
+
+/// What ties an alert to another one, which an incident has.
+#[derive(Debug)]
+pub struct Tie {
+    pub how: TieHow,
+    /// The other one began to fire less long than this before it.
+    pub within: Millis,
+    /// What the other one must be besides.
+    pub to: Vec<Matcher>,
+    /// How many such alerts the incident must have.
+    pub alerts: u32,
+}
+
+/// What two alerts have in common.
+#[derive(Debug)]
+pub enum TieHow {
+    /// The values of these labels, none of them missing.
+    Same(Vec<Arc<str>>),
+    /// The things that this label names are at most so many hops apart in the catalogue; none: they are the same.
+    Near { label: Arc<str>, hops: u8 },
 }
 
 /// How many are needed before an incident opens.
@@ -260,6 +287,18 @@ impl Ruleset {
                 rule.file = short.to_string_lossy().into();
             }
         }
+    }
+
+    /// The most hops of the catalogue that any rule looks.
+    #[must_use]
+    pub fn hops(&self) -> u8 {
+        let of_tie = |tie: &Tie| match tie.how {
+            TieHow::Near { hops, .. } => hops,
+            TieHow::Same(_) => 0,
+        };
+        let ties = self.correlate.iter().flat_map(|rule| rule.ties.iter().map(of_tie));
+        let topologies = self.correlate.iter().filter_map(|rule| rule.topology.map(|topology| topology.hops));
+        ties.chain(topologies).max().unwrap_or(0)
     }
 
     /// Whether there is no rule at all.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Answer, DeliveryOutcome, Engine, EngineOptions, Fact, Input, Refusal, State};
+use crate::engine::{Answer, Changes, DeliveryOutcome, Engine, EngineOptions, Fact, Input, Refusal, State};
 use crate::model::Time;
 use crate::ruleset::Ruleset;
 
@@ -19,11 +19,17 @@ impl Player {
     /// A fresh engine under rules, at the moment that its time begins. The receivers that the rules name exist.
     #[must_use]
     pub fn new(rules: &Arc<Ruleset>, start: Time) -> Player {
-        let mut receivers: Vec<Arc<str>> =
-            rules.escalate.iter().flat_map(|rule| &rule.steps).flat_map(|step| &step.notify).cloned().collect();
+        Player::of_site(rules, start, EngineOptions::default(), &[])
+    }
+
+    /// As [`Player::new`], with a site's limits and receivers: one named `default` is told where no rule fits.
+    #[must_use]
+    pub fn of_site(rules: &Arc<Ruleset>, start: Time, options: EngineOptions, receivers: &[Arc<str>]) -> Player {
+        let named = rules.escalate.iter().flat_map(|rule| &rule.steps).flat_map(|step| &step.notify);
+        let mut receivers: Vec<Arc<str>> = named.chain(receivers).cloned().collect();
         receivers.sort();
         receivers.dedup();
-        let mut player = Player { engine: Engine::new(State::new(), rules.clone(), EngineOptions::default()) };
+        let mut player = Player { engine: Engine::new(State::new(), rules.clone(), options) };
         player.engine.know_receivers(receivers.into());
         for input in [Input::Created { directory: "test".into() }, Input::Rules(rules.clone())] {
             // Nothing can be refused here, and nothing of it is of interest. Time begins with this step: before it, an engine
@@ -37,6 +43,17 @@ impl Player {
     #[must_use]
     pub fn state(&self) -> &State {
         self.engine.state()
+    }
+
+    /// When something is decided next by time alone, if anything is.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Time> {
+        self.engine.next_timer()
+    }
+
+    /// What changed since the last call.
+    pub fn take_changes(&mut self) -> Changes {
+        self.engine.take_changes()
     }
 
     /// Lets time pass up to and including `at`. What is decided meanwhile is appended to `facts`.

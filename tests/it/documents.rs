@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use crate::daemon::{PATIENCE, Site, wait_until};
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The fenced blocks of one language in a document, in order.
-fn blocks(document: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(document: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");
     document.split(&fence).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0.to_owned())).collect()
 }

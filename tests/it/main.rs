@@ -21,6 +21,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 #![allow(clippy::print_stderr, reason = "what the processes said, where a test has failed")]
 
+mod backtest;
 mod bad_input;
 mod causes;
 mod commands;

@@ -84,6 +84,13 @@ impl State {
 
             Fact::IncidentOpened { .. } => self.open(seq, now, fact),
             Fact::AlertJoined { incident, fingerprint, rule } => self.join(seq, now, *incident, *fingerprint, &rule.name),
+            Fact::AlertLeft { incident, fingerprint, .. } => {
+                if let Some(members) = self.members.get_mut(incident) {
+                    members.alerts.remove(fingerprint);
+                }
+                // It does not fire, so that no incident counts it.
+                self.change_alert(seq, now, *fingerprint, |record| record.incidents.retain(|id| id != incident));
+            }
             Fact::IncidentAttached { incident, parent, .. } => {
                 self.change_incident(seq, now, *incident, |i| {
                     i.parent = Some(*parent);

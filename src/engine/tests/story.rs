@@ -250,6 +250,7 @@ impl Story {
                 format!("released {} from {} {}", labels(*fingerprint), by.kind.as_str(), short(&by.id()))
             }
             Fact::AlertWaiting { rule, until, .. } => format!("waits under {} until {}", rule.name, until.since(START)),
+            Fact::AlertLeft { incident, fingerprint, .. } => format!("{incident} left by {}", labels(*fingerprint)),
             Fact::AlertWaitedInVain { rule, dropped, .. } => {
                 format!("waited in vain under {}{}", rule.name, if *dropped { ", dropped" } else { "" })
             }

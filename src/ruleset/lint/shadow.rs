@@ -56,7 +56,11 @@ fn correlate(ruleset: &Ruleset, stage: &[Condition<'_>]) -> Vec<Finding> {
                 None => stage[earlier].covers(asks),
             })
         });
-        let plain = rule.threshold.is_none() && rule.topology.is_none() && rule.sequence.is_none() && rule.storm.is_none();
+        let plain = rule.threshold.is_none()
+            && rule.topology.is_none()
+            && rule.sequence.is_none()
+            && rule.storm.is_none()
+            && rule.ties.is_empty();
         match taker {
             Some(taker) => found.push(finding(asks.rule, &stage[taker])),
             None if plain && !rule.go_on => takers.add(position, asks.matchers),
@@ -97,7 +101,12 @@ fn finding(rule: &RuleRef, taker: &Condition<'_>) -> Finding {
 
 /// A correlate rule that makes one incident of all alerts there are. The last resort of a site may be meant so.
 fn one_for_all(rule: &CorrelateRule, asks: &Condition<'_>) -> Option<Finding> {
-    let all = asks.is_open() && rule.by.is_empty() && rule.absent.is_none() && rule.sequence.is_none() && rule.storm.is_none();
+    let all = asks.is_open()
+        && rule.by.is_empty()
+        && rule.absent.is_none()
+        && rule.sequence.is_none()
+        && rule.storm.is_none()
+        && rule.ties.is_empty();
     all.then(|| {
         let message = format!("the rule `{}` puts all alerts there are into one incident", rule.rule.name);
         Finding::new(&rule.rule, Code::TakesAll, message, "add `by`, for one incident for each of its values, or `match`")

@@ -8,10 +8,12 @@
 //! | `window` | an incident takes further alerts while its last news is less old than this | `1h` |
 //! | `max_age` | … and while it is itself younger than this | `24h` |
 //! | `resolve_after` | how long all its alerts must have stayed resolved before it resolves | `0s` |
+//! | `back_within` | an alert that was away (resolved) for so long does not come back to its incident: it is decided anew | it comes back |
 //! | `threshold` | `{ count, distinct, of, within, otherwise }`: open only when `count` alerts (or alerts with so many different values of the label `distinct`) fire within the time, or with `of: firings` alerts have begun to fire so many times, one and the same several times; what has waited in vain goes on to later rules (`otherwise: alone`, the default) or ends there (`drop`) | open at once |
 //! | `absent` | `{ match, for }`, instead of `match`: the alerts that match are beats and open nothing; an incident opens when no beat of the group has been heard of for so long, and the next one resolves it | |
 //! | `sequence`, `within`, `hold` | instead of `match`: a list of 2 to 8 steps, each with its `match`; an incident opens when the last one comes after all others, in order, `within` the time. Earlier steps go on to later rules, and their incidents become its children; with `hold: true` they wait until the time is over, and become its members | |
 //! | `topology` | `{ hops, within }`, instead of `by`: alerts with a `service` join the oldest open incident with news within the time whose service is at most so many (1 to 4) edges of the catalogue away; others that they touch become its children; alone, one incident for each service | |
+//! | `ties`, `wait` | instead of `by`: a list of up to 16, each `{ same, within, to, alerts }` or `{ hops, on, within, to, alerts }`: an alert joins the incident that has an alert with the same labels (or of a thing so near in the catalogue) that began less than `within` before it, by the first tie that holds; one that is tied to nothing waits for `wait` (default `0s`) before it opens an incident, with all that wait and are tied to it | |
 //! | `storm` | `{ above, least, within, hold, pass }`: one incident for each value of `by` takes all that comes while at least `least` alerts, and `above` (10) times what is usual there, come within the time. The first alerts of `pass` (3) kinds go on to later rules as well; without a storm everything does, after `hold` (0s) | |
 //! | `continue` | `true`: later rules take the alert, too | `false` |
 //! | `title` | a template that sees `by.<label>`, `labels.<name>` (of the alert that opens) and `incident.count` | the rule's name and the values of `by` |
@@ -26,6 +28,7 @@ use crate::model::{Matcher, Millis, RuleRef};
 use crate::ruleset::diagnostics::Code;
 use crate::ruleset::fields::{Fields, Text};
 use crate::ruleset::rules::{CorrelateRule, Otherwise, Sequence, StormRule, Threshold, Topology};
+use crate::ruleset::schema::ties;
 use crate::ruleset::template::{Part, Template};
 use crate::ruleset::yaml::Value;
 
@@ -71,8 +74,10 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Correl
     let window = positive(fields, "window").unwrap_or(WINDOW);
     let max_age = positive(fields, "max_age").unwrap_or(MAX_AGE);
     let resolve_after = fields.duration("resolve_after").unwrap_or(Millis::ZERO);
+    let back_within = positive(fields, "back_within");
     let threshold = threshold(fields);
     let topology = topology(fields);
+    let (ties, wait) = ties::read(fields);
     let storm = storm(fields);
     let go_on = fields.flag("continue").unwrap_or(false);
     let title = match fields.text("title") {
@@ -88,11 +93,14 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> Correl
         window,
         max_age,
         resolve_after,
+        back_within,
         threshold,
         absent,
         sequence,
         topology,
         storm,
+        ties,
+        wait,
         go_on,
         title,
     }
@@ -134,7 +142,7 @@ fn sequence(fields: &mut Fields<'_>) -> Option<Sequence> {
 }
 
 /// Tells of a key that cannot stand beside another one.
-fn refuse_beside(fields: &Fields<'_>, key: &str, other: &'static str, hint: &str) {
+pub(super) fn refuse_beside(fields: &Fields<'_>, key: &str, other: &'static str, hint: &str) {
     if fields.has(other) {
         fields.fault(Code::Conflict, &fields.key_span(other), format!("`{other}` beside `{key}`"), hint);
     }
@@ -236,7 +244,7 @@ fn by(fields: &mut Fields<'_>) -> Vec<Arc<str>> {
 }
 
 /// A length of time that is more than nothing.
-fn positive(fields: &mut Fields<'_>, key: &'static str) -> Option<Millis> {
+pub(super) fn positive(fields: &mut Fields<'_>, key: &'static str) -> Option<Millis> {
     let node = fields.get(key)?;
     let length = fields.as_duration(key, node)?;
     if length == Millis::ZERO {

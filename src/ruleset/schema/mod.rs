@@ -27,3 +27,4 @@ pub(super) mod escalate;
 pub(super) mod prioritize;
 pub(super) mod services;
 pub(super) mod suppress;
+pub(super) mod ties;

@@ -79,4 +79,5 @@ facts! {
     57 StormEnded { 1 incident, 2 alerts },
     58 UsualMeasured { 1 rule, 2 key, 3 milli_per_hour, 4 at },
     59 IncidentMajor { 1 incident, 2 step },
+    60 AlertLeft { 1 incident, 2 fingerprint, 3 rule },
 }

@@ -156,6 +156,11 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             let again = recurrence_of.map(|earlier| format!(", a recurrence of {earlier}")).unwrap_or_default();
             Some(in_incident(*incident, format!("opened ({}){again}: {title}", RuleWords(rule))).because_of_rule(rule))
         }
+        Fact::AlertLeft { incident, fingerprint, rule } => {
+            let alert = AlertName::of(*fingerprint, context);
+            let text = format!("alert {alert} fires again after so long that it is another matter ({})", RuleWords(rule));
+            Some(in_incident(*incident, text).because_of_rule(rule))
+        }
         Fact::IncidentAttached { incident, parent, fingerprint, rule } => {
             let alert = AlertName::of(*fingerprint, context);
             let text = format!("{incident} is part of {parent}, because of alert {alert} ({})", RuleWords(rule));

@@ -81,6 +81,9 @@ impl Links {
             Fact::AlertForgotten { fingerprint } => {
                 self.homes.remove(fingerprint);
             }
+            Fact::AlertLeft { incident, fingerprint, .. } => {
+                self.homes.entry(*fingerprint).or_default().retain(|home| home != incident);
+            }
             Fact::IncidentOpened { incident, .. } => {
                 self.opened.insert(*incident);
                 self.active.insert(*incident);

@@ -6,6 +6,7 @@
 //!
 //! The checks are in `oracle`; they know nothing but what senders were told, what the log says and what receivers took.
 
+mod backtests;
 mod clocks;
 mod downstream;
 mod oracle;

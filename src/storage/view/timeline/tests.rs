@@ -184,6 +184,14 @@ fn alerts() {
                 )),
             ),
             (
+                Fact::AlertLeft { incident: INCIDENT, fingerprint, rule: rule() },
+                Some((
+                    "alert HighLatency on host a fires again after so long that it is another matter (rule database-cluster, database.yaml:12)",
+                    None,
+                    by_rule,
+                )),
+            ),
+            (
                 Fact::IncidentAttached { incident: INCIDENT, parent: IncidentId(2), fingerprint, rule: rule() },
                 Some((
                     "INC-1 is part of INC-2, because of alert HighLatency on host a (rule database-cluster, database.yaml:12)",
