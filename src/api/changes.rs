@@ -173,6 +173,18 @@ impl Reported {
     }
 }
 
+/// Reads one change of a file of past ones, which must say when it was made.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn read_change(text: &str, reported_by: &Arc<str>) -> Result<Change, String> {
+    let reported: Reported = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if reported.started_at.is_none() {
+        return Err("started_at: a change of the past must say when it was made".to_owned());
+    }
+    reported.read(Time::EPOCH, reported_by)
+}
+
 /// A change that would leave the memory at once, or that is yet to come, explains nothing.
 fn is_of_now(change: &Change, now: Time, state: &ApiState) -> Result<(), String> {
     let kept = state.config.limits.changes_kept;

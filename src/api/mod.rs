@@ -33,6 +33,7 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{MethodRouter, get, post};
 
+pub use changes::read_change;
 pub use state::{ApiState, Pending, Running};
 
 /// The whole API as one service.

@@ -17,9 +17,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::failure::Failure;
 use super::screen::{Screen, now};
 use super::{log, site};
+use crate::api;
 use crate::config::Config;
 use crate::engine::EngineOptions;
-use crate::model::{Millis, Time};
+use crate::model::{Change, Millis, Time};
 use crate::ruleset::{self, Ruleset, SourceFile};
 use crate::storage::log::{LogError, LogFiles};
 use crate::verify::backtest::outcome::Outcome;
@@ -43,6 +44,9 @@ pub(super) struct Args {
     /// Add the services of an inventory (JSON) to the catalogue
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
+    /// Changes that were made meanwhile, one a line, as `POST /v1/changes` takes them
+    #[arg(long, value_name = "FILE", requires = "alerts")]
+    changes: Option<PathBuf>,
     /// Write which alert went into which incident under the new rules, one JSON object a line
     #[arg(long, value_name = "FILE")]
     assignments: Option<PathBuf>,
@@ -75,7 +79,8 @@ pub(super) fn run(args: &Args, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         ..EngineOptions::default()
     };
     let silences = inventory.map(|read| read.silences).unwrap_or_default();
-    let trial = Trial { new, baseline, site: Site { options, receivers, silences } };
+    let changes = args.changes.as_deref().map(read_changes).transpose()?.unwrap_or_default();
+    let trial = Trial { new, baseline, site: Site { options, receivers, silences }, changes };
     let played = match &args.alerts {
         Some(path) => trial.play_file(path, &config)?,
         None => trial.play_log(args.data.as_ref().unwrap_or(&config.data), since(args.since.as_deref())?)?,
@@ -98,6 +103,8 @@ struct Trial {
     new: Arc<Ruleset>,
     baseline: Option<Arc<Ruleset>>,
     site: Site,
+    /// Reported changes, in order.
+    changes: Vec<Arc<Change>>,
 }
 
 impl Trial {
@@ -105,7 +112,9 @@ impl Trial {
         let unreadable = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
         let bytes = File::open(path).and_then(|file| file.metadata()).map_err(unreadable)?.len();
         let bar = progress(bytes, "bytes");
-        let play = |rules: &Arc<Ruleset>, tell: &mut (dyn FnMut(u64) + Send)| alerts::play(path, rules, &self.site, config, tell);
+        let play = |rules: &Arc<Ruleset>, tell: &mut (dyn FnMut(u64) + Send)| {
+            alerts::play(path, rules, &self.site, config, &self.changes, tell)
+        };
         let (new, baseline) = thread::scope(|scope| {
             let other = self.baseline.as_ref().map(|rules| scope.spawn(|| play(rules, &mut |_| {})));
             let new = play(&self.new, &mut |done| bar.set_position(done));
@@ -153,6 +162,21 @@ fn since(text: Option<&str>) -> Result<Millis, Failure> {
 fn read_topology(path: &Path) -> Result<topology::Read, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
     topology::read(&SourceFile { name: path.display().to_string(), text }).map_err(Failure::new)
+}
+
+/// Reads reported changes, one a line, in order of their moments. A bad one ends it: a cause that is missing is not noticed.
+fn read_changes(path: &Path) -> Result<Vec<Arc<Change>>, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    let by: Arc<str> = "backtest".into();
+    let read = |(line, number): (&str, usize)| {
+        let change =
+            api::read_change(line, &by).map_err(|fault| Failure::new(format!("{}:{number}: {fault}", path.display())))?;
+        Ok(Arc::new(change))
+    };
+    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    let mut changes: Vec<Arc<Change>> = lines.map(read).collect::<Result<_, Failure>>()?;
+    changes.sort_by_key(|change| change.started_at);
+    Ok(changes)
 }
 
 fn load(paths: &[PathBuf], inventory: Option<&SourceFile>, receivers: Option<&[Arc<str>]>) -> Result<Arc<Ruleset>, Failure> {

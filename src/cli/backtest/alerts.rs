@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::BEGINNING;
 use crate::cli::failure::Failure;
 use crate::config::Config;
-use crate::engine::Input;
+use crate::engine::{Act, Input};
 use crate::ingest::recorded::Recording;
-use crate::model::Time;
+use crate::model::{Actor, Change, Time};
 use crate::ruleset::Ruleset;
 use crate::verify::backtest::outcome::Outcome;
 use crate::verify::backtest::{Run, Site};
@@ -37,11 +37,12 @@ pub(super) fn play(
     rules: &Arc<Ruleset>,
     site: &Site,
     config: &Config,
+    changes: &[Arc<Change>],
     tell: &mut dyn FnMut(u64),
 ) -> Result<FilePlayed, Failure> {
     let unreadable = |error: io::Error| Failure::new(format!("{}: {error}", path.display()));
     let recording = Recording::new(config).map_err(|error| Failure::new(error.to_string()))?;
-    let mut desk = Desk { recording, run: None, rules, site };
+    let mut desk = Desk { recording, run: None, rules, site, changes };
     let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(unreadable)?);
     let mut played = FilePlayed { lines: 0, rejected: 0, faults: Vec::new(), outcome: Outcome::default() };
     let (mut text, mut number, mut bytes) = (Vec::new(), 0_u64, 0_u64);
@@ -85,6 +86,8 @@ struct Desk<'r> {
     run: Option<Run>,
     rules: &'r Arc<Ruleset>,
     site: &'r Site,
+    /// Reported changes that are still to come, in order.
+    changes: &'r [Arc<Change>],
 }
 
 impl Desk<'_> {
@@ -103,6 +106,10 @@ impl Desk<'_> {
 
     fn decide(&mut self, at: Time, input: Input) {
         let run = self.run.get_or_insert_with(|| Run::new(self.rules, self.site, at, BEGINNING));
+        while let Some((change, later)) = self.changes.split_first().filter(|(change, _)| change.started_at <= at) {
+            run.input(change.started_at, Input::Act { act: Act::RecordChange(change.clone()), by: Actor::Engine });
+            self.changes = later;
+        }
         run.input(at, input);
         self.recording.decided(&run.take_changes(), at);
     }

@@ -24,12 +24,17 @@ fn backtest(words: &[&str]) -> String {
 
 #[test]
 fn command_lines_give_what_their_golden_files_say() {
-    let cases: [(&str, &[&str]); 9] = [
+    let cases: [(&str, &[&str]); 11] = [
         ("alone", &["--rules", "by-host/", "--alerts", "alerts.ndjson"]),
         ("differences", &["--rules", "by-host/", "--baseline", "by-cluster/", "--alerts", "alerts.ndjson"]),
         ("none", &["--rules", "by-host/", "--baseline", "by-host/", "--alerts", "alerts.ndjson"]),
         ("json", &["--rules", "by-host/", "--baseline", "by-cluster/", "--alerts", "alerts.ndjson", "--json"]),
         ("topology", &["--rules", "near.yaml", "--alerts", "near.ndjson", "--topology", "topology.json"]),
+        (
+            "changes",
+            &["--rules", "near.yaml", "--alerts", "near.ndjson", "--topology", "topology.json", "--changes", "changes.ndjson"],
+        ),
+        ("broken-changes", &["--rules", "near.yaml", "--alerts", "near.ndjson", "--changes", "broken-changes.ndjson"]),
         ("broken-rules", &["--rules", "broken.yaml", "--alerts", "alerts.ndjson"]),
         ("no-file", &["--rules", "by-host/", "--alerts", "none.ndjson"]),
         ("no-log", &["--rules", "by-host/", "--data", "by-host/"]),
@@ -47,4 +52,31 @@ fn command_lines_give_what_their_golden_files_say() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What was changed shortly before is the likeliest cause, and stands in the assignments.
+#[test]
+fn assignments_name_the_probable_causes() {
+    let folder_of_out = tempfile::tempdir().unwrap();
+    let roots = |changes: &[&str]| {
+        let out = folder_of_out.path().join("out.ndjson");
+        let golden = |name: &str| folder().join(name).display().to_string();
+        let mut args = vec!["quell".to_owned(), "backtest".to_owned(), "--rules".to_owned(), golden("two-callers.yaml")];
+        args.extend(["--alerts".to_owned(), golden("later.ndjson"), "--topology".to_owned(), golden("two-callees.json")]);
+        args.extend(["--assignments".to_owned(), out.display().to_string()]);
+        args.extend(changes.iter().flat_map(|name| ["--changes".to_owned(), golden(name)]));
+        let (mut shown, mut err) = (Vec::new(), Vec::new());
+        assert_eq!(
+            cli::run(args.into_iter().map(Into::into), &mut shown, &mut err, false),
+            0,
+            "{}",
+            String::from_utf8_lossy(&err)
+        );
+        let text = fs::read_to_string(out).unwrap();
+        let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        first["rootEntities"][0].as_str().map(str::to_owned)
+    };
+    // Two callers alert, and two that both call are silent.
+    assert_eq!(roots(&[]).as_deref(), Some("service/auth"));
+    assert_eq!(roots(&["changes.ndjson"]).as_deref(), Some("service/prices"));
 }

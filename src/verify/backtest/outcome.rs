@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::engine::{Fact, State};
-use crate::model::{Alert, Fingerprint, Incident, IncidentId, Notification, NotificationKind, Reason, Time};
+use crate::model::cause::Cause;
+use crate::model::{Alert, Fingerprint, Incident, IncidentId, Millis, Notification, NotificationKind, Reason, Time};
 
 /// What came of the alerts of a time.
 #[derive(Debug, Default)]
@@ -38,6 +39,18 @@ pub struct Case {
     pub incident: Arc<Incident>,
     /// The places of its alerts in [`Outcome::occurrences`], in order of joining.
     pub occurrences: Vec<usize>,
+    /// What it probably came from, each time that this was another list than before, with the moment.
+    pub causes: Vec<(Time, Arc<Vec<Cause>>)>,
+}
+
+impl Case {
+    /// The probable causes as they stood so long after the incident had opened; the first ones where they came later.
+    #[must_use]
+    pub fn causes_after(&self, length: Millis) -> &[Cause] {
+        let until = self.incident.opened_at + length;
+        let stood = self.causes.iter().rev().find(|(at, _)| *at <= until).or(self.causes.first());
+        stood.map_or(&[], |(_, causes)| causes)
+    }
 }
 
 /// Notes what comes of each alert.
@@ -71,6 +84,11 @@ impl Watcher {
             | Fact::IncidentPrioritized { incident, .. } => {
                 if let (Some(case), Some(now)) = (self.outcome.incidents.get_mut(incident), state.incident(*incident)) {
                     case.incident = now.clone();
+                }
+            }
+            Fact::IncidentCausesFound { incident, causes, .. } => {
+                if let Some(case) = self.outcome.incidents.get_mut(incident) {
+                    case.causes.push((state.time(), causes.clone()));
                 }
             }
             Fact::NotificationQueued { notification } => self.count(notification, state),
@@ -119,7 +137,7 @@ impl Watcher {
             return;
         }
         occurrence.incidents.push(id);
-        let new = || Case { incident: incident.clone(), occurrences: Vec::new() };
+        let new = || Case { incident: incident.clone(), occurrences: Vec::new(), causes: Vec::new() };
         self.outcome.incidents.entry(id).or_insert_with(new).occurrences.push(place);
     }
 

@@ -24,6 +24,7 @@ mod records;
 mod show;
 #[cfg(test)]
 mod tests;
+mod ties;
 mod words;
 
 pub use alert::explain_alert;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::alert_rules::{Verdict, ask, taker, wanted};
 use super::words::{alert_name, incident_line, rule_name};
-use super::{Explanation, Line, RULES_SHOWN_MAX, Records, alert_rules, cut};
+use super::{Explanation, Line, RULES_SHOWN_MAX, Records, alert_rules, cut, ties};
 use crate::model::{AlertRecord, Fingerprint, Incident, Labels, Reason, RuleRef};
 use crate::ruleset::Ruleset;
 
@@ -75,7 +75,17 @@ fn apart(both: [&Arc<AlertRecord>; 2], verdicts: &[Vec<Verdict>; 2], records: &R
     }
     let [first, second] = [0, 1].map(|place| found_by(both[place], &verdicts[place], records));
     match (first, second) {
-        (Some(one), Some(other)) if one.0.name == other.0.name => lines.extend(same_rule(one, other, both, records)),
+        (Some(one), Some(other)) if one.0.name == other.0.name => {
+            match alert_rules::rule_named(rules, &one.0.name).filter(|rule| !rule.ties.is_empty()) {
+                Some(rule) => {
+                    let because = Reason::Rule(rule.rule.clone());
+                    let found = ties::untied(rule, both[0], both[1], &rules.catalogue);
+                    let line = |why| Line::new(format!("{}: {why}", rule_name(&rule.rule))).because(&because);
+                    lines.extend(found.into_iter().map(line));
+                }
+                None => lines.extend(same_rule(one, other, both, records)),
+            }
+        }
         (Some((one, _)), Some((other, _))) => {
             lines.push(Line::new(format!("different rules take them: {} and {}", rule_name(one), rule_name(other))));
         }

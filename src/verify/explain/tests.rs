@@ -172,14 +172,52 @@ fn stories() -> Vec<(&'static str, Vec<String>, Question)> {
     ]
 }
 
+/// Rules that go by what alerts have in common and by their number.
+const TIED: &str = r#"
+services:
+  - { name: cart, depends_on: [cart-db] }
+correlate:
+  - name: storm
+    match: ['cluster!=""']
+    by: [cluster]
+    storm: { least: 3, within: 1m }
+  - name: tied
+    ties:
+      - { same: [cluster], within: 2m, to: ['severity="critical"'] }
+      - { hops: 1, within: 5m }
+"#;
+
+const CART: &str = "alertname=Errors service=cart cluster=eu1 severity=critical";
+const CART_LATER: &str = "alertname=Errors service=mail cluster=eu1";
+const MAIL_US: &str = "alertname=Errors service=mail cluster=us1";
+const CART_DB: &str = "alertname=Lag service=cart-db cluster=us1";
+
+fn stories_of_ties() -> Vec<(&'static str, Vec<String>, Question)> {
+    let fire = |at: &str, alert: &str| format!("{at} fire {alert}");
+    vec![
+        ("pair-tied-by-nothing", vec![fire("1m", CART), fire("2m", MAIL_US)], OfPair(CART, MAIL_US)),
+        ("pair-too-late-for-its-tie", vec![fire("1m", CART), fire("4m", CART_LATER)], OfPair(CART, CART_LATER)),
+        ("pair-tied", vec![fire("1m", CART), fire("2m", CART_DB)], OfPair(CART, CART_DB)),
+        (
+            "alert-in-a-storm",
+            vec![fire("1m", CART), fire("1m10s", CART_LATER), fire("1m20s", "alertname=Slow service=mail cluster=eu1")],
+            OfAlert(CART),
+        ),
+    ]
+}
+
 #[test]
 fn golden_answers() {
+    hold_golden(&rules(RULES), stories());
+    hold_golden(&rules(TIED), stories_of_ties());
+}
+
+fn hold_golden(rules: &Arc<Ruleset>, stories: Vec<(&'static str, Vec<String>, Question)>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/explain");
-    let rules = rules(RULES);
     let mut wrong = Vec::new();
-    for (name, story, question) in stories() {
+    for (name, story, question) in stories {
         let lines: Vec<&str> = story.iter().map(String::as_str).collect();
-        let answer = text(&ask(&play(&rules, &lines), &rules, &question).to_json(), str::to_owned);
+        let answer = text(&ask(&play(rules, &lines), rules, &question).to_json(), str::to_owned);
         let path = folder.join(format!("{name}.txt"));
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(&path, &answer).unwrap();
