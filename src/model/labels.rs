@@ -117,7 +117,6 @@ impl Labels {
     }
 
     /// All pairs in order of name.
-    #[must_use]
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         let mut at = 0;
@@ -239,7 +238,7 @@ fn part_bytes(part: &str) -> usize {
 }
 
 fn push_part(text: &mut String, part: &str) {
-    let seven_bits = |shift: usize| char::from((part.len() >> shift & 0x7f) as u8);
+    let seven_bits = |shift: usize| char::from(u8::try_from(part.len() >> shift & 0x7f).unwrap_or(LONG));
     if part.len() >= usize::from(LONG) {
         text.push(char::from(LONG));
         text.push(seven_bits(14));

@@ -45,10 +45,10 @@ impl<'a> Out<'a> {
         let [_, _, _, _, _, _, _, low] = number.to_be_bytes();
         match number {
             0..24 => self.0.push(major | low),
-            24..0x100 => self.0.extend_from_slice(&[major | 24, low]),
-            0x100..0x1_0000 => self.long_head::<2>(major | 25, number),
-            0x1_0000..0x1_0000_0000 => self.long_head::<4>(major | 26, number),
-            _ => self.long_head::<8>(major | 27, number),
+            24..0x100 => self.0.extend_from_slice(&[major | 0x18, low]),
+            0x100..0x1_0000 => self.long_head::<2>(major | 0x19, number),
+            0x1_0000..0x1_0000_0000 => self.long_head::<4>(major | 0x1a, number),
+            _ => self.long_head::<8>(major | 0x1b, number),
         }
     }
 

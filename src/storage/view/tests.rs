@@ -635,7 +635,9 @@ fn what_is_no_view_of_this_version_is_refused() {
 #[test]
 fn a_damaged_record_is_named() {
     let mut fixture = Fixture::new();
-    two_commits().iter().for_each(|commit| fixture.view.write(std::slice::from_ref(commit)).unwrap());
+    for commit in &two_commits() {
+        fixture.view.write(std::slice::from_ref(commit)).unwrap();
+    }
     let other = rusqlite::Connection::open(&fixture.path).unwrap();
     other.execute_batch("UPDATE alert SET state = x'ff' WHERE fired_seq = 1").unwrap();
     let error = fixture.view.load(&mut |_| ()).unwrap_err();
