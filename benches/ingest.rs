@@ -16,7 +16,7 @@ use quell::ingest::intake::{Intake, Sorted};
 use quell::ingest::prometheus;
 use quell::ingest::source::Source;
 use quell::metrics::Metrics;
-use quell::model::{Alert, AlertRecord, AlertStatus, Fingerprint, Labels, Millis, Time};
+use quell::model::{Alert, AlertRecord, AlertStatus, Fingerprint, Labels, Millis, Seldom, Time};
 use quell::runtime::Live;
 
 const ALERTS: usize = 64;
@@ -53,8 +53,8 @@ impl Setup {
                 ends_at: news.ends_at,
                 alert: news.alert,
                 enriched: None,
-                suppressed_by: Vec::new(),
-                incidents: Vec::new(),
+                suppressed_by: Seldom::default(),
+                incidents: [].into(),
                 waiting: None,
                 flaps: None,
                 beat: None,
@@ -136,8 +136,8 @@ fn record(number: u64, source: &Source) -> Arc<AlertRecord> {
         fired_seq: number,
         fired_at: NOW,
         ends_at: None,
-        suppressed_by: Vec::new(),
-        incidents: Vec::new(),
+        suppressed_by: Seldom::default(),
+        incidents: [].into(),
         waiting: None,
         flaps: None,
         beat: None,

@@ -307,6 +307,6 @@ impl Engine {
 
     fn incidents_with_conditions(&self, fingerprint: Fingerprint) -> Vec<IncidentId> {
         let record = self.state.alert(fingerprint).filter(|_| self.conditions.any());
-        record.map(|record| record.incidents.clone()).unwrap_or_default()
+        record.map(|record| record.incidents.to_vec()).unwrap_or_default()
     }
 }

@@ -115,7 +115,7 @@ impl Engine {
     fn earlier_incidents(&self, group: &GroupKey, sequence: &Sequence) -> Vec<(IncidentId, Fingerprint)> {
         let mut earlier: Vec<(IncidentId, Fingerprint)> = Vec::new();
         for (at, fingerprint) in self.state.steps.get(group).into_iter().flat_map(|steps| steps.values().rev()) {
-            let incidents = self.state.alert(*fingerprint).map(|record| record.incidents.as_slice()).unwrap_or_default();
+            let incidents = self.state.alert(*fingerprint).map(|record| &*record.incidents).unwrap_or_default();
             for id in incidents.iter().filter(|_| self.now.since(*at) < sequence.within) {
                 let open = self.state.incident(*id).is_some_and(|incident| incident.status.is_active());
                 if open && earlier.len() < CHILDREN_MAX && earlier.iter().all(|(known, _)| known != id) {

@@ -10,8 +10,8 @@ use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Waiting};
 use crate::model::incident::{Growth, MajorStep, OpenedAt, SERVICES_MAX, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
-    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Time,
-    Usual,
+    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Seldom, Severity, Silence, SilenceId, Storm,
+    Time, Usual,
 };
 
 impl State {
@@ -89,7 +89,7 @@ impl State {
                     members.alerts.remove(fingerprint);
                 }
                 // It does not fire, so that no incident counts it.
-                self.change_alert(seq, now, *fingerprint, |record| record.incidents.retain(|id| id != incident));
+                self.change_alert(seq, now, *fingerprint, |record| record.leave(*incident));
             }
             Fact::IncidentAttached { incident, parent, .. } => {
                 self.change_incident(seq, now, *incident, |i| {
@@ -311,7 +311,7 @@ impl State {
             fired_seq: seq,
             fired_at: began.unwrap_or(now),
             ends_at: None,
-            suppressed_by: Vec::new(),
+            suppressed_by: Seldom::default(),
             incidents,
             waiting: None,
             flaps,
@@ -434,10 +434,7 @@ impl State {
         // Nothing that the alert's timers or its other incidents count changes, so this is done in one go: joining is most
         // of what a storm costs.
         let Some(record) = self.alerts.get_mut(&fingerprint) else { return };
-        let incidents = &mut Arc::make_mut(record).incidents;
-        // Nearly every alert is in one incident, and half a million of them are kept.
-        incidents.reserve_exact(1);
-        incidents.push(id);
+        Arc::make_mut(record).enter(id);
         // Held for the incident's sake; nothing changes the alert meanwhile.
         let record = record.clone();
         self.touched.alerts.push(fingerprint);
@@ -500,7 +497,7 @@ impl State {
         self.children.remove(&id);
         #[expect(clippy::iter_over_hash_type, reason = "each is changed alone, and what was touched is sorted when it is taken")]
         for fingerprint in self.members.remove(&id).unwrap_or_default().alerts {
-            self.change_alert(seq, now, fingerprint, |record| record.incidents.retain(|other| *other != id));
+            self.change_alert(seq, now, fingerprint, |record| record.leave(id));
         }
         for service in incident.services.iter() {
             if let Some(others) = self.by_service.get_mut(service) {

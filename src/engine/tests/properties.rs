@@ -308,7 +308,7 @@ fn check_counts(state: &State) {
         assert!(incident.status != IncidentStatus::Closed, "a closed incident stays in memory");
     }
     for record in state.alerts() {
-        let mut incidents = record.incidents.clone();
+        let mut incidents = record.incidents.to_vec();
         incidents.sort_unstable();
         incidents.dedup();
         assert_eq!(incidents.len(), record.incidents.len(), "twice in one incident: {record:?}");

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::alert::Waiting;
-use crate::model::{Fingerprint, IncidentId, Labels, MatchOp, Matcher, Millis, NotificationId, RuleRef, SilenceId, Time};
+use crate::model::{Fingerprint, IncidentId, Labels, MatchOp, Matcher, Millis, NotificationId, RuleRef, Seldom, SilenceId, Time};
 
 /// Choices for drawn values, as bytes; zeros when they run out, so that shrinking the bytes shrinks the value.
 pub(super) struct Source<'a>(&'a [u8]);
@@ -88,6 +88,18 @@ impl<T: Sample> Sample for Option<T> {
 impl<T: Sample> Sample for Vec<T> {
     fn sample(from: &mut Source<'_>) -> Self {
         (0..from.below(4)).map(|_| T::sample(from)).collect()
+    }
+}
+
+impl<T: Sample> Sample for Box<[T]> {
+    fn sample(from: &mut Source<'_>) -> Self {
+        Vec::sample(from).into_boxed_slice()
+    }
+}
+
+impl<T: Sample> Sample for Seldom<T> {
+    fn sample(from: &mut Source<'_>) -> Self {
+        Vec::sample(from).into()
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::DecodeError;
+use crate::model::Seldom;
 
 /// Bytes being read.
 pub(super) type Reader<'b> = minicbor::Decoder<'b>;
@@ -353,6 +354,26 @@ impl<T: Wire> Wire for Vec<T> {
             items.push(T::take(reader)?);
         }
         Ok(items)
+    }
+}
+
+impl<T: Wire> Wire for Box<[T]> {
+    fn put(&self, out: &mut Out<'_>) {
+        out.list(self);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Vec::take(reader).map(Vec::into_boxed_slice)
+    }
+}
+
+impl<T: Wire> Wire for Seldom<T> {
+    fn put(&self, out: &mut Out<'_>) {
+        out.list(self);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Vec::take(reader).map(Seldom::from)
     }
 }
 

@@ -75,8 +75,8 @@ pub(super) fn alert(host: &str, fired_seq: u64) -> AlertRecord {
         fired_seq,
         fired_at: START + Millis::seconds(fired_seq.cast_signed()),
         ends_at: None,
-        suppressed_by: Vec::new(),
-        incidents: vec![IncidentId(1)],
+        suppressed_by: Vec::new().into(),
+        incidents: [IncidentId(1)].into(),
         waiting: None,
         flaps: None,
         beat: None,
@@ -382,7 +382,7 @@ fn many_alerts_lie_in_few_rows_and_change_one_by_one() {
     assert_eq!(fixture.ask("SELECT count(*) FROM alert"), ["Integer(0)"]);
 
     // One resolves, one is forgotten, one fires again.
-    let again = AlertRecord { incidents: vec![IncidentId(1)], ..alert("30", 201) };
+    let again = AlertRecord { incidents: [IncidentId(1)].into(), ..alert("30", 201) };
     let changes = Changes { forgotten_alerts: vec![fingerprint("20")], ..alerts([resolved("10", 10), again.clone()]) };
     let facts = vec![Fact::AlertFired { alert: again.alert.clone() }];
     fixture.view.write(&[batch(201, facts, changes)]).unwrap();
@@ -432,7 +432,7 @@ fn old_history_goes_and_nothing_else() {
             forgotten_incidents: is_history.then_some(IncidentId(id)).into_iter().collect(),
             forgotten_notifications: (id == 2).then_some(NotificationId(id)).into_iter().collect(),
             forgotten_silences: (id == 2).then_some(SilenceId(2)).into_iter().collect(),
-            ..alerts([AlertRecord { incidents: vec![IncidentId(id)], ..resolved(&host, id) }])
+            ..alerts([AlertRecord { incidents: [IncidentId(id)].into(), ..resolved(&host, id) }])
         };
         fixture.view.write(&[batch(id, vec![fact], changes)]).unwrap();
     }

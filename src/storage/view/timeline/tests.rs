@@ -26,7 +26,7 @@ fn ann() -> Actor {
 
 /// The alert of host a: in incidents 1 and 2.
 fn known() -> AlertRecord {
-    AlertRecord { incidents: vec![INCIDENT, IncidentId(2)], ..alert("a", 1) }
+    AlertRecord { incidents: [INCIDENT, IncidentId(2)].into(), ..alert("a", 1) }
 }
 
 fn suppressed_by(kind: SuppressionKind, reason: Reason) -> Suppression {
@@ -56,7 +56,7 @@ fn run() -> PolicyRun {
 
 fn check(cases: impl IntoIterator<Item = Case>, priority_before: Option<u8>) {
     let changes = Changes {
-        alerts: vec![Arc::new(known()), Arc::new(AlertRecord { incidents: Vec::new(), ..alert("lonely", 2) })],
+        alerts: vec![Arc::new(known()), Arc::new(AlertRecord { incidents: [].into(), ..alert("lonely", 2) })],
         notifications: vec![Arc::new(notification(1))],
         ..Changes::default()
     };
