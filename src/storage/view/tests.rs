@@ -372,51 +372,6 @@ fn forgotten_records_are_history_and_not_loaded() {
 }
 
 #[test]
-fn many_alerts_lie_in_few_rows_and_change_one_by_one() {
-    let mut fixture = Fixture::new();
-    let hosts: Vec<String> = (1..=200).map(|n| n.to_string()).collect();
-    let fired = hosts.iter().zip(1..).map(|(host, seq)| alert(host, seq));
-    fixture.view.write(&[batch(1, (1..=200).map(|_| commented("x")).collect(), alerts(fired))]).unwrap();
-    let blocks = fixture.ask("SELECT count(*) FROM alert_block").concat();
-    assert!(["Integer(3)", "Integer(4)", "Integer(5)"].contains(&blocks.as_str()), "{blocks}");
-    assert_eq!(fixture.ask("SELECT count(*) FROM alert"), ["Integer(0)"]);
-
-    // One resolves, one is forgotten, one fires again.
-    let again = AlertRecord { incidents: [IncidentId(1)].into(), ..alert("30", 201) };
-    let changes = Changes { forgotten_alerts: vec![fingerprint("20")], ..alerts([resolved("10", 10), again.clone()]) };
-    let facts = vec![Fact::AlertFired { alert: again.alert.clone() }];
-    fixture.view.write(&[batch(201, facts, changes)]).unwrap();
-    for restart in [false, true] {
-        if restart {
-            fixture.reopen();
-        }
-        let expected: Vec<u64> = (1..=201).filter(|seq| ![20, 30].contains(seq)).collect();
-        assert_eq!(live_alerts(&mut fixture), expected);
-        let reader = fixture.reader();
-        let past = reader.alerts(None, None, 10, &mut |_| true).unwrap();
-        assert_eq!(past, [alert("30", 30), alert("20", 20)]);
-        let newest: Vec<u64> =
-            reader.newest_alerts(60, &mut |record| record.fired_seq != 200).unwrap().iter().map(|it| it.fired_seq).collect();
-        assert_eq!(newest, [201].into_iter().chain((141..200).rev()).collect::<Vec<u64>>());
-        let members = reader.incident_alerts(IncidentId(1), 1_000).unwrap();
-        assert_eq!((members.len(), &members[9], &members[200]), (201, &resolved("10", 10), &again));
-    }
-    let of_10 = |entity: &Entity| matches!(entity, Entity::Alert(record) if **record == resolved("10", 10));
-    assert!(fixture.load().1.iter().any(of_10));
-
-    // All go; with the last of a block's alerts, the block is history.
-    let forgotten_alerts = hosts.iter().map(|host| fingerprint(host)).collect();
-    fixture.view.write(&[batch(202, vec![commented("x")], Changes { forgotten_alerts, ..Changes::default() })]).unwrap();
-    assert_eq!(live_alerts(&mut fixture), [0_u64; 0]);
-    assert_eq!(fixture.ask("SELECT count(*) FROM alert_block_live"), ["Integer(0)"]);
-    assert_eq!(fixture.view.forget(START + Millis::hours(1)).unwrap(), 201);
-    assert_eq!(
-        fixture.ask("SELECT count(*) FROM alert_block").concat() + &fixture.ask("SELECT count(*) FROM alert").concat(),
-        "Integer(0)Integer(0)"
-    );
-}
-
-#[test]
 fn old_history_goes_and_nothing_else() {
     let mut fixture = Fixture::new();
     // Alerts 1 to 4 and incidents 1 to 4; the even ones are history. Ends are a minute behind the seconds of beginning.
@@ -715,3 +670,5 @@ fn cell(value: rusqlite::types::Value) -> String {
         other => format!("{other:?}"),
     }
 }
+
+mod blocks;
