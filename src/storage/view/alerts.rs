@@ -4,6 +4,7 @@
 //! So those that one write brings lie together in rows of one page. What changes later is a small row for each occurrence:
 //! without what its sender said, which never changes and stays in the block.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -128,13 +129,11 @@ impl Block {
         self.summary.push(b']');
         transaction
             .prepare_cached(
-                "INSERT INTO alert_block (first_seq, last_seq, fired_at, summary, record_version, records)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO alert_block (first_seq, last_seq, alerts, fired_at, summary, record_version, records)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
-            .execute(params![key(first), key(last), fired_at.0, text(&self.summary), RECORD_VERSION, self.records])?;
-        transaction
-            .prepare_cached("INSERT INTO alert_block_live (first_seq, live) VALUES (?1, ?2)")?
-            .execute([key(first), self.count])?;
+            .execute(params![key(first), key(last), self.count, fired_at.0, text(&self.summary), RECORD_VERSION, self.records])?;
+        transaction.prepare_cached("INSERT INTO alert_block_live (first_seq) VALUES (?1)")?.execute([key(first)])?;
         self.records.clear();
         self.summary.clear();
         self.count = 0;
@@ -178,16 +177,23 @@ fn retire(transaction: &Transaction<'_>, past: &[Past], new: &[&Arc<AlertRecord>
         "INSERT INTO alert (fired_seq, live, fingerprint, ends_at) VALUES (?1, 0, ?2, ?3)
          ON CONFLICT (fired_seq) DO UPDATE SET live = 0, ends_at = coalesce(ends_at, ?3)",
     )?;
-    let mut count = transaction.prepare_cached(
-        "UPDATE alert_block_live SET live = live - 1 WHERE first_seq = (SELECT max(first_seq) FROM alert_block WHERE first_seq <= ?1)",
-    )?;
+    let mut block_of = transaction.prepare_cached("SELECT max(first_seq) FROM alert_block WHERE first_seq <= ?1")?;
+    let mut blocks: BTreeSet<i64> = BTreeSet::new();
     for Past { fired_seq, fingerprint, at } in past {
         let record = new.binary_search_by_key(fired_seq, |record| record.fired_seq).ok().map(|place| new[place]);
         let ends_at = record.and_then(|record| record.ends_at).unwrap_or(*at);
         retire.execute([key(*fired_seq), key(fingerprint.0), ends_at.0])?;
-        count.execute([key(*fired_seq)])?;
+        blocks.extend(block_of.query_row([key(*fired_seq)], |row| row.get::<_, Option<i64>>(0))?);
     }
-    transaction.execute("DELETE FROM alert_block_live WHERE live <= 0", [])?;
+    // Counted anew and not down: a commit that the view has in part is applied once more.
+    let mut end = transaction.prepare_cached(
+        "DELETE FROM alert_block_live WHERE first_seq = ?1 AND (SELECT alerts FROM alert_block WHERE first_seq = ?1) <=
+             (SELECT count(*) FROM alert WHERE live = 0
+              AND fired_seq BETWEEN ?1 AND (SELECT last_seq FROM alert_block WHERE first_seq = ?1))",
+    )?;
+    for block in blocks {
+        end.execute([block])?;
+    }
     Ok(())
 }
 

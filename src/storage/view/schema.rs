@@ -34,16 +34,16 @@ CREATE TABLE meta (
 CREATE TABLE alert_block (
     first_seq INTEGER PRIMARY KEY,
     last_seq INTEGER NOT NULL,
+    alerts INTEGER NOT NULL,
     fired_at INTEGER NOT NULL,
     summary TEXT NOT NULL,
     record_version INTEGER NOT NULL,
     records BLOB NOT NULL
 ) STRICT;
 
--- How many occurrences of a block the running program still holds, where it does any.
+-- The blocks of which the running program still holds any occurrence.
 CREATE TABLE alert_block_live (
-    first_seq INTEGER PRIMARY KEY,
-    live INTEGER NOT NULL
+    first_seq INTEGER PRIMARY KEY
 ) STRICT;
 
 -- What has become of an occurrence since its block was written. live: the running program still holds it.

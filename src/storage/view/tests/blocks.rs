@@ -2,6 +2,28 @@
 
 use super::*;
 
+/// A commit that the view has in part is applied once more. What it forgets must not count twice: the block would be taken for
+/// history, and a start would miss what still lives in it.
+#[test]
+fn forgetting_twice_loses_no_neighbour() {
+    let forget = |more: Vec<Fact>| {
+        let facts = [vec![Fact::AlertForgotten { fingerprint: fingerprint("a") }], more].concat();
+        batch(3, facts, Changes { forgotten_alerts: vec![fingerprint("a")], ..alerts([resolved("a", 1)]) })
+    };
+    for restart in [false, true] {
+        let mut fixture = Fixture::new();
+        fixture.view.write(&[batch(1, vec![commented("x"), commented("y")], alerts([alert("a", 1), alert("b", 2)]))]).unwrap();
+        fixture.view.write(&[forget(Vec::new())]).unwrap();
+        if restart {
+            fixture.reopen();
+        }
+        fixture.view.write(&[forget(vec![commented("z")])]).unwrap();
+        assert_eq!(live_alerts(&mut fixture), [2], "restart {restart}");
+        fixture.reopen();
+        assert_eq!(live_alerts(&mut fixture), [2], "restart {restart}");
+    }
+}
+
 #[test]
 fn many_alerts_lie_in_few_rows_and_change_one_by_one() {
     let mut fixture = Fixture::new();
