@@ -16,7 +16,7 @@ use quell::ingest::intake::{Intake, Sorted};
 use quell::ingest::prometheus;
 use quell::ingest::source::Source;
 use quell::metrics::Metrics;
-use quell::model::{Alert, AlertRecord, AlertStatus, Fingerprint, Labels, Millis, Seldom, Time};
+use quell::model::{Alert, AlertRecord, Fingerprint, Labels, Millis, Time};
 use quell::runtime::Live;
 
 const ALERTS: usize = 64;
@@ -46,20 +46,7 @@ impl Setup {
     fn commit(&self, sorted: Sorted) {
         let records = sorted.news.into_iter().map(|input| {
             let Input::Alert(news) = input else { unreachable!("ingest submits alerts only") };
-            Arc::new(AlertRecord {
-                status: news.status,
-                fired_seq: 1,
-                fired_at: NOW,
-                ends_at: news.ends_at,
-                alert: news.alert,
-                enriched: None,
-                suppressed_by: Seldom::default(),
-                incidents: [].into(),
-                waiting: None,
-                flaps: None,
-                beat: None,
-                steps: None,
-            })
+            Arc::new(AlertRecord { status: news.status, ends_at: news.ends_at, ..AlertRecord::firing(news.alert, 1, NOW) })
         });
         self.live.publish(&Changes { alerts: records.collect(), ..Changes::default() }, NOW);
         for pending in &sorted.pending {
@@ -129,20 +116,7 @@ fn record(number: u64, source: &Source) -> Arc<AlertRecord> {
         source: source.name.clone(),
         starts_at: NOW,
     };
-    Arc::new(AlertRecord {
-        alert: Arc::new(alert),
-        enriched: None,
-        status: AlertStatus::Firing,
-        fired_seq: number,
-        fired_at: NOW,
-        ends_at: None,
-        suppressed_by: Seldom::default(),
-        incidents: [].into(),
-        waiting: None,
-        flaps: None,
-        beat: None,
-        steps: None,
-    })
+    Arc::new(AlertRecord::firing(Arc::new(alert), number, NOW))
 }
 
 criterion_group!(benches, ingest);

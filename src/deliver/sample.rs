@@ -52,18 +52,10 @@ pub(crate) fn alert(labels: &[(&str, &str)], annotations: &[(&str, &str)], firin
         starts_at: START,
     };
     Arc::new(AlertRecord {
-        alert: Arc::new(alert),
-        enriched: None,
         status: if firing { AlertStatus::Firing } else { AlertStatus::Resolved },
-        fired_seq: 1,
-        fired_at: START,
         ends_at: (!firing).then(|| START + Millis::minutes(5)),
-        suppressed_by: Vec::new().into(),
         incidents: [IncidentId(1042)].into(),
-        waiting: None,
-        flaps: None,
-        beat: None,
-        steps: None,
+        ..AlertRecord::firing(Arc::new(alert), 1, START)
     })
 }
 

@@ -177,18 +177,9 @@ mod tests {
 
     fn record(news: &News, seq: u64) -> Arc<AlertRecord> {
         Arc::new(AlertRecord {
-            alert: news.alert.clone(),
-            enriched: None,
             status: news.status,
-            fired_seq: seq,
-            fired_at: news.alert.starts_at,
             ends_at: news.ends_at,
-            suppressed_by: Vec::new().into(),
-            incidents: [].into(),
-            waiting: None,
-            flaps: None,
-            beat: None,
-            steps: None,
+            ..AlertRecord::firing(news.alert.clone(), seq, news.alert.starts_at)
         })
     }
 }

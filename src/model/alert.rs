@@ -141,6 +141,25 @@ pub struct FlapSpell {
 }
 
 impl AlertRecord {
+    /// An alert that has just begun to fire, at log position `fired_seq`: in no incident, and nothing suppresses it.
+    #[must_use]
+    pub fn firing(alert: Arc<Alert>, fired_seq: u64, fired_at: Time) -> AlertRecord {
+        AlertRecord {
+            alert,
+            enriched: None,
+            status: AlertStatus::Firing,
+            fired_seq,
+            fired_at,
+            ends_at: None,
+            suppressed_by: Seldom::default(),
+            incidents: [].into(),
+            waiting: None,
+            flaps: None,
+            beat: None,
+            steps: None,
+        }
+    }
+
     /// All threshold rules that it waits under, in order of their beginning.
     pub fn waits(&self) -> impl Iterator<Item = &Waiting> {
         std::iter::successors(self.waiting.as_deref(), |waiting| waiting.also.as_deref())

@@ -219,26 +219,19 @@ fn incident(id: u64, status: IncidentStatus) -> Incident {
 
 fn alert(seq: u64, status: AlertStatus, incident: u64) -> AlertRecord {
     let labels = labels(&[("alertname", "Down"), ("host", &format!("host-{seq}"))]);
+    let alert = Alert {
+        fingerprint: labels.fingerprint(),
+        labels,
+        annotations: Labels::default(),
+        generator_url: "".into(),
+        source: "prometheus".into(),
+        starts_at: NOW,
+    };
     AlertRecord {
-        alert: Arc::new(Alert {
-            fingerprint: labels.fingerprint(),
-            labels,
-            annotations: Labels::default(),
-            generator_url: "".into(),
-            source: "prometheus".into(),
-            starts_at: NOW,
-        }),
-        enriched: None,
         status,
-        fired_seq: seq,
-        fired_at: NOW,
         ends_at: (status == AlertStatus::Resolved).then_some(NOW),
-        suppressed_by: Vec::new().into(),
         incidents: [IncidentId(incident)].into(),
-        waiting: None,
-        flaps: None,
-        beat: None,
-        steps: None,
+        ..AlertRecord::firing(Arc::new(alert), seq, NOW)
     }
 }
 

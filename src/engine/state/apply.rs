@@ -10,8 +10,8 @@ use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Waiting};
 use crate::model::incident::{Growth, MajorStep, OpenedAt, SERVICES_MAX, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
-    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Seldom, Severity, Silence, SilenceId, Storm,
-    Time, Usual,
+    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Time,
+    Usual,
 };
 
 impl State {
@@ -304,20 +304,8 @@ impl State {
                 incident.resolve_due = None;
             });
         }
-        let record = AlertRecord {
-            alert: alert.clone(),
-            enriched: None,
-            status: AlertStatus::Firing,
-            fired_seq: seq,
-            fired_at: began.unwrap_or(now),
-            ends_at: None,
-            suppressed_by: Seldom::default(),
-            incidents,
-            waiting: None,
-            flaps,
-            beat,
-            steps,
-        };
+        let record =
+            AlertRecord { incidents, flaps, beat, steps, ..AlertRecord::firing(alert.clone(), seq, began.unwrap_or(now)) };
         self.put_alert(seq, now, Arc::new(record));
         self.start_beating(alert.fingerprint);
     }

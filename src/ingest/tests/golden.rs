@@ -11,7 +11,7 @@ use crate::ingest::intake::Intake;
 use crate::ingest::source::Source;
 use crate::ingest::{alertmanager, prometheus};
 use crate::metrics::Metrics;
-use crate::model::{AlertStatus, Fingerprint, Severity, Time};
+use crate::model::{Fingerprint, Severity, Time};
 use crate::runtime::Live;
 
 #[derive(Deserialize)]
@@ -91,19 +91,6 @@ fn known_firing(live: &Live, expected: &Expected, source: &Source) {
         source: source.name.clone(),
         starts_at,
     };
-    let record = AlertRecord {
-        alert: Arc::new(alert),
-        enriched: None,
-        status: AlertStatus::Firing,
-        fired_seq: 1,
-        fired_at: starts_at,
-        ends_at: None,
-        suppressed_by: Vec::new().into(),
-        incidents: [].into(),
-        waiting: None,
-        flaps: None,
-        beat: None,
-        steps: None,
-    };
+    let record = AlertRecord::firing(Arc::new(alert), 1, starts_at);
     live.publish(&Changes { alerts: vec![Arc::new(record)], ..Changes::default() }, starts_at);
 }

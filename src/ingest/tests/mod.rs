@@ -71,20 +71,12 @@ impl FakeEngine {
         }
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
         let occurrence = known.filter(|_| news.status == AlertStatus::Resolved);
-        let record = AlertRecord {
-            fired_seq: occurrence.as_ref().map_or(seq, |entry| entry.record.fired_seq),
-            alert: occurrence.map_or(news.alert, |entry| entry.record.alert.clone()),
-            enriched: None,
-            status: news.status,
-            fired_at: self.now(),
-            ends_at: news.ends_at,
-            suppressed_by: Vec::new().into(),
-            incidents: [].into(),
-            waiting: None,
-            flaps: None,
-            beat: None,
-            steps: None,
+        let (alert, seq) = match occurrence {
+            Some(entry) => (entry.record.alert.clone(), entry.record.fired_seq),
+            None => (news.alert, seq),
         };
+        let firing = AlertRecord::firing(alert, seq, self.now());
+        let record = AlertRecord { status: news.status, ends_at: news.ends_at, ..firing };
         self.live.publish(&Changes { alerts: vec![Arc::new(record)], ..Changes::default() }, self.now());
         Answer::New
     }

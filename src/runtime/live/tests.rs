@@ -27,18 +27,9 @@ fn record(source: &str, name: &str, seq: u64, starts_at: Time, ends_at: Option<T
         starts_at,
     };
     Arc::new(AlertRecord {
-        alert: Arc::new(alert),
-        enriched: None,
         status: if ends_at.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing },
-        fired_seq: seq,
-        fired_at: starts_at,
         ends_at,
-        suppressed_by: Vec::new().into(),
-        incidents: [].into(),
-        waiting: None,
-        flaps: None,
-        beat: None,
-        steps: None,
+        ..AlertRecord::firing(Arc::new(alert), seq, starts_at)
     })
 }
 

@@ -61,26 +61,17 @@ pub(super) fn rule() -> RuleRef {
 /// The alert of `host`, as it fired at `fired_seq`, in incident 1.
 pub(super) fn alert(host: &str, fired_seq: u64) -> AlertRecord {
     let labels = Labels::from_pairs([("alertname", "HighLatency"), ("host", host)]).unwrap();
+    let alert = Alert {
+        fingerprint: labels.fingerprint(),
+        labels,
+        annotations: Labels::from_pairs([("summary", "slow")]).unwrap(),
+        generator_url: "http://prometheus/graph".into(),
+        source: "prometheus".into(),
+        starts_at: START,
+    };
     AlertRecord {
-        alert: Arc::new(Alert {
-            fingerprint: labels.fingerprint(),
-            labels,
-            annotations: Labels::from_pairs([("summary", "slow")]).unwrap(),
-            generator_url: "http://prometheus/graph".into(),
-            source: "prometheus".into(),
-            starts_at: START,
-        }),
-        enriched: None,
-        status: AlertStatus::Firing,
-        fired_seq,
-        fired_at: START + Millis::seconds(fired_seq.cast_signed()),
-        ends_at: None,
-        suppressed_by: Vec::new().into(),
         incidents: [IncidentId(1)].into(),
-        waiting: None,
-        flaps: None,
-        beat: None,
-        steps: None,
+        ..AlertRecord::firing(Arc::new(alert), fired_seq, START + Millis::seconds(fired_seq.cast_signed()))
     }
 }
 

@@ -14,9 +14,7 @@ use std::sync::Arc;
 
 use quell::config::{Outbound, ReceiverConfig, ReceiverKind, Secret, ServicenowConfig};
 use quell::deliver::{Context, Delivery, Fault, Message, Receiver, Timeouts, build, install_crypto};
-use quell::model::{
-    Alert, AlertRecord, AlertStatus, Incident, IncidentId, Labels, Millis, NotificationKind, Reason, RuleRef, Severity, Time,
-};
+use quell::model::{Alert, AlertRecord, Incident, IncidentId, Labels, Millis, NotificationKind, Reason, RuleRef, Severity, Time};
 
 use crate::fakes::http::Server;
 use crate::fakes::{Answer, PagerDuty, ServiceNow, Webhook};
@@ -164,20 +162,7 @@ fn alert(labels: &[(&str, &str)], summary: &str) -> Arc<AlertRecord> {
         source: "prometheus".into(),
         starts_at: NOW,
     };
-    Arc::new(AlertRecord {
-        alert: Arc::new(alert),
-        enriched: None,
-        status: AlertStatus::Firing,
-        fired_seq: 1,
-        fired_at: NOW,
-        ends_at: None,
-        suppressed_by: Vec::new().into(),
-        incidents: [IncidentId(1)].into(),
-        waiting: None,
-        flaps: None,
-        beat: None,
-        steps: None,
-    })
+    Arc::new(AlertRecord { incidents: [IncidentId(1)].into(), ..AlertRecord::firing(Arc::new(alert), 1, NOW) })
 }
 
 fn incident(number: u64) -> Incident {
