@@ -65,28 +65,27 @@ pub(crate) fn change(message: &mut Message, change: impl FnOnce(&mut Incident)) 
 }
 
 fn incident() -> Incident {
-    Incident {
-        priority: 1,
-        impact: 1,
-        urgency: 1,
-        priority_reason: Reason::Text("impact 1, urgency 1".into()),
-        severity: Severity::Critical,
-        category: "database".into(),
-        subcategory: Some("replication".into()),
-        team: Some("dba".into()),
-        services: vec!["checkout".into()].into(),
-        labels: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
-        key: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
-        alerts_total: 14,
-        alerts_firing: 14,
-        window: Millis::minutes(10),
-        max_age: Millis::hours(24),
-        ..Incident::opened(
+    let mut incident = Incident::opened(
             IncidentId(1042),
             RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
             "Database trouble in eu1".into(),
             17,
             START,
-        )
-    }
+        );
+    incident.priority = 1;
+    incident.impact = 1;
+    incident.urgency = 1;
+    incident.priority_reason = Reason::Text("impact 1, urgency 1".into());
+    incident.severity = Severity::Critical;
+    incident.category = "database".into();
+    incident.subcategory = Some("replication".into());
+    incident.team = Some("dba".into());
+    incident.services = vec!["checkout".into()].into();
+    incident.labels = Labels::from_pairs([("cluster", "eu1")]).unwrap().into();
+    incident.key = Labels::from_pairs([("cluster", "eu1")]).unwrap().into();
+    incident.alerts_total = 14;
+    incident.alerts_firing = 14;
+    incident.window = Millis::minutes(10);
+    incident.max_age = Millis::hours(24);
+    incident
 }

@@ -85,7 +85,7 @@ impl Engine {
             at: record.alert.starts_at.min(record.fired_at),
         });
         let suspects = suspects(evidence);
-        let found = Scene { suspects: &suspects, catalogue: &self.rules.catalogue, state: &self.state }.rank();
+        let found = Scene::of(&suspects, &self.rules.catalogue, &self.state).rank();
         if found == incident.causes() {
             self.record(Fact::IncidentCausesPlanned { incident: id, due: None });
         } else {
@@ -120,10 +120,13 @@ struct Suspect {
 /// All things that alert, by name. The order of the alerts makes no difference.
 fn suspects<'a>(evidence: impl Iterator<Item = Evidence<'a>>) -> BTreeMap<Arc<str>, Suspect> {
     let mut suspects: BTreeMap<Arc<str>, Suspect> = BTreeMap::new();
+    // A flood is thousands of alerts of few names.
+    let mut symptoms: FxHashMap<&str, (Symptom, Arc<str>)> = FxHashMap::default();
     for Evidence { labels, severity, at } in evidence {
         let Some(name) = thing_of(labels) else { continue };
         let alertname = labels.get("alertname");
-        let gravest = (Symptom::of(alertname), severity, alertname.into());
+        let (symptom, alertname) = symptoms.entry(alertname).or_insert_with(|| (Symptom::of(alertname), alertname.into()));
+        let gravest = (*symptom, severity, alertname.clone());
         let places = places_of(labels).filter(|place| *place != name);
         match suspects.get_mut(&name) {
             Some(suspect) => {
@@ -186,6 +189,8 @@ fn is_note(severity: Severity) -> bool {
 /// All that is known when causes are ranked.
 struct Scene<'a> {
     suspects: &'a BTreeMap<Arc<str>, Suspect>,
+    /// When the first of them alerted.
+    began_at: Option<Time>,
     catalogue: &'a Catalogue,
     state: &'a State,
 }
@@ -193,24 +198,35 @@ struct Scene<'a> {
 /// A reason and what it is worth.
 type Weighed = (f64, CauseReason);
 
-impl Scene<'_> {
+/// The alerting things that each alerting thing relies on.
+type ReliesOn<'a> = BTreeMap<&'a Arc<str>, BTreeSet<&'a Arc<str>>>;
+
+impl<'a> Scene<'a> {
+    fn of(suspects: &'a BTreeMap<Arc<str>, Suspect>, catalogue: &'a Catalogue, state: &'a State) -> Scene<'a> {
+        Scene { suspects, began_at: suspects.values().map(|suspect| suspect.first_at).min(), catalogue, state }
+    }
+
     /// The likeliest causes, best first.
     fn rank(&self) -> Vec<Cause> {
-        let relies_on: BTreeMap<&Arc<str>, BTreeSet<&Arc<str>>> =
-            self.suspects.keys().map(|name| (name, self.alerting_below(name))).collect();
-        let mut causes: Vec<Cause> = self.suspects.iter().map(|(name, it)| self.alerting(name, it, &relies_on)).collect();
+        let relies_on: ReliesOn<'_> = self.suspects.keys().map(|name| (name, self.alerting_below(name))).collect();
+        let mut dependents: FxHashMap<&Arc<str>, usize> = FxHashMap::default();
+        for below in relies_on.values().flatten() {
+            *dependents.entry(below).or_default() += 1;
+        }
+        let dependents = |name| dependents.get(name).copied().unwrap_or(0);
+        let alerting = self.suspects.iter().map(|(name, it)| self.alerting(name, it, &relies_on, dependents(name)));
+        let mut causes: Vec<Cause> = alerting.collect();
         causes.extend(self.silent(&relies_on));
         causes.sort_by(|a, b| (b.score, &a.entity).cmp(&(a.score, &b.entity)));
         causes.truncate(CAUSES_MAX);
         causes
     }
 
-    /// What speaks for a thing that alerts.
-    fn alerting(&self, name: &Arc<str>, suspect: &Suspect, relies_on: &BTreeMap<&Arc<str>, BTreeSet<&Arc<str>>>) -> Cause {
+    /// What speaks for a thing that alerts, on which so many others that do rely.
+    fn alerting(&self, name: &Arc<str>, suspect: &Suspect, relies_on: &ReliesOn<'_>, dependents: usize) -> Cause {
         let others = self.suspects.len() - 1;
         let mut reasons: Vec<Weighed> = Vec::new();
         let starved = suspect.gravest.0 == Symptom::Starved;
-        let dependents = relies_on.iter().filter(|(other, below)| **other != name && below.contains(name)).count();
         if dependents > 0 {
             let reason = CauseReason::Carries { dependents: number(dependents), of: number(others) };
             reasons.push((CARRIES * share(dependents, others), reason));
@@ -226,7 +242,7 @@ impl Scene<'_> {
         }
         let (symptom, _, alert) = &suspect.gravest;
         reasons.push((f64::from(worth(&suspect.gravest)), CauseReason::Says { alert: alert.clone(), symptom: *symptom }));
-        if let Some(first) = self.suspects.values().map(|suspect| suspect.first_at).min().filter(|_| others > 0) {
+        if let Some(first) = self.began_at.filter(|_| others > 0) {
             let after = to_seconds(suspect.first_at.since(first));
             reasons.push((EARLY * fading(after, EARLY_COUNTS), CauseReason::Came { after }));
         }
@@ -249,7 +265,7 @@ impl Scene<'_> {
     }
 
     /// Things that raise no alert, while most of what depends on them does.
-    fn silent(&self, relies_on: &BTreeMap<&Arc<str>, BTreeSet<&Arc<str>>>) -> Vec<Cause> {
+    fn silent(&self, relies_on: &ReliesOn<'_>) -> Vec<Cause> {
         let mut dependents: BTreeMap<Arc<str>, Vec<&Arc<str>>> = BTreeMap::new();
         for name in self.suspects.keys().filter(|name| !self.is_starved(name)) {
             for below in self.directly_below(name).filter(|below| !self.suspects.contains_key(below)) {

@@ -1,5 +1,6 @@
 //! An incident: what people work on.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use super::alert::Severity;
@@ -73,13 +74,38 @@ pub enum MajorStep {
 pub const SERVICES_MAX: usize = 64;
 
 /// An incident as it stands: an immutable record, replaced as a whole when something changes. Its member list lies
-/// apart (an alert knows its incidents), and what seldom changes is shared between one record and the next, so that the
-/// fifty-thousandth member costs what the second did.
+/// apart (an alert knows its incidents), and what seldom changes lies in its [`Head`], shared between one record and the
+/// next: so that the fifty-thousandth member costs what the second did, and a member costs few bytes.
+///
+/// The head's fields read and write like the incident's own; the first write to a shared head copies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incident {
     pub id: IncidentId,
-    pub title: Arc<str>,
     pub status: IncidentStatus,
+    /// The worst severity among its firing alerts; of its last ones when none fires any more.
+    pub severity: Severity,
+    /// Every alert that it ever had.
+    pub alerts_total: u32,
+    /// Those that fire now, suppressed ones too.
+    pub alerts_firing: u32,
+    /// Those that fire now and are suppressed.
+    pub alerts_suppressed: u32,
+    pub updated_at: Time,
+    /// When an alert last joined or came back; `window` counts from here.
+    pub last_news_at: Time,
+    /// The log position of its last change.
+    pub version: u64,
+    /// When it will resolve if nothing fires before.
+    pub resolve_due: Option<Time>,
+    /// How fast it grows, once it is large enough for that to mean anything.
+    pub growth: Option<Growth>,
+    pub head: Arc<Head>,
+}
+
+/// What of an incident does not change with each alert that joins it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub title: Arc<str>,
     /// 1 (critical) to 5 (planning), from the matrix of impact and urgency.
     pub priority: u8,
     /// 1 to 3.
@@ -88,8 +114,6 @@ pub struct Incident {
     pub urgency: u8,
     /// Why the priority is what it is, as a sentence.
     pub priority_reason: Reason,
-    /// The worst severity among its firing alerts; of its last ones when none fires any more.
-    pub severity: Severity,
     pub category: Arc<str>,
     pub subcategory: Option<Arc<str>>,
     pub team: Option<Arc<str>>,
@@ -104,31 +128,18 @@ pub struct Incident {
     pub rule: RuleRef,
     /// The values of the rule's `by` labels.
     pub key: Arc<Labels>,
-    /// Every alert that it ever had.
-    pub alerts_total: u32,
-    /// Those that fire now, suppressed ones too.
-    pub alerts_firing: u32,
-    /// Those that fire now and are suppressed.
-    pub alerts_suppressed: u32,
     pub parent: Option<IncidentId>,
     pub opened_at: Time,
-    pub updated_at: Time,
     pub acknowledged_at: Option<Time>,
     pub acknowledged_by: Option<Arc<str>>,
     pub resolved_at: Option<Time>,
     pub closed_at: Option<Time>,
-    /// When an alert last joined or came back; `window` counts from here.
-    pub last_news_at: Time,
-    /// The log position of its last change.
-    pub version: u64,
     /// From its rule, as it stood at the opening.
     pub window: Millis,
     /// From its rule: older than this, it takes no new alerts.
     pub max_age: Millis,
     /// From its rule: how long everything must stay resolved.
     pub resolve_after: Millis,
-    /// When it will resolve if nothing fires before.
-    pub resolve_due: Option<Time>,
     /// When a lower priority takes hold if nothing worsens before.
     pub fall_due: Option<Time>,
     /// When it closes, once resolved.
@@ -139,8 +150,6 @@ pub struct Incident {
     pub policies: Arc<Vec<PolicyRun>>,
     /// Receivers that were told of it and are owed a resolve, with what each calls it there.
     pub opened_at_receivers: Arc<Vec<OpenedAt>>,
-    /// How fast it grows, once it is large enough for that to mean anything.
-    pub growth: Option<Growth>,
     /// What it probably comes from, the likeliest first; `None` before anything was found.
     pub causes: Option<Arc<Vec<Cause>>>,
     /// When causes are looked for again.
@@ -155,20 +164,31 @@ pub struct Incident {
     pub runbook: Option<Arc<str>>,
 }
 
+impl Deref for Incident {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.head
+    }
+}
+
+impl DerefMut for Incident {
+    fn deref_mut(&mut self) -> &mut Head {
+        Arc::make_mut(&mut self.head)
+    }
+}
+
 impl Incident {
     /// An incident that has just been opened, at log position `seq`: nobody is in it, nothing is decided, and its windows
     /// and key are still to be set.
     #[must_use]
     pub fn opened(id: IncidentId, rule: RuleRef, title: Arc<str>, seq: u64, at: Time) -> Incident {
-        Incident {
-            id,
+        let head = Head {
             title,
-            status: IncidentStatus::Open,
             priority: priority(3, 3),
             impact: 3,
             urgency: 3,
             priority_reason: Reason::Text("not yet prioritized".into()),
-            severity: Severity::Info,
             category: "uncategorised".into(),
             subcategory: None,
             team: None,
@@ -178,34 +198,40 @@ impl Incident {
             labels: Arc::default(),
             rule,
             key: Arc::default(),
-            alerts_total: 0,
-            alerts_firing: 0,
-            alerts_suppressed: 0,
             parent: None,
             opened_at: at,
-            updated_at: at,
             acknowledged_at: None,
             acknowledged_by: None,
             resolved_at: None,
             closed_at: None,
-            last_news_at: at,
-            version: seq,
             window: Millis::ZERO,
             max_age: Millis::ZERO,
             resolve_after: Millis::ZERO,
-            resolve_due: None,
             fall_due: None,
             close_due: None,
             retitle_due: None,
             policies: Arc::default(),
             opened_at_receivers: Arc::default(),
-            growth: None,
             causes: None,
             causes_due: None,
             storm: None,
             major: None,
             major_due: None,
             runbook: None,
+        };
+        Incident {
+            id,
+            status: IncidentStatus::Open,
+            severity: Severity::Info,
+            alerts_total: 0,
+            alerts_firing: 0,
+            alerts_suppressed: 0,
+            updated_at: at,
+            last_news_at: at,
+            version: seq,
+            resolve_due: None,
+            growth: None,
+            head: Arc::new(head),
         }
     }
 

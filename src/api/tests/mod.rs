@@ -198,23 +198,22 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 }
 
 fn incident(id: u64, status: IncidentStatus) -> Incident {
-    Incident {
-        status,
-        priority: if id.is_multiple_of(2) { 2 } else { 3 },
-        impact: 2,
-        urgency: 1,
-        priority_reason: Reason::Text("derived".into()),
-        severity: Severity::Critical,
-        category: "database".into(),
-        team: Some(if id.is_multiple_of(2) { "dba" } else { "web" }.into()),
-        services: vec![format!("service-{}", id % 3).as_str().into()].into(),
-        labels: labels(&[("cluster", if id.is_multiple_of(2) { "eu1" } else { "us1" })]).into(),
-        alerts_total: 1,
-        alerts_firing: 1,
-        window: Millis::minutes(5),
-        max_age: Millis::hours(1),
-        ..Incident::opened(IncidentId(id), RuleRef::built_in("default"), format!("trouble {id}").as_str().into(), id, NOW)
-    }
+    let mut incident = Incident::opened(IncidentId(id), RuleRef::built_in("default"), format!("trouble {id}").as_str().into(), id, NOW);
+    incident.status = status;
+    incident.priority = if id.is_multiple_of(2) { 2 } else { 3 };
+    incident.impact = 2;
+    incident.urgency = 1;
+    incident.priority_reason = Reason::Text("derived".into());
+    incident.severity = Severity::Critical;
+    incident.category = "database".into();
+    incident.team = Some(if id.is_multiple_of(2) { "dba" } else { "web" }.into());
+    incident.services = vec![format!("service-{}", id % 3).as_str().into()].into();
+    incident.labels = labels(&[("cluster", if id.is_multiple_of(2) { "eu1" } else { "us1" })]).into();
+    incident.alerts_total = 1;
+    incident.alerts_firing = 1;
+    incident.window = Millis::minutes(5);
+    incident.max_age = Millis::hours(1);
+    incident
 }
 
 fn alert(seq: u64, status: AlertStatus, incident: u64) -> AlertRecord {

@@ -401,14 +401,12 @@ impl State {
         else {
             return;
         };
-        let incident = Incident {
-            key: Arc::new(key.clone()),
-            window: *window,
-            max_age: *max_age,
-            resolve_after: *resolve_after,
-            runbook: runbook.clone(),
-            ..Incident::opened(*id, rule.clone(), title.clone(), seq, now)
-        };
+        let mut incident = Incident::opened(*id, rule.clone(), title.clone(), seq, now);
+        incident.key = Arc::new(key.clone());
+        incident.window = *window;
+        incident.max_age = *max_age;
+        incident.resolve_after = *resolve_after;
+        incident.runbook.clone_from(runbook);
         self.meta.last_incident = id.0;
         self.groups.entry((rule.name.clone(), key.clone())).or_default().push(*id);
         self.members.insert(*id, super::Members::default());
@@ -431,7 +429,10 @@ impl State {
         let counts = Contribution::of(&record);
         let worst = members.count(Contribution::NONE, counts);
         let new_service = self.note_service(id, record.labels().get("service"));
-        self.change_incident(seq, now, id, |incident| {
+        if self.incidents.get(&id).is_some_and(|incident| incident.resolve_due.is_some()) {
+            self.change_incident(seq, now, id, |incident| incident.resolve_due = None);
+        }
+        self.count_in_incident(seq, now, id, |incident| {
             counts.move_counts(Contribution::NONE, incident, worst);
             let labels = record.labels();
             if incident.alerts_total == 0 {
@@ -447,7 +448,6 @@ impl State {
             incident.alerts_total += 1;
             incident.growth = Growth::after_join(incident.growth, incident.alerts_total, now);
             incident.last_news_at = now;
-            incident.resolve_due = None;
         });
     }
 

@@ -114,6 +114,20 @@ impl State {
         self.touched.incidents.push(id);
     }
 
+    /// Changes what of an incident no timer follows from, as most of what alerts do to it.
+    pub(super) fn count_in_incident(&mut self, seq: u64, now: Time, id: IncidentId, change: impl FnOnce(&mut Incident)) {
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        #[cfg(debug_assertions)]
+        let before = timers::of_incident(incident);
+        let changed = Arc::make_mut(incident);
+        change(changed);
+        changed.version = seq;
+        changed.updated_at = now;
+        #[cfg(debug_assertions)]
+        assert_eq!(before, timers::of_incident(changed), "a timer would be left behind");
+        self.touched.incidents.push(id);
+    }
+
     fn change_counts(&mut self, seq: u64, now: Time, old: Option<&AlertRecord>, new: &AlertRecord) {
         let before = old.map_or(Contribution::NONE, Contribution::of);
         let after = Contribution::of(new);
@@ -129,7 +143,7 @@ impl State {
         }
         let Some(members) = self.members.get_mut(&id) else { return };
         let worst = members.count(before, after);
-        self.change_incident(seq, now, id, |incident| after.move_counts(before, incident, worst));
+        self.count_in_incident(seq, now, id, |incident| after.move_counts(before, incident, worst));
     }
 }
 

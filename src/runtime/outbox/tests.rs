@@ -31,15 +31,14 @@ fn notification(id: u64, incident: u64, receiver: &str, kind: NotificationKind) 
 }
 
 fn incident(id: u64) -> Arc<Incident> {
-    Arc::new(Incident {
-        priority: 2,
-        impact: 2,
-        urgency: 1,
-        priority_reason: Reason::Text("default".into()),
-        severity: Severity::Critical,
-        category: "storage".into(),
-        ..Incident::opened(IncidentId(id), RuleRef::built_in("default"), "disk full".into(), 1, START)
-    })
+    let mut incident = Incident::opened(IncidentId(id), RuleRef::built_in("default"), "disk full".into(), 1, START);
+    incident.priority = 2;
+    incident.impact = 2;
+    incident.urgency = 1;
+    incident.priority_reason = Reason::Text("default".into());
+    incident.severity = Severity::Critical;
+    incident.category = "storage".into();
+    Arc::new(incident)
 }
 
 /// What is next at `now`, by number.

@@ -4,7 +4,7 @@ use super::DecodeError;
 use super::wire::{Fields, Out, Reader, Wire, array, decode_error, fields, variants, words};
 use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Steps, Waiting};
 use crate::model::cause::Symptom;
-use crate::model::incident::{Growth, MajorStep, OpenedAt, PolicyStep, StepState};
+use crate::model::incident::{Growth, Head, MajorStep, OpenedAt, PolicyStep, StepState};
 use crate::model::{
     Actor, Alert, AlertKind, AlertRecord, AlertStatus, Cause, CauseReason, Change, Fingerprint, Incident, IncidentId,
     IncidentStatus, Labels, MatchOp, Matcher, Millis, Notification, NotificationId, NotificationKind, NotificationState,
@@ -118,6 +118,10 @@ fields!(Incident {
     42 major,
     43 major_due,
     44 runbook,
+} of own {
+    id, status, severity, alerts_total, alerts_firing, alerts_suppressed, updated_at, last_news_at, version, resolve_due, growth
+} with head: Head {
+    title, priority, impact, urgency, priority_reason, category, subcategory, team, classified_by, assignee, services, labels, rule, key, parent, opened_at, acknowledged_at, acknowledged_by, resolved_at, closed_at, window, max_age, resolve_after, fall_due, close_due, retitle_due, policies, opened_at_receivers, causes, causes_due, storm, major, major_due, runbook
 });
 fields!(Notification {
     0 id,

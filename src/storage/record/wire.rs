@@ -137,6 +137,10 @@ impl<'r, 'b> Fields<'r, 'b> {
 /// A struct's form: `fields!(RuleRef { 0 name, 1 file, 2 line })`.
 macro_rules! fields {
     ($type:ident { $($number:literal $field:ident),+ $(,)? }) => {
+        fields!($type { $($number $field),+ } of own { $($field),+ });
+    };
+    ($type:ident { $($number:literal $field:ident),+ $(,)? } of own { $($own:ident),+ $(,)? }
+     $(with $shared:ident: $part:ident { $($theirs:ident),+ $(,)? })?) => {
         impl $crate::storage::record::wire::Wire for $type {
             fn put(&self, out: &mut $crate::storage::record::wire::Out<'_>) {
                 out.array([$($number),+].len());
@@ -149,7 +153,7 @@ macro_rules! fields {
                 let mut fields = $crate::storage::record::wire::Fields::begin(reader, stringify!($type))?;
                 $(let $field = fields.next($number)?;)+
                 fields.end()?;
-                Ok($type { $($field),+ })
+                Ok($type { $($own,)+ $($shared: std::sync::Arc::new($part { $($theirs),+ }))? })
             }
         }
 
@@ -157,7 +161,7 @@ macro_rules! fields {
         impl $crate::storage::record::tests::Sample for $type {
             fn sample(from: &mut $crate::storage::record::tests::Source<'_>) -> Self {
                 $(let $field = $crate::storage::record::tests::Sample::sample(from);)+
-                $type { $($field),+ }
+                $type { $($own,)+ $($shared: std::sync::Arc::new($part { $($theirs),+ }))? }
             }
         }
     };

@@ -66,12 +66,8 @@ pub struct View {
     /// The row of each live alert; `None` until somebody needs it. An index on the fingerprints of live alerts would
     /// cost two microseconds for each new alert, this costs 36 bytes.
     live_alerts: Option<LiveAlerts>,
-    /// A buffer of writing, kept because fresh memory for some megabytes costs more than filling them.
-    texts: Vec<u8>,
+    scratch: write::Scratch,
 }
-
-/// A buffer that has grown larger in a storm is given back.
-const TEXTS_KEPT_MAX: usize = 16 << 20;
 
 /// `fired_seq` by fingerprint.
 type LiveAlerts = FxHashMap<Fingerprint, u64>;
@@ -97,7 +93,7 @@ impl View {
     pub fn open(path: &Path) -> Result<View, ViewError> {
         let connection = schema::open_writer(path)?;
         let applied_seq = read_meta(&connection)?.seq;
-        Ok(View { connection, applied_seq, live_alerts: None, texts: Vec::new() })
+        Ok(View { connection, applied_seq, live_alerts: None, scratch: write::Scratch::default() })
     }
 
     /// How far the view has applied the log, and the state as it stood there: everything that is live, alerts in order
@@ -135,9 +131,7 @@ impl View {
             Some(known) => known,
             None => read_live_alerts(&self.connection)?,
         };
-        write::apply(&mut self.connection, &mut live_alerts, &mut self.texts, self.applied_seq, &fresh)?;
-        self.texts.clear();
-        self.texts.shrink_to(TEXTS_KEPT_MAX);
+        write::apply(&mut self.connection, &mut live_alerts, &mut self.scratch, self.applied_seq, &fresh)?;
         self.live_alerts = Some(live_alerts);
         self.applied_seq = last.meta.seq;
         Ok(())

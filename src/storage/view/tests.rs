@@ -84,28 +84,33 @@ fn resolved(host: &str, fired_seq: u64) -> AlertRecord {
     AlertRecord { status: AlertStatus::Resolved, ends_at: Some(record.fired_at + Millis::minutes(1)), ..record }
 }
 
+fn changed(id: u64, change: impl FnOnce(&mut Incident)) -> Incident {
+    let mut incident = incident(id);
+    change(&mut incident);
+    incident
+}
+
 pub(super) fn incident(id: u64) -> Incident {
     let opened_at = START + Millis::seconds(id.cast_signed());
-    Incident {
-        priority: 2,
-        impact: 2,
-        urgency: 1,
-        priority_reason: Reason::Text("two hosts, critical".into()),
-        severity: Severity::Critical,
-        category: "database".into(),
-        subcategory: Some("replication".into()),
-        team: Some("dba".into()),
-        classified_by: Arc::new([Some(Reason::Rule(rule())), None, None]),
-        services: vec!["checkout".into()].into(),
-        labels: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
-        key: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
-        alerts_total: 2,
-        alerts_firing: 1,
-        window: Millis::minutes(5),
-        max_age: Millis::hours(24),
-        resolve_after: Millis::minutes(5),
-        ..Incident::opened(IncidentId(id), rule(), "Replication is late".into(), 3, opened_at)
-    }
+    let mut incident = Incident::opened(IncidentId(id), rule(), "Replication is late".into(), 3, opened_at);
+    incident.priority = 2;
+    incident.impact = 2;
+    incident.urgency = 1;
+    incident.priority_reason = Reason::Text("two hosts, critical".into());
+    incident.severity = Severity::Critical;
+    incident.category = "database".into();
+    incident.subcategory = Some("replication".into());
+    incident.team = Some("dba".into());
+    incident.classified_by = Arc::new([Some(Reason::Rule(rule())), None, None]);
+    incident.services = vec!["checkout".into()].into();
+    incident.labels = Labels::from_pairs([("cluster", "eu1")]).unwrap().into();
+    incident.key = Labels::from_pairs([("cluster", "eu1")]).unwrap().into();
+    incident.alerts_total = 2;
+    incident.alerts_firing = 1;
+    incident.window = Millis::minutes(5);
+    incident.max_age = Millis::hours(24);
+    incident.resolve_after = Millis::minutes(5);
+    incident
 }
 
 pub(super) fn notification(id: u64) -> Notification {
@@ -499,7 +504,7 @@ fn priorities_are_told_against_what_was_before() {
     };
     let mut fixture = Fixture::new();
     let with_priority =
-        |priority| Changes { incidents: vec![Arc::new(Incident { priority, ..incident(1) })], ..Changes::default() };
+        |priority| Changes { incidents: vec![Arc::new(changed(1, |it| it.priority = priority))], ..Changes::default() };
     fixture.view.write(&[batch(1, vec![set(2), set(1)], with_priority(1))]).unwrap();
     fixture.view.write(&[batch(3, vec![set(3), set(3)], with_priority(3))]).unwrap();
     let entries = fixture.reader().timeline(IncidentId(1), 0, 10).unwrap();
@@ -521,7 +526,7 @@ fn a_reader_sees_whole_writes_while_the_writer_writes() {
     let titles = |reader: &ViewReader| -> Vec<String> {
         reader.incidents(None, 10, &mut |_| true).unwrap().iter().map(|incident| incident.title.to_string()).collect()
     };
-    let retitled = |id| Arc::new(Incident { title: "later".into(), ..incident(id) });
+    let retitled = |id| Arc::new(changed(id, |it| it.title = "later".into()));
     let later = Changes { incidents: (1..=3).map(retitled).collect(), ..Changes::default() };
     let mut later = Some(batch(2, vec![commented("y")], later));
     let mut walked = Vec::new();

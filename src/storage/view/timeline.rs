@@ -89,15 +89,14 @@ pub(super) struct Joined<'a> {
     /// The occurrence that joined; `None` for one that is not known any more.
     pub fired_seq: Option<u64>,
     pub name: AlertName<'a>,
-    pub rule: &'a RuleRef,
 }
 
 /// The fact that an alert joined an incident; `None` for every other.
 pub(super) fn join<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Joined<'a>> {
-    let Fact::AlertJoined { incident, fingerprint, rule } = fact else { return None };
+    let Fact::AlertJoined { incident, fingerprint, .. } = fact else { return None };
     let record = context.alert(*fingerprint);
     let name = AlertName::of_record(*fingerprint, record);
-    Some(Joined { incident: *incident, fired_seq: record.map(|record| record.fired_seq), name, rule })
+    Some(Joined { incident: *incident, fired_seq: record.map(|record| record.fired_seq), name })
 }
 
 /// The sentence for an alert that joined, by its name and its rule as [`RuleWords`] has it.

@@ -11,24 +11,25 @@ use super::timeline::{self, Context, RuleWords};
 use super::{LiveAlerts, ViewBatch, ViewError, alerts};
 use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
-use crate::model::{Change, Incident, IncidentId, Notification, RuleRef, Silence, Usual, incident};
+use crate::model::incident::Head;
+use crate::model::{Change, IncidentId, Notification, RuleRef, Silence, Usual, incident};
 use crate::storage::record::{self, RECORD_VERSION};
 
 /// Applies `batches`, all of them beyond `applied_seq`, in one transaction.
 ///
 /// # Errors
-/// What SQLite says; nothing is applied then, and `live` is no longer what the rows say. `texts` is only a buffer.
+/// What SQLite says; nothing is applied then, and `live` is no longer what the rows say.
 pub(super) fn apply(
     connection: &mut Connection,
     live: &mut LiveAlerts,
-    texts: &mut Vec<u8>,
+    scratch: &mut Scratch,
     applied_seq: u64,
     batches: &[&ViewBatch],
 ) -> Result<(), ViewError> {
     let Some(last) = batches.last() else { return Ok(()) };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // First, because it asks the rows for what was before.
-    write_timeline(&transaction, texts, applied_seq, batches)?;
+    write_timeline(&transaction, scratch, applied_seq, batches)?;
     alerts::write(&transaction, live, applied_seq, batches)?;
     write_incidents(&transaction, batches)?;
     write_notifications(&transaction, batches)?;
@@ -40,27 +41,55 @@ pub(super) fn apply(
     Ok(())
 }
 
-/// `texts` takes the JSON of all entries, one behind the other: a text for each would cost as much as making it.
+/// Buffers of writing, kept because fresh memory for some megabytes costs more than filling them.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// The JSON of all entries, one behind the other: a text for each would cost as much as making it.
+    texts: Vec<u8>,
+    entries: Vec<TimelineEntry>,
+    joins: Vec<JoinEntry>,
+    joined: FxHashSet<(IncidentId, u64)>,
+    members: Vec<(IncidentId, u64)>,
+}
+
+/// Buffers that have grown larger in a storm are given back.
+const TEXTS_KEPT_MAX: usize = 16 << 20;
+const ENTRIES_KEPT_MAX: usize = 100_000;
+
+impl Scratch {
+    fn clear(&mut self) {
+        let Scratch { texts, entries, joins, joined, members } = self;
+        texts.clear();
+        texts.shrink_to(TEXTS_KEPT_MAX);
+        entries.clear();
+        entries.shrink_to(ENTRIES_KEPT_MAX);
+        joins.clear();
+        joins.shrink_to(ENTRIES_KEPT_MAX);
+        joined.clear();
+        joined.shrink_to(ENTRIES_KEPT_MAX);
+        members.clear();
+        members.shrink_to(ENTRIES_KEPT_MAX);
+    }
+}
+
 fn write_timeline(
     transaction: &Transaction<'_>,
-    texts: &mut Vec<u8>,
+    scratch: &mut Scratch,
     applied_seq: u64,
     batches: &[&ViewBatch],
 ) -> Result<(), ViewError> {
-    texts.clear();
-    let mut entries: Vec<TimelineEntry> = Vec::new();
-    let mut joins: Vec<JoinEntry<'_>> = Vec::new();
-    let mut members: Vec<(IncidentId, u64)> = Vec::new();
+    scratch.clear();
+    let Scratch { texts, entries, joins, joined, members } = scratch;
     let mut priorities = Priorities { transaction, set: FxHashMap::default() };
-    for batch in batches {
+    for (number, batch) in batches.iter().enumerate() {
         let mut context = Context::of(&batch.changes);
         for (fact, seq) in batch.facts.iter().zip(batch.first_seq..).filter(|(_, seq)| *seq > applied_seq) {
             let start = texts.len();
-            if let Some(joined) = timeline::join(fact, &context) {
-                let join: NewJoin<'_> = (seq, batch.time.0, joined.fired_seq, joined.name);
-                put_json(texts, &join);
-                let (incident, fired_seq, rule) = (joined.incident, joined.fired_seq, joined.rule);
-                joins.push(JoinEntry { incident, seq, fired_seq, rule, json: start..texts.len() });
+            if let Some(join) = timeline::join(fact, &context) {
+                let new: NewJoin<'_> = (seq, batch.time.0, join.fired_seq, join.name);
+                put_json(texts, &new);
+                joined.extend(join.fired_seq.map(|fired_seq| (join.incident, fired_seq)));
+                joins.push(JoinEntry { incident: join.incident, seq, batch: number, json: start..texts.len() });
                 continue;
             }
             context.priority_before = priorities.before(fact)?;
@@ -77,10 +106,9 @@ fn write_timeline(
         }
         members.extend(came_back(batch));
     }
-    let joined: FxHashSet<(IncidentId, u64)> = joins.iter().filter_map(|join| Some((join.incident, join.fired_seq?))).collect();
     members.retain(|member| !joined.contains(member));
     write_entries(transaction, texts, entries)?;
-    write_joins(transaction, texts, joins)?;
+    write_joins(transaction, texts, batches, joins)?;
     write_members(transaction, members)
 }
 
@@ -92,12 +120,23 @@ struct TimelineEntry {
 }
 
 /// An alert that joined an incident, with the place of its JSON among all texts of the write.
-struct JoinEntry<'a> {
+struct JoinEntry {
     incident: IncidentId,
     seq: u64,
-    fired_seq: Option<u64>,
-    rule: &'a RuleRef,
+    /// Which batch has the fact.
+    batch: usize,
     json: Range<usize>,
+}
+
+impl JoinEntry {
+    /// The rule that brought it.
+    fn rule<'a>(&self, batches: &[&'a ViewBatch]) -> Option<&'a RuleRef> {
+        let batch = batches[self.batch];
+        match batch.facts.get(usize::try_from(self.seq - batch.first_seq).ok()?)? {
+            Fact::AlertJoined { rule, .. } => Some(rule),
+            _ => None,
+        }
+    }
 }
 
 /// In order of incident and log position, as one number: half the time of comparing two.
@@ -105,7 +144,7 @@ fn incident_and_seq(incident: IncidentId, seq: u64) -> u128 {
     u128::from(incident.0) << 64 | u128::from(seq)
 }
 
-fn write_entries(transaction: &Transaction<'_>, texts: &[u8], mut entries: Vec<TimelineEntry>) -> Result<(), ViewError> {
+fn write_entries(transaction: &Transaction<'_>, texts: &[u8], entries: &mut [TimelineEntry]) -> Result<(), ViewError> {
     entries.sort_unstable_by_key(|entry| incident_and_seq(entry.incident, entry.seq));
     let mut insert = transaction
         .prepare_cached("INSERT INTO timeline_block (incident, first_seq, last_seq, entries) VALUES (?1, ?2, ?3, ?4)")?;
@@ -122,13 +161,18 @@ fn write_entries(transaction: &Transaction<'_>, texts: &[u8], mut entries: Vec<T
 
 /// One row for each run of alerts that one rule brought into one incident: a row for each alert, with all that a line of
 /// a timeline says, cost 10,000 instructions more.
-fn write_joins(transaction: &Transaction<'_>, texts: &[u8], mut joins: Vec<JoinEntry<'_>>) -> Result<(), ViewError> {
+fn write_joins(
+    transaction: &Transaction<'_>,
+    texts: &[u8],
+    batches: &[&ViewBatch],
+    joins: &mut [JoinEntry],
+) -> Result<(), ViewError> {
     joins.sort_unstable_by_key(|entry| incident_and_seq(entry.incident, entry.seq));
     let mut insert = transaction
         .prepare_cached("INSERT INTO join_block (incident, last_seq, rule, reason, joins) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let (mut array, mut reason) = (Vec::new(), Vec::new());
-    for run in joins.chunk_by(|a, b| a.incident == b.incident && a.rule == b.rule) {
-        let rule = run[0].rule;
+    for run in joins.chunk_by(|a, b| a.incident == b.incident && a.rule(batches) == b.rule(batches)) {
+        let Some(rule) = run[0].rule(batches) else { continue };
         reason.clear();
         put_json(&mut reason, &ReasonJson::rule(rule));
         for block in run.chunks(BLOCK_ENTRIES_MAX) {
@@ -152,7 +196,7 @@ fn came_back(batch: &ViewBatch) -> impl Iterator<Item = (IncidentId, u64)> + '_ 
 }
 
 /// One row for each incident that has new members: a row for each member cost a microsecond more an alert.
-fn write_members(transaction: &Transaction<'_>, mut members: Vec<(IncidentId, u64)>) -> Result<(), ViewError> {
+fn write_members(transaction: &Transaction<'_>, members: &mut Vec<(IncidentId, u64)>) -> Result<(), ViewError> {
     members.sort_unstable();
     members.dedup();
     let mut insert = transaction.prepare_cached("INSERT INTO member_block (incident, alerts) VALUES (?1, ?2)")?;
@@ -215,10 +259,11 @@ fn write_incidents(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Res
              record = ?9",
     )?;
     for incident in last_of_each(batches.iter().flat_map(|batch| &batch.changes.incidents), |incident| incident.id.0) {
-        let Incident { id, status, priority, team, title, opened_at, updated_at, .. } = &**incident;
         let blob = encode(&Entity::Incident(incident.clone()), &mut blob);
-        let (status, opened_at, updated_at) = (status.as_str(), opened_at.0, updated_at.0);
-        upsert.execute(params![key(id.0), status, priority, team, title, opened_at, updated_at, RECORD_VERSION, blob])?;
+        let (status, opened_at, updated_at) = (incident.status.as_str(), incident.opened_at.0, incident.updated_at.0);
+        let Head { priority, team, title, .. } = &*incident.head;
+        let id = key(incident.id.0);
+        upsert.execute(params![id, status, priority, team, title, opened_at, updated_at, RECORD_VERSION, blob])?;
     }
     let forgotten = forgotten(batches, |changes| &changes.forgotten_incidents).map(|id| key(id.0));
     retire(transaction, "UPDATE incident SET live = 0 WHERE id = ?1", forgotten)
@@ -320,13 +365,18 @@ fn write_meta(transaction: &Transaction<'_>, meta: &Meta) -> Result<(), ViewErro
 
 /// The last record of each key, in order of the keys, so that rows are written in the order of their table.
 pub(super) fn last_of_each<'a, T, K: Ord>(records: impl Iterator<Item = &'a T>, key: impl Fn(&T) -> K) -> Vec<&'a T> {
-    let mut records: Vec<&T> = records.collect();
+    // With the key beside it: the records lie all over the memory.
+    let mut records: Vec<(K, &T)> = records.map(|record| (key(record), record)).collect();
     // Stable: of one key, the later record stays behind the earlier one.
-    records.sort_by_key(|record| key(record));
-    records.reverse();
-    records.dedup_by_key(|record| key(record));
-    records.reverse();
-    records
+    records.sort_by(|a, b| a.0.cmp(&b.0));
+    records.dedup_by(|later, earlier| {
+        let same = later.0 == earlier.0;
+        if same {
+            earlier.1 = later.1;
+        }
+        same
+    });
+    records.into_iter().map(|(_, record)| record).collect()
 }
 
 /// What all batches have forgotten.

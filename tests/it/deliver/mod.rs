@@ -166,30 +166,29 @@ fn alert(labels: &[(&str, &str)], summary: &str) -> Arc<AlertRecord> {
 }
 
 fn incident(number: u64) -> Incident {
-    Incident {
-        priority: 1,
-        impact: 1,
-        urgency: 1,
-        priority_reason: Reason::Text("impact 1, urgency 1".into()),
-        severity: Severity::Critical,
-        category: "database".into(),
-        subcategory: Some("replication".into()),
-        team: Some("dba".into()),
-        services: vec!["checkout".into()].into(),
-        labels: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
-        key: Labels::from_pairs([("cluster", "eu1")]).unwrap().into(),
-        alerts_total: 2,
-        alerts_firing: 2,
-        window: Millis::minutes(10),
-        max_age: Millis::hours(24),
-        ..Incident::opened(
+    let mut incident = Incident::opened(
             IncidentId(number),
             RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
             "Database trouble in eu1".into(),
             17,
             NOW,
-        )
-    }
+        );
+    incident.priority = 1;
+    incident.impact = 1;
+    incident.urgency = 1;
+    incident.priority_reason = Reason::Text("impact 1, urgency 1".into());
+    incident.severity = Severity::Critical;
+    incident.category = "database".into();
+    incident.subcategory = Some("replication".into());
+    incident.team = Some("dba".into());
+    incident.services = vec!["checkout".into()].into();
+    incident.labels = Labels::from_pairs([("cluster", "eu1")]).unwrap().into();
+    incident.key = Labels::from_pairs([("cluster", "eu1")]).unwrap().into();
+    incident.alerts_total = 2;
+    incident.alerts_firing = 2;
+    incident.window = Millis::minutes(10);
+    incident.max_age = Millis::hours(24);
+    incident
 }
 
 fn change(message: &mut Message, change: impl FnOnce(&mut Incident)) {
