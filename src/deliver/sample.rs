@@ -66,12 +66,12 @@ pub(crate) fn change(message: &mut Message, change: impl FnOnce(&mut Incident)) 
 
 fn incident() -> Incident {
     let mut incident = Incident::opened(
-            IncidentId(1042),
-            RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
-            "Database trouble in eu1".into(),
-            17,
-            START,
-        );
+        IncidentId(1042),
+        RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
+        "Database trouble in eu1".into(),
+        17,
+        START,
+    );
     incident.priority = 1;
     incident.impact = 1;
     incident.urgency = 1;

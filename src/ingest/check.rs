@@ -8,14 +8,17 @@ use super::wire::{Text, read_pairs};
 use crate::config::Limits;
 use crate::model::Labels;
 
-/// The labels of an alert with the source's own; checked.
-pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Result<Labels, Fault> {
+/// The labels of an alert with the source's own, checked, and the bytes of their names and values.
+pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Result<(Labels, usize), Fault> {
     let fault = |message: String| (Reason::Labels, format!("invalid label set: {message}"));
     let parsed = pairs.parse(limits.labels_per_alert).map_err(fault)?;
     let mut set: Vec<(&str, &str)> = parsed.iter().map(|(name, value)| (&*name.0, &*value.0)).collect();
-    set.sort_unstable_by_key(|(name, _)| *name);
-    if let Some(twice) = set.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(fault(format!("duplicate name {:?}", twice[0].0)));
+    // Most senders write them in order.
+    if !set.is_sorted_by(|a, b| a.0 < b.0) {
+        set.sort_unstable_by_key(|(name, _)| *name);
+        if let Some(twice) = set.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(fault(format!("duplicate name {:?}", twice[0].0)));
+        }
     }
     set.retain(|(_, value)| !value.is_empty());
     if set.is_empty() {
@@ -30,17 +33,20 @@ pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Res
     if set.len() > limits.labels_per_alert {
         return Err(fault(format!("more than {} labels", limits.labels_per_alert)));
     }
+    let mut bytes = 0;
     for (name, value) in &set {
         check_name(name, limits).map_err(fault)?;
         if value.len() > limits.label_value_bytes {
             return Err(fault(format!("the value of {name:?} is longer than {} bytes", limits.label_value_bytes)));
         }
+        bytes += name.len() + value.len();
     }
     let too_long = || fault(format!("more than {} bytes", limits.alert_bytes));
-    if set.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > limits.alert_bytes {
+    if bytes > limits.alert_bytes {
         return Err(too_long());
     }
-    Labels::from_ordered(&set).ok_or_else(too_long)
+    let labels = Labels::from_ordered(&set).ok_or_else(too_long)?;
+    Ok((labels, bytes))
 }
 
 /// The annotations of an alert that has `others` bytes already; checked.
@@ -73,12 +79,9 @@ impl Pairs<'_> {
 
 /// Any Unicode is a name, as in Alertmanager, but for what would break lines or terminals.
 fn check_name(name: &str, limits: &Limits) -> Result<(), String> {
-    let has_control = if name.is_ascii() {
-        // Without an early end, because then many bytes are looked at in one step.
-        name.bytes().fold(false, |found, byte| found | byte.is_ascii_control())
-    } else {
-        name.chars().any(char::is_control)
-    };
+    // Without an early end, because then many bytes are looked at in one step.
+    let is_plain = !name.bytes().fold(false, |found, byte| found | !matches!(byte, b' '..=b'~'));
+    let has_control = !is_plain && name.chars().any(char::is_control);
     if name.is_empty() || has_control {
         return Err(format!("invalid name {name:?}"));
     }

@@ -189,7 +189,7 @@ impl<'a> Intake<'a> {
                 Seen::News | Seen::Unknown => {}
             }
         }
-        let labels = check::labels(&said.labels, self.source, self.limits)?;
+        let (labels, label_bytes) = check::labels(&said.labels, self.source, self.limits)?;
         let fingerprint = match said.identity {
             None => labels.fingerprint(),
             Some(names) => labels.only(names).fingerprint(),
@@ -206,7 +206,7 @@ impl<'a> Intake<'a> {
                 Seen::News | Seen::Unknown => {}
             }
         }
-        self.announce(said, labels, Pending { index, fingerprint, raw_key, heard })
+        self.announce(said, labels, label_bytes, Pending { index, fingerprint, raw_key, heard })
     }
 
     /// Alertmanager's order: an unset start is the end, or now; an unset end is our timeout.
@@ -250,7 +250,7 @@ impl<'a> Intake<'a> {
         Ok(Took::Repeat)
     }
 
-    fn announce(&mut self, said: &Said<'_>, labels: Labels, pending: Pending) -> Result<Took, Fault> {
+    fn announce(&mut self, said: &Said<'_>, labels: Labels, label_bytes: usize, pending: Pending) -> Result<Took, Fault> {
         let heard = &pending.heard;
         if heard.status == AlertStatus::Firing {
             let limits = self.limits;
@@ -265,7 +265,7 @@ impl<'a> Intake<'a> {
                 ));
             }
         }
-        let annotations = check::annotations(&said.annotations, labels.bytes() + said.generator_url.len(), self.limits)?;
+        let annotations = check::annotations(&said.annotations, label_bytes + said.generator_url.len(), self.limits)?;
         let alert = Arc::new(Alert {
             fingerprint: pending.fingerprint,
             labels,

@@ -26,8 +26,8 @@ pub fn read(body: &str, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
 pub(super) fn said(alert: WireAlert<'_>, status: Option<AlertStatus>) -> Result<Said<'_>, (Reason, String)> {
     let labels = alert.labels.ok_or_else(|| (Reason::Missing, "labels in body is required".to_owned()))?;
     Ok(Said {
-        labels: Pairs::Raw(labels.get()),
-        annotations: Pairs::Raw(alert.annotations.map_or("{}", |text| text.get())),
+        labels: Pairs::Raw(labels.0),
+        annotations: Pairs::Raw(alert.annotations.map_or("{}", |text| text.0)),
         generator_url: alert.generator_url.map_or(Cow::Borrowed(""), |url| url.0),
         status,
         starts_at: time("startsAt", alert.starts_at.as_ref())?,

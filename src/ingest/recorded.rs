@@ -5,12 +5,11 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::intake::{Intake, Pending};
 use super::prometheus;
 use super::source::Source;
-use super::wire::{Text, WireAlert, shorten};
+use super::wire::{Raw, Text, WireAlert, shorten};
 use crate::config::{Config, ConfigError, Limits, SourceConfig};
 use crate::engine::{Changes, Input};
 use crate::metrics::Metrics;
@@ -39,9 +38,9 @@ pub struct Line<'a> {
 #[serde(rename_all = "camelCase")]
 struct Gettable<'a> {
     #[serde(borrow)]
-    labels: Option<&'a RawValue>,
+    labels: Option<Raw<'a>>,
     #[serde(borrow)]
-    annotations: Option<&'a RawValue>,
+    annotations: Option<Raw<'a>>,
     #[serde(borrow)]
     starts_at: Option<Text<'a>>,
     #[serde(borrow)]

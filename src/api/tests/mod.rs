@@ -198,7 +198,8 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 }
 
 fn incident(id: u64, status: IncidentStatus) -> Incident {
-    let mut incident = Incident::opened(IncidentId(id), RuleRef::built_in("default"), format!("trouble {id}").as_str().into(), id, NOW);
+    let mut incident =
+        Incident::opened(IncidentId(id), RuleRef::built_in("default"), format!("trouble {id}").as_str().into(), id, NOW);
     incident.status = status;
     incident.priority = if id.is_multiple_of(2) { 2 } else { 3 };
     incident.impact = 2;

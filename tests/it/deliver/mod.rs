@@ -167,12 +167,12 @@ fn alert(labels: &[(&str, &str)], summary: &str) -> Arc<AlertRecord> {
 
 fn incident(number: u64) -> Incident {
     let mut incident = Incident::opened(
-            IncidentId(number),
-            RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
-            "Database trouble in eu1".into(),
-            17,
-            NOW,
-        );
+        IncidentId(number),
+        RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
+        "Database trouble in eu1".into(),
+        17,
+        NOW,
+    );
     incident.priority = 1;
     incident.impact = 1;
     incident.urgency = 1;

@@ -265,9 +265,9 @@ fn an_alert_that_joined() {
     let changes = Changes { alerts: vec![Arc::new(known())], ..Changes::default() };
     let context = Context::of(&changes);
     let words = |fingerprint, rule: RuleRef| {
-        let fact = Fact::AlertJoined { incident: INCIDENT, fingerprint, rule };
+        let fact = Fact::AlertJoined { incident: INCIDENT, fingerprint, rule: rule.clone() };
         let joined = join(&fact, &context).unwrap();
-        (joined.fired_seq, joined_words(&joined.name.to_string(), &RuleWords(joined.rule).to_string()))
+        (joined.fired_seq, joined_words(&joined.name.to_string(), &RuleWords(&rule).to_string()))
     };
     assert_eq!(
         words(known().alert.fingerprint, rule()),

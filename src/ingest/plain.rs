@@ -1,0 +1,334 @@
+//! The short way through JSON as senders of alerts write it: objects of texts and of maps of texts, on one line.
+//!
+//! Knowing the form spares half of what a general reader costs an alert. Whatever is not of this form, or no JSON at all,
+//! is left to the general reader, which also has the words for what is wrong: nothing is read here that it would read
+//! otherwise.
+
+use std::borrow::Cow;
+
+use super::wire::{Raw, Text, WireAlert};
+
+/// Reads a list of at most `max` alerts; `None` where that is for the general reader to say.
+pub(super) fn alerts(text: &str, max: usize) -> Option<Vec<WireAlert<'_>>> {
+    let mut json = Plain { text, at: 0 };
+    let mut alerts = Vec::with_capacity(64);
+    json.eat(b'[')?;
+    if !json.try_eat(b']') {
+        loop {
+            if alerts.len() == max {
+                return None;
+            }
+            alerts.push(json.alert()?);
+            if json.is_last(b']')? {
+                break;
+            }
+        }
+    }
+    json.end()?;
+    Some(alerts)
+}
+
+/// Reads a map of at most `max` texts, in the order they came; `None` where that is for the general reader to say.
+pub(super) fn pairs(text: &str, max: usize) -> Option<Vec<(Text<'_>, Text<'_>)>> {
+    let mut json = Plain { text, at: 0 };
+    let mut pairs = Vec::with_capacity(16);
+    json.eat(b'{')?;
+    if !json.try_eat(b'}') {
+        loop {
+            if pairs.len() == max {
+                return None;
+            }
+            let name = json.text()?;
+            json.eat(b':')?;
+            pairs.push((name, json.text()?));
+            if json.is_last(b'}')? {
+                break;
+            }
+        }
+    }
+    json.end()?;
+    Some(pairs)
+}
+
+/// A place in a text.
+struct Plain<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// Where a string stands, without its quotes.
+#[derive(Clone, Copy)]
+struct Str {
+    start: usize,
+    end: usize,
+    escapes: bool,
+}
+
+impl<'a> Plain<'a> {
+    /// The next byte that is no space.
+    fn peek(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        while *bytes.get(self.at)? == b' ' {
+            self.at += 1;
+        }
+        bytes.get(self.at).copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> Option<()> {
+        self.try_eat(byte).then_some(())
+    }
+
+    #[inline]
+    fn try_eat(&mut self, byte: u8) -> bool {
+        let there = self.text.as_bytes().get(self.at) == Some(&byte) || self.peek() == Some(byte);
+        self.at += usize::from(there);
+        there
+    }
+
+    /// Whether a list or map ends behind this item; `None` where neither its end nor another item follows.
+    #[inline]
+    fn is_last(&mut self, end: u8) -> Option<bool> {
+        if self.try_eat(b',') { Some(false) } else { self.try_eat(end).then_some(true) }
+    }
+
+    fn end(&mut self) -> Option<()> {
+        self.peek().is_none().then_some(())
+    }
+
+    fn alert(&mut self) -> Option<WireAlert<'a>> {
+        let mut alert = WireAlert::default();
+        self.eat(b'{')?;
+        if self.try_eat(b'}') {
+            return Some(alert);
+        }
+        loop {
+            let key = self.string()?;
+            let key = if key.escapes { return None } else { self.text.get(key.start..key.end)? };
+            self.eat(b':')?;
+            match key {
+                "labels" => set(&mut alert.labels, self.map()?)?,
+                "annotations" => set(&mut alert.annotations, self.map()?)?,
+                "startsAt" => set(&mut alert.starts_at, self.text()?)?,
+                "endsAt" => set(&mut alert.ends_at, self.text()?)?,
+                "generatorURL" => set(&mut alert.generator_url, self.text()?)?,
+                "status" => set(&mut alert.status, self.text()?)?,
+                _ => self.pass_over()?,
+            }
+            if self.is_last(b'}')? {
+                return Some(alert);
+            }
+        }
+    }
+
+    /// A map of texts, as text.
+    fn map(&mut self) -> Option<Raw<'a>> {
+        self.eat(b'{')?;
+        let start = self.at - 1;
+        if !self.try_eat(b'}') {
+            loop {
+                self.string()?;
+                self.eat(b':')?;
+                self.string()?;
+                if self.is_last(b'}')? {
+                    break;
+                }
+            }
+        }
+        self.text.get(start..self.at).map(Raw)
+    }
+
+    fn pass_over(&mut self) -> Option<()> {
+        if self.peek()? == b'{' { self.map().map(|_| ()) } else { self.string().map(|_| ()) }
+    }
+
+    fn string(&mut self) -> Option<Str> {
+        self.eat(b'"')?;
+        let (start, bytes) = (self.at, self.text.as_bytes());
+        let mut escapes = false;
+        loop {
+            let end = next_special(bytes, self.at)?;
+            self.at = end + 1;
+            match bytes[end] {
+                b'"' => return Some(Str { start, end, escapes }),
+                b'\\' => {}
+                // A control character, which no string may hold.
+                _ => return None,
+            }
+            escapes = true;
+            match *bytes.get(self.at)? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
+                b'u' if bytes.get(self.at + 1..self.at + 5)?.iter().all(u8::is_ascii_hexdigit) => self.at += 5,
+                _ => return None,
+            }
+        }
+    }
+
+    /// A string, as what it means. Which escapes mean what, and which mean nothing, the general reader knows.
+    fn text(&mut self) -> Option<Text<'a>> {
+        let Str { start, end, escapes } = self.string()?;
+        if escapes {
+            serde_json::from_str(self.text.get(start - 1..=end)?).ok().map(|text: String| Text(Cow::Owned(text)))
+        } else {
+            self.text.get(start..end).map(|text| Text(Cow::Borrowed(text)))
+        }
+    }
+}
+
+/// Where the next quote, backslash or control character is, from `at` on. Eight bytes in one step: most texts are short,
+/// and calling a search for longer ones costs more than it spares.
+#[inline]
+fn next_special(bytes: &[u8], mut at: usize) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*chunk);
+        let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
+        // The high bit of each byte that is zero, or below a space. A borrow may mark bytes behind the first one found, never
+        // one before it.
+        let found = (quote.wrapping_sub(ONES) & !quote
+            | backslash.wrapping_sub(ONES) & !backslash
+            | word.wrapping_sub(ONES * 0x20) & !word)
+            & HIGH;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..b' ');
+    bytes.get(at..)?.iter().position(is_special).map(|place| at + place)
+}
+
+/// A key that comes twice is for the general reader to refuse.
+fn set<T>(field: &mut Option<T>, value: T) -> Option<()> {
+    field.replace(value).is_none().then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ingest::general;
+
+    const MAX: usize = 5;
+
+    /// What comes of a text here is what the general reader makes of it; whether anything does.
+    fn agrees(text: &str) -> bool {
+        let (alerts, pairs) = (alerts(text, MAX), pairs(text, MAX));
+        let is_read = alerts.is_some() || pairs.is_some();
+        if let Some(alerts) = alerts {
+            let theirs = general::list::<WireAlert<'_>>(text, MAX).expect("the general reader takes it as well");
+            assert_eq!(alerts, theirs, "{text}");
+            for raw in alerts.iter().flat_map(|alert| [alert.labels, alert.annotations]).flatten() {
+                agrees(raw.0);
+            }
+        }
+        if let Some(pairs) = pairs {
+            assert_eq!(Ok(pairs), general::pairs(text, MAX), "{text}");
+        }
+        is_read
+    }
+
+    #[test]
+    fn reads_what_senders_write_as_the_general_reader_does() {
+        let go = r#"[{"labels":{"alertname":"Disk\u003e80","host":"a"},"annotations":{"summary":"\"a\" is \u003e 80% \\ full"},"startsAt":"2026-01-05T00:00:00Z","endsAt":"","generatorURL":"http://p/graph?g0.expr=a\u0026g0.tab=1"}]"#;
+        let python = r#"[{"labels": {"alertname": "Disk"}, "extra": "x", "more": {"a": "b"}}, {}]"#;
+        for text in [go, python, "[]", " [ ] ", "{}", r#"{"a":"b","c":"\ud83d\ude00"}"#] {
+            assert!(agrees(text), "left to the general reader: {text}");
+        }
+    }
+
+    #[test]
+    fn leaves_the_rest_to_the_general_reader() {
+        let texts = [
+            "",
+            "[",
+            "[]]",
+            "[{}",
+            "[{},]",
+            "[{}{}]",
+            "[{},{},{},{},{},{}]",
+            "[{\"a\":\"\t\"}]",
+            "[\n]",
+            r#"[{"labels":{},"labels":{}}]"#,
+            r#"[{"labels":null}]"#,
+            r#"[{"labels":{"a":1}}]"#,
+            r#"[{"n":1}]"#,
+            r#"[{"a":"\x"}]"#,
+            r#"[{"a":"\u12"}]"#,
+            r#"[{"a" "b"}]"#,
+            r#"{"a":"\ud83d"}"#,
+            r#"{"a":"b",}"#,
+            r#"{"a":"b"}x"#,
+            r#"{"a":"1","b":"2","c":"3","d":"4","e":"5","f":"6"}"#,
+        ];
+        for text in texts {
+            assert!(!agrees(text), "read: {text}");
+        }
+    }
+
+    fn string() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            6 => "[a-zA-Z0-9 :,{}\\[\\]é€😀]{0,6}",
+            1 => Just(r#"\""#.to_owned()),
+            1 => Just(r"\\".to_owned()),
+            1 => Just(r"\u0026".to_owned()),
+            1 => Just(r"\ud83d\ude00".to_owned()),
+            1 => Just(r"\ud83d".to_owned()),
+            1 => Just(r"\q".to_owned()),
+            1 => Just("\u{1}".to_owned()),
+        ];
+        proptest::collection::vec(piece, 0..3).prop_map(|pieces| format!("\"{}\"", pieces.concat()))
+    }
+
+    fn map() -> impl Strategy<Value = String> {
+        proptest::collection::vec((string(), string()), 0..4).prop_map(|pairs| {
+            let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
+            format!("{{{}}}", pairs.join(","))
+        })
+    }
+
+    fn alert() -> impl Strategy<Value = String> {
+        let key = prop_oneof![
+            Just("labels"),
+            Just("annotations"),
+            Just("startsAt"),
+            Just("endsAt"),
+            Just("generatorURL"),
+            Just("status"),
+            Just("other"),
+        ];
+        let value = prop_oneof![map(), string(), Just("null".to_owned()), Just("[1,{\"a\":2}]".to_owned())];
+        proptest::collection::vec((key, value), 0..5).prop_map(|fields| {
+            let fields: Vec<String> = fields.into_iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+            format!("{{{}}}", fields.join(" , "))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+        #[test]
+        fn agrees_with_the_general_reader_on_lists(alerts in proptest::collection::vec(alert(), 0..4)) {
+            agrees(&format!("[{}]", alerts.join(",")));
+        }
+
+        #[test]
+        fn agrees_with_the_general_reader_on_maps(map in map()) {
+            agrees(&map);
+        }
+
+        /// Damaged anywhere.
+        #[test]
+        fn agrees_with_the_general_reader_on_what_is_broken(
+            alerts in proptest::collection::vec(alert(), 1..3),
+            at in any::<proptest::sample::Index>(),
+            instead in prop_oneof![Just(""), Just("\""), Just("\\"), Just("{"), Just("}"), Just("]"), Just(":"), Just(","), Just(" ")],
+        ) {
+            let text = format!("[{}]", alerts.join(","));
+            let at = text.floor_char_boundary(at.index(text.len()));
+            let behind = text[at..].chars().next().map_or(0, char::len_utf8);
+            agrees(&format!("{}{instead}{}", &text[..at], &text[at + behind..]));
+        }
+    }
+}
