@@ -127,12 +127,20 @@ pub struct CorrelateRule {
 /// What must come after what.
 #[derive(Debug)]
 pub struct Sequence {
-    /// At least two lists of matchers.
-    pub steps: Vec<Vec<Matcher>>,
+    /// At least two. What the rule itself asks in matchers, each asks as well.
+    pub steps: Vec<SequenceStep>,
     /// From the first step to the last.
     pub within: Millis,
     /// Earlier steps are held until the time is over, instead of going on to later rules.
     pub hold: bool,
+}
+
+/// What one step of a sequence must be.
+#[derive(Debug)]
+pub struct SequenceStep {
+    pub matchers: Vec<Matcher>,
+    /// What must be true of the alert besides; and the rule's own `when`.
+    pub when: Option<Expression>,
 }
 
 /// Which services are near enough, and how long their trouble counts.

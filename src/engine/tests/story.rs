@@ -5,7 +5,7 @@
 //!
 //! | command | does |
 //! | --- | --- |
-//! | `fire a=b c="d e"` | a sender says that an alert with these labels fires |
+//! | `fire a=b c="d e" @f=g` | a sender says that an alert with these labels (and annotations) fires |
 //! | `resolve a=b` | … that it has resolved |
 //! | `expire a=b` | nothing was heard of it for too long |
 //! | `ack INC-1 ann`, `assign INC-1 ann`, `comment INC-1 text`, `done INC-1 ann`, `reopen INC-1 ann`, `close INC-1 ann` | a person acts |
@@ -410,21 +410,28 @@ fn change(kind: &str, at: Time, ago: &str, said: &str) -> Change {
 }
 
 pub(super) fn alert(text: &str, at: Time) -> Arc<Alert> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
+    let (mut pairs, mut notes): (Vec<(String, String)>, Vec<(String, String)>) = (Vec::new(), Vec::new());
     let mut rest = text.trim();
     while let Some((name, tail)) = rest.split_once('=') {
         let (value, tail) = match tail.strip_prefix('"') {
             Some(quoted) => quoted.split_once('"').expect("a closing quote"),
             None => tail.split_once(' ').unwrap_or((tail, "")),
         };
-        pairs.push((name.trim().to_owned(), value.to_owned()));
+        let (name, value) = (name.trim(), value.to_owned());
+        match name.strip_prefix('@') {
+            Some(name) => notes.push((name.to_owned(), value)),
+            None => pairs.push((name.to_owned(), value)),
+        }
         rest = tail.trim_start();
     }
-    let labels = Labels::from_pairs(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))).expect("short labels");
+    let set = |pairs: &[(String, String)]| {
+        Labels::from_pairs(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))).expect("short labels")
+    };
+    let labels = set(&pairs);
     Arc::new(Alert {
         fingerprint: labels.fingerprint(),
         labels,
-        annotations: Labels::default(),
+        annotations: set(&notes),
         generator_url: "".into(),
         source: "test".into(),
         starts_at: at,
