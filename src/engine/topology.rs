@@ -40,9 +40,8 @@ impl Engine {
         let free = self.state.incident(id).is_some_and(|incident| incident.parent.is_none());
         let above = |id: &IncidentId| self.state.incident(*id).and_then(|incident| incident.parent);
         let circle = std::iter::successors(Some(parent), above).any(|above| above == id);
-        // Asked once for each part that there ever is, because none has two parents.
-        let full = || self.state.incidents().filter(|it| it.parent == Some(parent)).nth(CHILDREN_MAX - 1).is_some();
-        if free && !circle && !full() {
+        let full = self.state.children.get(&parent).is_some_and(|children| children.len() >= CHILDREN_MAX);
+        if free && !circle && !full {
             self.record(Fact::IncidentAttached { incident: id, parent, fingerprint, rule: rule.clone() });
             self.review_children(parent);
         }

@@ -6,7 +6,7 @@ use super::alert::Severity;
 use super::cause::Cause;
 use super::id::IncidentId;
 use super::labels::Labels;
-use super::reason::{Reason, RuleRef};
+use super::reason::{Actor, Reason, RuleRef};
 use super::storm::Storm;
 use super::time::{Millis, Time};
 
@@ -68,6 +68,15 @@ pub enum MajorStep {
     Declared(Reason),
 }
 
+/// What somebody has said of an incident's type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaidType {
+    pub incident_type: IncidentType,
+    /// In their words.
+    pub why: Arc<str>,
+    pub by: Actor,
+}
+
 /// Services that an incident names. Past that it is about a site and not about services, and the fifty-thousandth alert
 /// must not copy a list of a thousand names.
 pub const SERVICES_MAX: usize = 64;
@@ -111,6 +120,8 @@ pub struct Incident {
     /// Those that fire now and are suppressed.
     pub alerts_suppressed: u32,
     pub parent: Option<IncidentId>,
+    /// The rule that made it a part of that.
+    pub parent_by: Option<RuleRef>,
     pub opened_at: Time,
     pub updated_at: Time,
     pub acknowledged_at: Option<Time>,
@@ -151,6 +162,8 @@ pub struct Incident {
     pub major: Option<Reason>,
     /// When it becomes one if nothing gets better before.
     pub major_due: Option<Time>,
+    /// What somebody has said of that; no rule decides it any more.
+    pub said_type: Option<Arc<SaidType>>,
     /// Where it stands what to do, by the catalogue: for its likeliest cause, else for the service that it opened with.
     pub runbook: Option<Arc<str>>,
 }
@@ -182,6 +195,7 @@ impl Incident {
             alerts_firing: 0,
             alerts_suppressed: 0,
             parent: None,
+            parent_by: None,
             opened_at: at,
             updated_at: at,
             acknowledged_at: None,
@@ -205,6 +219,7 @@ impl Incident {
             storm: None,
             major: None,
             major_due: None,
+            said_type: None,
             runbook: None,
         }
     }

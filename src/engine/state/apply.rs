@@ -7,7 +7,7 @@ use super::change::Contribution;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
 use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Waiting};
-use crate::model::incident::{Growth, MajorStep, OpenedAt, SERVICES_MAX, StepState, priority};
+use crate::model::incident::{Growth, IncidentType, MajorStep, OpenedAt, SERVICES_MAX, SaidType, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
     NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Time,
@@ -91,12 +91,17 @@ impl State {
                 // It does not fire, so that no incident counts it.
                 self.change_alert(seq, now, *fingerprint, |record| record.leave(*incident));
             }
-            Fact::IncidentAttached { incident, parent, .. } => {
+            Fact::IncidentAttached { incident, parent, rule, .. } => {
                 self.change_incident(seq, now, *incident, |i| {
                     i.parent = Some(*parent);
+                    i.parent_by = Some(rule.clone());
                     i.major_due = None;
                 });
-                *self.children.entry(*parent).or_default() += 1;
+                self.children.entry(*parent).or_default().insert(*incident);
+            }
+            Fact::IncidentDetached { incident, parent } => {
+                self.change_incident(seq, now, *incident, |i| (i.parent, i.parent_by) = (None, None));
+                self.leave_parent(*parent, *incident);
             }
             Fact::IncidentTitled { incident, title } => self.change_incident(seq, now, *incident, |i| {
                 i.title = title.clone();
@@ -244,6 +249,7 @@ impl State {
                 }
             }
 
+            Fact::IncidentTypeSet { incident, said } => self.set_type(seq, now, *incident, said),
             Fact::IncidentMajor { incident, step: MajorStep::Planned(due) } => {
                 self.change_incident(seq, now, *incident, |i| i.major_due = *due);
             }
@@ -471,6 +477,27 @@ impl State {
         Some(name)
     }
 
+    fn leave_parent(&mut self, parent: IncidentId, id: IncidentId) {
+        if let Some(siblings) = self.children.get_mut(&parent) {
+            siblings.remove(&id);
+        }
+    }
+
+    /// What somebody says of an incident's type takes the place of all that was found out.
+    fn set_type(&mut self, seq: u64, now: Time, id: IncidentId, said: &SaidType) {
+        let is_major = said.incident_type == IncidentType::Major;
+        if is_major {
+            self.majors.insert(id);
+        } else {
+            self.majors.remove(&id);
+        }
+        self.change_incident(seq, now, id, |incident| {
+            incident.major = is_major.then(|| Reason::Actor(said.by.clone()));
+            incident.major_due = None;
+            incident.said_type = Some(Arc::new(said.clone()));
+        });
+    }
+
     fn close(&mut self, seq: u64, now: Time, id: IncidentId) {
         self.change_incident(seq, now, id, |incident| {
             incident.status = IncidentStatus::Closed;
@@ -479,8 +506,8 @@ impl State {
         });
         let Some(incident) = self.incidents.remove(&id) else { return };
         self.majors.remove(&id);
-        if let Some(siblings) = incident.parent.and_then(|parent| self.children.get_mut(&parent)) {
-            *siblings = siblings.saturating_sub(1);
+        if let Some(parent) = incident.parent {
+            self.leave_parent(parent, id);
         }
         self.children.remove(&id);
         #[expect(clippy::iter_over_hash_type, reason = "each is changed alone, and what was touched is sorted when it is taken")]
