@@ -89,6 +89,11 @@ pub struct Runtime {
     outbox: Option<Outbox>,
 }
 
+/// The log's folder in a data folder.
+pub(super) fn log_path(data: &Path) -> PathBuf {
+    data.join("log")
+}
+
 /// The view's file in a data folder.
 pub(super) fn view_path(data: &Path) -> PathBuf {
     data.join("view.db")
