@@ -343,6 +343,13 @@ pub enum Fact {
         incident: IncidentId,
         parent: IncidentId,
     },
+    /// The rule has made so many incidents parts of others within an hour that this one is kept from being the next.
+    MergeHeld {
+        incident: IncidentId,
+        child: IncidentId,
+        rule: RuleRef,
+        merges: u32,
+    },
 }
 
 impl Fact {
@@ -407,6 +414,7 @@ impl Fact {
             Fact::IncidentMajor { .. } => "incident_major",
             Fact::IncidentTypeSet { .. } => "incident_type_set",
             Fact::IncidentDetached { .. } => "incident_detached",
+            Fact::MergeHeld { .. } => "merge_held",
         }
     }
 
@@ -438,6 +446,7 @@ impl Fact {
             | Fact::IncidentMajor { incident, .. }
             | Fact::IncidentTypeSet { incident, .. }
             | Fact::IncidentDetached { incident, .. }
+            | Fact::MergeHeld { incident, .. }
             | Fact::StormBegan { incident, .. }
             | Fact::StormKindSeen { incident, .. }
             | Fact::StormEnded { incident, .. }

@@ -122,6 +122,8 @@ pub struct Incident {
     pub parent: Option<IncidentId>,
     /// The rule that made it a part of that.
     pub parent_by: Option<RuleRef>,
+    /// When it did.
+    pub parent_at: Option<Time>,
     pub opened_at: Time,
     pub updated_at: Time,
     pub acknowledged_at: Option<Time>,
@@ -164,6 +166,8 @@ pub struct Incident {
     pub major_due: Option<Time>,
     /// What somebody has said of that; no rule decides it any more.
     pub said_type: Option<Arc<SaidType>>,
+    /// When it was last told that a part is kept from it by the limit on merges.
+    pub merges_held: Option<Time>,
     /// Where it stands what to do, by the catalogue: for its likeliest cause, else for the service that it opened with.
     pub runbook: Option<Arc<str>>,
 }
@@ -196,6 +200,7 @@ impl Incident {
             alerts_suppressed: 0,
             parent: None,
             parent_by: None,
+            parent_at: None,
             opened_at: at,
             updated_at: at,
             acknowledged_at: None,
@@ -220,6 +225,7 @@ impl Incident {
             major: None,
             major_due: None,
             said_type: None,
+            merges_held: None,
             runbook: None,
         }
     }

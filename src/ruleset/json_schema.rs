@@ -259,7 +259,7 @@ fn correlate() -> Value {
                 },
                 "least": { "type": "integer", "minimum": 2, "maximum": correlate::COUNT_MAX },
                 "within": of("duration"),
-                "hold": about("duration", "How long alerts wait for a storm to show; default 0s"),
+                "hold": about("duration", "How long alerts wait for a storm to show; default: 10s once a fifth of one has come"),
                 "pass": {
                     "description": format!("Kinds that go on to later rules all the same; default {}", correlate::STORM_PASS),
                     "type": "integer", "minimum": 0, "maximum": correlate::STORM_PASS_MAX,

@@ -158,8 +158,9 @@ pub struct StormRule {
     /// And so many alerts at least.
     pub least: u32,
     pub within: Millis,
-    /// So long an alert waits for a storm before it goes on to the later rules.
-    pub hold: Millis,
+    /// So long an alert waits for a storm before it goes on to the later rules. `None`: as long as there is no sign of one, not
+    /// at all.
+    pub hold: Option<Millis>,
     /// The first alerts of so many kinds go on to the later rules as well.
     pub pass: u32,
 }

@@ -170,6 +170,7 @@ pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Resul
     let options = EngineOptions {
         active_alerts: config.limits.active_alerts,
         alerts_per_incident: config.limits.alerts_per_incident,
+        merges_per_hour: config.limits.merges_per_hour,
         changes: config.limits.changes,
         changes_kept: config.limits.changes_kept,
         ..EngineOptions::default()

@@ -95,14 +95,17 @@ impl State {
                 self.change_incident(seq, now, *incident, |i| {
                     i.parent = Some(*parent);
                     i.parent_by = Some(rule.clone());
+                    i.parent_at = Some(now);
                     i.major_due = None;
                 });
                 self.children.entry(*parent).or_default().insert(*incident);
+                self.merges.entry(rule.name.clone()).or_default().insert((now, *incident));
             }
-            Fact::IncidentDetached { incident, parent } => {
-                self.change_incident(seq, now, *incident, |i| (i.parent, i.parent_by) = (None, None));
-                self.leave_parent(*parent, *incident);
+            Fact::IncidentDetached { incident, .. } => {
+                self.leave_parent(*incident);
+                self.change_incident(seq, now, *incident, |i| (i.parent, i.parent_by, i.parent_at) = (None, None, None));
             }
+            Fact::MergeHeld { incident, .. } => self.change_incident(seq, now, *incident, |i| i.merges_held = Some(now)),
             Fact::IncidentTitled { incident, title } => self.change_incident(seq, now, *incident, |i| {
                 i.title = title.clone();
                 i.retitle_due = None;
@@ -477,9 +480,15 @@ impl State {
         Some(name)
     }
 
-    fn leave_parent(&mut self, parent: IncidentId, id: IncidentId) {
-        if let Some(siblings) = self.children.get_mut(&parent) {
+    fn leave_parent(&mut self, id: IncidentId) {
+        let Some(incident) = self.incidents.get(&id) else { return };
+        if let Some(siblings) = incident.parent.and_then(|parent| self.children.get_mut(&parent)) {
             siblings.remove(&id);
+        }
+        if let (Some(rule), Some(at)) = (&incident.parent_by, incident.parent_at)
+            && let Some(merges) = self.merges.get_mut(&rule.name)
+        {
+            merges.remove(&(at, id));
         }
     }
 
@@ -504,11 +513,9 @@ impl State {
             incident.closed_at = Some(now);
             incident.close_due = None;
         });
+        self.leave_parent(id);
         let Some(incident) = self.incidents.remove(&id) else { return };
         self.majors.remove(&id);
-        if let Some(parent) = incident.parent {
-            self.leave_parent(parent, id);
-        }
         self.children.remove(&id);
         #[expect(clippy::iter_over_hash_type, reason = "each is changed alone, and what was touched is sorted when it is taken")]
         for fingerprint in self.members.remove(&id).unwrap_or_default().alerts {

@@ -318,6 +318,7 @@ impl Story {
             Fact::IncidentTypeSet { incident, said } => {
                 format!("{incident} is {} by {} ({})", said.incident_type.as_str(), said.by, said.why)
             }
+            Fact::MergeHeld { incident, child, .. } => format!("{child} is kept from being part of {incident}"),
             Fact::IncidentDetached { incident, parent } => format!("{incident} is no part of {parent} any more"),
             Fact::IncidentMajor { incident, step: MajorStep::Declared(reason) } => {
                 format!("{incident} is a major incident ({})", why(reason))

@@ -82,4 +82,5 @@ facts! {
     60 AlertLeft { 1 incident, 2 fingerprint, 3 rule },
     61 IncidentTypeSet { 1 incident, 2 said },
     62 IncidentDetached { 1 incident, 2 parent },
+    63 MergeHeld { 1 incident, 2 child, 3 rule, 4 merges },
 }

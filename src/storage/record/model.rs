@@ -122,6 +122,8 @@ fields!(Incident {
     44 runbook,
     45 parent_by,
     46 said_type,
+    47 parent_at,
+    48 merges_held,
 });
 fields!(Notification {
     0 id,

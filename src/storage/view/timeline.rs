@@ -174,6 +174,13 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             };
             Some(in_incident(*incident, format!("{what} by {by}: {why}")).by(by))
         }
+        Fact::MergeHeld { incident, child, rule, merges } => {
+            let text = format!(
+                "{child} is not made a part of {incident}, nor are others: {} has merged {merges} incidents within an hour",
+                RuleWords(rule)
+            );
+            Some(Told { incidents: Incidents::Two([*incident, *child]), ..in_incident(*incident, text) }.because_of_rule(rule))
+        }
         Fact::IncidentDetached { incident, parent } => {
             let text = format!("{incident} is no part of {parent} any more, which is no major incident");
             Some(Told { incidents: Incidents::Two([*incident, *parent]), ..in_incident(*incident, text) })

@@ -98,7 +98,15 @@ fn storms_and_major_incidents() {
     let kind = || AlertKind { alertname: "DiskFull".into(), service: "cart".into() };
     let seen = |passed| Fact::StormKindSeen { incident: INCIDENT, kind: kind(), passed };
     let (rule, within) = (rule(), Millis::minutes(1));
-    let began = Fact::StormBegan { incident: INCIDENT, rule, alerts: 100, usual: 3, level: 100, within, kinds: vec![kind()] };
+    let began = Fact::StormBegan {
+        incident: INCIDENT,
+        rule: rule.clone(),
+        alerts: 100,
+        usual: 3,
+        level: 100,
+        within,
+        kinds: vec![kind()],
+    };
     check(
         [
             (
@@ -130,6 +138,14 @@ fn storms_and_major_incidents() {
             (
                 Fact::IncidentDetached { incident: INCIDENT, parent: IncidentId(2) },
                 Some(("INC-1 is no part of INC-2 any more, which is no major incident", None, None)),
+            ),
+            (
+                Fact::MergeHeld { incident: INCIDENT, child: IncidentId(2), rule, merges: 1_000 },
+                Some((
+                    "INC-2 is not made a part of INC-1, nor are others: rule database-cluster, database.yaml:12 has merged 1000 incidents within an hour",
+                    None,
+                    Some(r#"{"rule":"database-cluster","file":"database.yaml","line":12}"#),
+                )),
             ),
             (Fact::IncidentMajor { incident: INCIDENT, step: MajorStep::Planned(Some(START)) }, None),
             (Fact::UsualMeasured { rule: "r".into(), key: Labels::default(), milli_per_hour: 1, at: START }, None),
