@@ -18,15 +18,16 @@ use super::problem::Problem;
 use super::query::Query;
 use super::state::ApiState;
 use crate::engine::{Act, Input};
+use crate::model::incident::IncidentType;
 use crate::model::{Actor, IncidentId};
 use crate::wire;
 
 /// The acts that are built, as they stand in the path.
-const ACTS: [&str; 6] = ["acknowledge", "assign", "comment", "resolve", "reopen", "close"];
+const ACTS: [&str; 7] = ["acknowledge", "assign", "comment", "resolve", "reopen", "close", "type"];
 /// Those that the API names and that are not built yet.
 const NOT_YET: [&str; 4] = ["snooze", "merge", "split", "priority"];
 
-/// Bytes of a comment.
+/// Bytes of a comment or a reason.
 const TEXT_BYTES_MAX: usize = 10_000;
 /// Bytes of a person's name.
 const NAME_BYTES_MAX: usize = 128;
@@ -50,12 +51,16 @@ pub(super) async fn act(
         "close" => request.plain(Act::Close(incident)).await?,
         "comment" => {
             let (Comment { text }, by) = request.read().await?;
-            (Act::Comment(incident, comment_text(&text)?), by)
+            (Act::Comment(incident, line("text", &text)?), by)
         }
         "assign" => {
             let (Assign { assignee }, by) = request.read().await?;
             let assignee = assignee.map(|name| person_name("assignee", &name)).transpose()?;
             (Act::Assign(incident, assignee), by)
+        }
+        "type" => {
+            let (Type { incident_type, reason }, by) = request.read().await?;
+            (Act::SetType(incident, incident_type.into(), line("reason", &reason)?), by)
         }
         other if NOT_YET.contains(&other) => {
             let message = format!("{other} is not supported yet; {} are", ACTS.join(", "));
@@ -144,6 +149,32 @@ struct Comment {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Type {
+    #[serde(rename = "type")]
+    incident_type: TypeName,
+    /// Needed in either direction: who looks at it later asks why.
+    reason: String,
+}
+
+/// The types as the API calls them.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TypeName {
+    Normal,
+    Major,
+}
+
+impl From<TypeName> for IncidentType {
+    fn from(name: TypeName) -> IncidentType {
+        match name {
+            TypeName::Normal => IncidentType::Normal,
+            TypeName::Major => IncidentType::Major,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Assign {
     /// `null` takes the assignee away, so leaving it out is an error.
     #[serde(deserialize_with = "given")]
@@ -155,10 +186,10 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
     Option::deserialize(deserializer)
 }
 
-fn comment_text(text: &str) -> Result<Arc<str>, Problem> {
+fn line(field: &str, text: &str) -> Result<Arc<str>, Problem> {
     let text = text.trim();
     if text.is_empty() || text.len() > TEXT_BYTES_MAX {
-        return Err(Problem::unprocessable(format!("text: between 1 and {TEXT_BYTES_MAX} bytes are expected")));
+        return Err(Problem::unprocessable(format!("{field}: between 1 and {TEXT_BYTES_MAX} bytes are expected")));
     }
     Ok(text.into())
 }

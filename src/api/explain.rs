@@ -1,23 +1,26 @@
 //! Why: of an alert, two alerts, an incident, a notification.
 //!
 //! Puts together what is known (what is live from the tables, the rest from the view) and hands it to
-//! [`crate::verify::explain`], which answers; decides and words nothing itself.
+//! [`crate::verify::explain`], which answers; decides and words nothing itself. For a moment of the past (`at`) the log is
+//! replayed up to it beside the running engine, one such call at a time.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri, header};
 use serde_json::Value;
 
 use super::incidents::parse_id;
 use super::problem::Problem;
 use super::query::Query;
 use super::state::{ApiState, Running};
-use crate::model::{Fingerprint, IncidentId, NotificationId, Reason};
+use crate::model::{Fingerprint, IncidentId, NotificationId, Reason, Time};
 use crate::runtime::live::InForce;
+use crate::storage::disk::FolderDisk;
+use crate::storage::log::{LogError, LogFiles};
 use crate::storage::view::{ViewError, ViewReader};
-use crate::verify::explain::{self, Explanation, Records};
+use crate::verify::explain::{self, Explanation, Question, QuestionError, Records, RecordsError};
 
 /// `GET /v1/alerts/{fingerprint}/explain`, with `?with=` for two of them.
 pub(super) async fn alert(
@@ -25,9 +28,12 @@ pub(super) async fn alert(
     Path(text): Path<String>,
     uri: Uri,
 ) -> Result<Json<Value>, Problem> {
-    let query = Query::parse(&uri, &["with"])?;
+    let query = Query::parse(&uri, &["with", "at"])?;
     let one = fingerprint(&text)?;
     let other = query.one("with")?.map(fingerprint).transpose()?;
+    if let Some(at) = moment(&query, &state)? {
+        return past(&state, other.map_or(Question::Alert(one), |other| Question::Pair(one, other)), at).await;
+    }
     answer(&state, move |gathering| {
         gathering.alert(one)?;
         if let Some(other) = other {
@@ -52,8 +58,11 @@ pub(super) async fn incident(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Json<Value>, Problem> {
-    Query::parse(&uri, &[])?;
+    let query = Query::parse(&uri, &["at"])?;
     let id = parse_id(&id)?;
+    if let Some(at) = moment(&query, &state)? {
+        return past(&state, Question::Incident(id), at).await;
+    }
     let explained = answer(&state, move |gathering| {
         gathering.incident(id)?;
         let rules = &gathering.in_force.rules;
@@ -68,8 +77,11 @@ pub(super) async fn notification(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Json<Value>, Problem> {
-    Query::parse(&uri, &[])?;
+    let query = Query::parse(&uri, &["at"])?;
     let id = NotificationId::parse(&id).ok_or_else(|| Problem::bad_request(format!("{id:?} is no notification's id")))?;
+    if let Some(at) = moment(&query, &state)? {
+        return past(&state, Question::Notification(id), at).await;
+    }
     let explained = answer(&state, move |gathering| {
         gathering.notification(id)?;
         let rules = &gathering.in_force.rules;
@@ -81,6 +93,56 @@ pub(super) async fn notification(
 
 fn fingerprint(text: &str) -> Result<Fingerprint, Problem> {
     Fingerprint::parse(text).ok_or_else(|| Problem::bad_request(format!("{text:?} is no fingerprint; they are 16 hex digits")))
+}
+
+/// The parameter `at`.
+fn moment(query: &Query, state: &ApiState) -> Result<Option<Time>, Problem> {
+    let Some(text) = query.one("at")? else { return Ok(None) };
+    let moment = explain::moment(text, state.engine.now());
+    let problem = || {
+        let message =
+            format!("parameter at: {text:?} is no moment; write it as 2026-01-05T10:00:00Z, or as 2h for two hours ago");
+        Problem::bad_request(message)
+    };
+    moment.ok_or_else(problem).map(Some)
+}
+
+/// Replays the log up to a moment, and explains. That takes memory like the engine's own and time like a start, so that
+/// one call does at a time, and the others are told to come again.
+async fn past(state: &ApiState, question: Question, at: Time) -> Result<Json<Value>, Problem> {
+    let permit = state.replays.clone().try_acquire_owned().map_err(|_| {
+        let message = "another call replays the log at the moment; one does at a time";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", message).with(header::RETRY_AFTER, "5")
+    })?;
+    let engine = state.engine.clone();
+    let replayed = state.past(move |view| {
+        // Until it is done, not until the caller has gone.
+        let _permit = permit;
+        Ok(replay(&*engine, view, question, at))
+    });
+    match replayed.await? {
+        Ok(Some(explanation)) => Ok(Json(explanation.to_json())),
+        Ok(None) => Err(Problem::not_found(format!("that was not known at {at}"))),
+        Err(QuestionError::Records(error @ (RecordsError::Trimmed(_) | RecordsError::Empty))) => {
+            Err(Problem::not_found(error.to_string()))
+        }
+        Err(error) => {
+            tracing::error!(%error, "the log cannot be replayed for a question about the past");
+            Err(Problem::unavailable("history", "the log cannot be read at the moment"))
+        }
+    }
+}
+
+fn replay(engine: &dyn Running, view: &ViewReader, question: Question, at: Time) -> Result<Option<Explanation>, QuestionError> {
+    let folder = engine.log_path();
+    let disk = FolderDisk::open_read_only(&folder).map_err(|source| LogError::Io {
+        what: "opening",
+        file: folder.display().to_string(),
+        source,
+    })?;
+    let log = LogFiles::open(disk)?;
+    let mut records = Records::from_log(&log, Some(at))?;
+    records.answer(question, &log, Some(view), &engine.live().rules().rules)
 }
 
 /// Gathers and explains off the serving threads.

@@ -20,6 +20,9 @@ use crate::storage::view::{ViewError, ViewReader};
 /// Event streams open at once; further ones are refused, because each holds a task and a queue until it ends.
 pub(super) const EVENT_STREAMS_MAX: usize = 64;
 
+/// Calls that replay the log at once; further ones are refused, because each has a whole state in memory.
+const REPLAYS_MAX: usize = 1;
+
 /// How long a reader waits for the view.
 const VIEW_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -31,6 +34,8 @@ pub struct ApiState {
     pub(super) config: Arc<Config>,
     pub(super) started_at: Time,
     pub(super) event_streams: Arc<Semaphore>,
+    /// Calls that replay the log.
+    pub(super) replays: Arc<Semaphore>,
     /// How long an event stream may be silent before a comment keeps proxies from closing it.
     pub(super) keep_awake: Duration,
 }
@@ -49,6 +54,7 @@ impl ApiState {
             config,
             started_at,
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
+            replays: Arc::new(Semaphore::new(REPLAYS_MAX)),
             keep_awake: Duration::from_secs(15),
         }
     }
@@ -98,6 +104,7 @@ pub trait Running: Send + Sync {
     fn status(&self) -> Status;
     fn directory(&self) -> &Arc<str>;
     fn view_path(&self) -> PathBuf;
+    fn log_path(&self) -> PathBuf;
     fn flush_view(&self) -> Pending<'_, ()>;
     fn shutdown(&self) -> &Shutdown;
 }
@@ -137,6 +144,10 @@ impl Running for Handle {
 
     fn view_path(&self) -> PathBuf {
         Handle::view_path(self)
+    }
+
+    fn log_path(&self) -> PathBuf {
+        Handle::log_path(self)
     }
 
     fn flush_view(&self) -> Pending<'_, ()> {

@@ -76,6 +76,7 @@ pub(super) fn run(args: &Args, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     let options = EngineOptions {
         active_alerts: config.limits.active_alerts,
         alerts_per_incident: config.limits.alerts_per_incident,
+        merges_per_hour: config.limits.merges_per_hour,
         ..EngineOptions::default()
     };
     let silences = inventory.map(|read| read.silences).unwrap_or_default();

@@ -9,11 +9,11 @@ use super::client::{Client, ClientArgs, block_on};
 use super::failure::Failure;
 use super::screen::{Screen, clean, now};
 use super::{log, site};
-use crate::model::{Fingerprint, IncidentId, Labels, MatchOp, Matcher, Millis, NotificationId, Time};
+use crate::model::{Fingerprint, IncidentId, Labels, MatchOp, Matcher, NotificationId, Time};
 use crate::ruleset::{self, Ruleset, parse_matchers};
 use crate::storage::log::LogFiles;
 use crate::storage::view::ViewReader;
-use crate::verify::explain::{self, Explanation, Records};
+use crate::verify::explain::{self, Question, Records};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -162,33 +162,13 @@ fn from_files(args: &Args, subject: &Subject, other: Option<&Subject>, screen: &
         }
         _ => Err(not_a_pair()),
     };
-    let pair = match other {
-        Some(other) => Some((alert(subject, &records)?, alert(other, &records)?)),
-        None => None,
+    let question = match (other, subject) {
+        (Some(other), _) => Question::Pair(alert(subject, &records)?, alert(other, &records)?),
+        (None, Subject::Incident(id)) => Question::Incident(*id),
+        (None, Subject::Notification(id)) => Question::Notification(*id),
+        (None, subject) => Question::Alert(alert(subject, &records)?),
     };
-    let unread = |error: crate::storage::view::ViewError| Failure::new(error.to_string());
-    let explained: Option<Explanation> = match (pair, subject) {
-        (Some((one, other)), _) => {
-            for fingerprint in [one, other] {
-                view.iter().try_for_each(|view| records.read_alert(view, fingerprint)).map_err(unread)?;
-            }
-            explain::explain_pair(&records, &rules, one, other)
-        }
-        (None, Subject::Incident(id)) => {
-            view.iter().try_for_each(|view| records.read_incident(view, *id)).map_err(unread)?;
-            explain::explain_incident(&records, &rules, *id)
-        }
-        (None, Subject::Notification(id)) => {
-            view.iter().try_for_each(|view| records.read_notification(view, *id)).map_err(unread)?;
-            explain::explain_notification(&records, &rules, *id)
-        }
-        (None, subject) => {
-            let fingerprint = alert(subject, &records)?;
-            view.iter().try_for_each(|view| records.read_alert(view, fingerprint)).map_err(unread)?;
-            records.read_history(&files, fingerprint).map_err(|error| Failure::new(error.to_string()))?;
-            explain::explain_alert(&records, &rules, fingerprint)
-        }
-    };
+    let explained = records.answer(question, &files, view.as_ref(), &rules).map_err(|error| Failure::new(error.to_string()))?;
     let moment = if at.is_some() { format!(" at {}", records.now) } else { String::new() };
     let unknown = || Failure::new(format!("`{}` was not known{moment}", args.subject));
     Ok(explained.ok_or_else(unknown)?.to_json())
@@ -196,8 +176,7 @@ fn from_files(args: &Args, subject: &Subject, other: Option<&Subject>, screen: &
 
 /// A moment, or a length of time before now.
 fn parse_moment(text: &str) -> Result<Time, Failure> {
-    let ago = || Millis::parse(text).map(|length| now() - length);
-    Time::parse_rfc3339(text).or_else(ago).ok_or_else(|| {
+    explain::moment(text, now()).ok_or_else(|| {
         Failure::usage(format!("--at {text:?} is no moment"))
             .hint("write it as `2026-01-05T10:00:00Z`, or as `2h` for two hours ago")
     })
@@ -235,6 +214,7 @@ fn load_rules(folder: &Path) -> Result<Ruleset, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Millis;
 
     #[test]
     fn subjects_are_told_apart() {

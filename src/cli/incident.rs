@@ -26,6 +26,8 @@ pub(super) enum Command {
     Reopen(ActArgs),
     /// Close a resolved incident for good
     Close(ActArgs),
+    /// Declare a major incident: managers are told, related incidents become its parts
+    Major(MajorArgs),
 }
 
 #[derive(Args, Debug)]
@@ -117,6 +119,25 @@ pub(super) struct AssignArgs {
     client: ClientArgs,
 }
 
+#[derive(Args, Debug)]
+pub(super) struct MajorArgs {
+    /// The incident, such as INC-1042
+    id: String,
+    /// Why, for the timeline
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// It is none: take back what a rule, the numbers or a person said
+    #[arg(long)]
+    undo: bool,
+    #[command(flatten)]
+    actor: Actor,
+    /// Print the incident as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
 /// Who acts.
 #[derive(Args, Debug)]
 pub(super) struct Actor {
@@ -148,6 +169,11 @@ pub(super) fn run(command: Command, screen: &mut Screen<'_>) -> Result<u8, Failu
         Command::Comment(args) => {
             let body = [("text", Value::from(args.words.join(" ")))];
             acts("comment", &[args.id], &body, &args.actor, args.json, &args.client, screen)
+        }
+        Command::Major(args) => {
+            let said = if args.undo { "normal" } else { "major" };
+            let body = [("type", said.into()), ("reason", args.reason.into())];
+            acts("type", &[args.id], &body, &args.actor, args.json, &args.client, screen)
         }
         Command::Assign(args) => {
             let body = [("assignee", args.assignee.map_or(Value::Null, Value::from))];

@@ -256,11 +256,19 @@ fn shows_an_incident() {
 
 #[test]
 fn acts_on_incidents() {
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["ack", "INC-1"], r#"POST /v1/incidents/INC-1/acknowledge {"by":"ann"}"#),
         (&["resolve", "7"], r#"POST /v1/incidents/7/resolve {"by":"ann"}"#),
         (&["reopen", "a/b"], r#"POST /v1/incidents/a%2Fb/reopen {"by":"ann"}"#),
         (&["close", "INC-1"], r#"POST /v1/incidents/INC-1/close {"by":"ann"}"#),
+        (
+            &["major", "INC-1", "--reason", "the press"],
+            r#"POST /v1/incidents/INC-1/type {"by":"ann","reason":"the press","type":"major"}"#,
+        ),
+        (
+            &["major", "INC-1", "--reason", "a drill", "--undo"],
+            r#"POST /v1/incidents/INC-1/type {"by":"ann","reason":"a drill","type":"normal"}"#,
+        ),
         (&["comment", "INC-1", "on", "it"], r#"POST /v1/incidents/INC-1/comment {"by":"ann","text":"on it"}"#),
         (&["assign", "INC-1", "eve"], r#"POST /v1/incidents/INC-1/assign {"assignee":"eve","by":"ann"}"#),
         (&["assign", "INC-1", "--nobody"], r#"POST /v1/incidents/INC-1/assign {"assignee":null,"by":"ann"}"#),

@@ -250,6 +250,7 @@ fn limits(mut s: Section<'_>) -> Limits {
         active_alerts: s.number("active_alerts").unwrap_or_default(),
         active_alerts_per_source: s.number("active_alerts_per_source").unwrap_or_default(),
         alerts_per_incident: s.number("alerts_per_incident").unwrap_or_default(),
+        merges_per_hour: s.number("merges_per_hour").unwrap_or_default(),
         changes: s.number("changes").unwrap_or_default(),
         changes_kept: s.duration("changes_kept").unwrap_or_default(),
         queue_alerts: s.number("queue_alerts").unwrap_or_default(),

@@ -195,6 +195,8 @@ pub struct Limits {
     pub active_alerts: usize,
     pub active_alerts_per_source: usize,
     pub alerts_per_incident: u32,
+    /// Incidents that one rule makes parts of others within an hour.
+    pub merges_per_hour: usize,
     /// Reported changes in memory.
     pub changes: usize,
     /// How long a reported change stays there.

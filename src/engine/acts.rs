@@ -35,6 +35,7 @@ impl Engine {
                 }
                 Ok(self.done(Fact::IncidentClosed { incident: id, reason: Reason::Actor(by) }))
             }
+            Act::SetType(id, to, why) => self.set_type(id, to, why, by),
             Act::RetryNotification(id) => self.retry(id, by),
             Act::SetSilence(silence) => self.set_silence(silence),
             Act::EndSilence(id) => self.end_silence_early(id),
@@ -47,7 +48,7 @@ impl Engine {
         Answer::Done
     }
 
-    fn incident(&self, id: IncidentId) -> Result<Arc<Incident>, Refusal> {
+    pub(super) fn incident(&self, id: IncidentId) -> Result<Arc<Incident>, Refusal> {
         self.state.incident(id).cloned().ok_or(Refusal::NoSuchIncident(id))
     }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::model::alert::Beat;
-use crate::model::incident::MajorStep;
+use crate::model::incident::{MajorStep, SaidType};
 use crate::model::{
     Actor, Alert, AlertKind, Cause, Change, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun,
     Reason, RuleRef, Silence, SilenceId, Suppression, Time,
@@ -333,6 +333,23 @@ pub enum Fact {
         incident: IncidentId,
         step: MajorStep,
     },
+    /// Somebody has said whether it is a major incident. That holds against whatever rules and numbers say.
+    IncidentTypeSet {
+        incident: IncidentId,
+        said: SaidType,
+    },
+    /// It is no part of that one any more, which took it when it became major and has been called off.
+    IncidentDetached {
+        incident: IncidentId,
+        parent: IncidentId,
+    },
+    /// The rule has made so many incidents parts of others within an hour that this one is kept from being the next.
+    MergeHeld {
+        incident: IncidentId,
+        child: IncidentId,
+        rule: RuleRef,
+        merges: u32,
+    },
 }
 
 impl Fact {
@@ -395,6 +412,9 @@ impl Fact {
             Fact::StormEnded { .. } => "storm_ended",
             Fact::UsualMeasured { .. } => "usual_measured",
             Fact::IncidentMajor { .. } => "incident_major",
+            Fact::IncidentTypeSet { .. } => "incident_type_set",
+            Fact::IncidentDetached { .. } => "incident_detached",
+            Fact::MergeHeld { .. } => "merge_held",
         }
     }
 
@@ -424,6 +444,9 @@ impl Fact {
             | Fact::IncidentCausesPlanned { incident, .. }
             | Fact::IncidentCausesFound { incident, .. }
             | Fact::IncidentMajor { incident, .. }
+            | Fact::IncidentTypeSet { incident, .. }
+            | Fact::IncidentDetached { incident, .. }
+            | Fact::MergeHeld { incident, .. }
             | Fact::StormBegan { incident, .. }
             | Fact::StormKindSeen { incident, .. }
             | Fact::StormEnded { incident, .. }

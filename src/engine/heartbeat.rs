@@ -5,10 +5,11 @@
 //! instead of the source's. A beat whose sender says that it is over has had its last word then. One that has never been
 //! heard of is not missed: its group is not known, and a rule is often there before what it waits for.
 
+use crate::engine::conditions::holds_for;
 use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
 use crate::model::alert::Beat;
-use crate::model::{AlertRecord, Fingerprint, IncidentId, Labels, Reason, Time};
+use crate::model::{AlertRecord, Fingerprint, IncidentId, Reason, Time};
 
 impl Engine {
     /// An alert has begun to fire, or fires on under other labels: it may be a beat, and end an absence.
@@ -25,7 +26,7 @@ impl Engine {
     /// Records whose beat an alert is by the rules in force, if that is news.
     fn mark_beat(&mut self, fingerprint: Fingerprint) {
         let Some(record) = self.state.alert(fingerprint).cloned() else { return };
-        let wanted = self.beat_of(record.labels());
+        let wanted = self.beat_of(&record);
         let same = |present: &Beat, wanted: &Beat| {
             (&present.rule, &present.key, present.within) == (&wanted.rule, &wanted.key, wanted.within)
         };
@@ -38,11 +39,13 @@ impl Engine {
         }
     }
 
-    /// The rule that takes these labels as its beat: the first `absent` one that no rule without `continue` stands before.
-    fn beat_of(&mut self, labels: &Labels) -> Option<Box<Beat>> {
+    /// The rule that takes an alert as its beat: the first `absent` one that no rule without `continue` stands before.
+    fn beat_of(&mut self, record: &AlertRecord) -> Option<Box<Beat>> {
+        let labels = record.labels();
         let found = self.look_up(|rules| &rules.correlate_index, labels);
         let rules = found.iter().map(|position| &self.rules.correlate[*position as usize]);
-        let taker = rules.into_iter().find(|rule| rule.absent.is_some() || !rule.go_on);
+        let mut rules = rules.filter(|rule| holds_for(rule.when.as_ref(), record, labels));
+        let taker = rules.find(|rule| rule.absent.is_some() || !rule.go_on);
         let beat = taker.and_then(|rule| {
             let within = rule.absent?;
             Some(Box::new(Beat { rule: rule.rule.clone(), key: labels.only(&rule.by), within, due: None }))

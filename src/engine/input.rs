@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::model::incident::IncidentType;
 use crate::model::{
     Actor, Alert, AlertStatus, Change, Fingerprint, IncidentId, Millis, NotificationId, Silence, SilenceId, Time,
 };
@@ -46,6 +47,8 @@ pub enum Act {
     Resolve(IncidentId),
     Reopen(IncidentId),
     Close(IncidentId),
+    /// Says of what type it is, and why.
+    SetType(IncidentId, IncidentType, Arc<str>),
     RetryNotification(NotificationId),
     SetSilence(Silence),
     EndSilence(SilenceId),

@@ -7,7 +7,6 @@ impl Engine {
     /// One of the incident's alerts has resolved. The comings and goings of one that `flaps` are worth no update.
     pub(super) fn alert_left(&mut self, id: IncidentId, flaps: bool) {
         let Some(incident) = self.state.incident(id).filter(|incident| incident.status.is_active()) else { return };
-        let resolve_after = incident.resolve_after;
         if incident.alerts_firing > 0 {
             self.review_classification(id);
             self.review_priority(id);
@@ -16,18 +15,32 @@ impl Engine {
             }
             self.review_policies(id);
             self.review_incident_pauses(id);
-        } else if resolve_after == Millis::ZERO {
-            self.resolve_incident(id, Reason::Text("all alerts resolved".into()));
         } else {
+            self.all_alerts_left(id);
+        }
+    }
+
+    /// No alert of an open incident fires: it resolves, at once or when that has stayed so. A major one first waits for its
+    /// parts, the last of which comes here again.
+    pub(super) fn all_alerts_left(&mut self, id: IncidentId) {
+        let Some(incident) = self.state.incident(id).filter(|incident| !self.awaits_parts(incident)) else { return };
+        let (resolve_after, has_parts) = (incident.resolve_after, self.state.children.get(&id).is_some_and(|it| !it.is_empty()));
+        if resolve_after > Millis::ZERO {
             let due = Some(self.now + resolve_after);
             self.record(Fact::IncidentResolvePlanned { incident: id, due });
+            return;
         }
+        let and_parts = if incident.major.is_some() && has_parts { ", and so have all its parts" } else { "" };
+        self.resolve_incident(id, Reason::Text(format!("all alerts resolved{and_parts}").into()));
     }
 
     /// Everything had cleared, and has stayed so for as long as the rule wants.
     pub(super) fn resolve_if_still_clear(&mut self, id: IncidentId) {
         let clear = self.state.incident(id).is_some_and(|incident| {
-            incident.status.is_active() && incident.alerts_firing == 0 && incident.resolve_due.is_some_and(|due| due <= self.now)
+            incident.status.is_active()
+                && incident.alerts_firing == 0
+                && incident.resolve_due.is_some_and(|due| due <= self.now)
+                && !self.awaits_parts(incident)
         });
         if clear {
             self.resolve_incident(id, Reason::Text("all alerts resolved and stayed so".into()));
@@ -38,6 +51,7 @@ impl Engine {
         let close_due = self.now + self.options.close_after;
         self.tell_resolved(id, &reason);
         self.record(Fact::IncidentResolved { incident: id, reason, close_due });
+        self.follow_end_of_part(id);
     }
 
     /// A new alert belongs to an incident that has resolved.

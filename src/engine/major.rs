@@ -1,22 +1,23 @@
 //! Major incidents: those that managers are told of, and that other open incidents become parts of.
 //!
 //! A prioritize rule says so with `type`, in either direction; where none does, it follows from what the catalogue knows and
-//! from how much has come together. An incident that is major stays so, and closes by hand alone. What is part of another
-//! one is never major itself.
+//! from how much has come together. What a person says (`SetType`) holds against both, in either direction. An incident that
+//! is major stays so unless a person says otherwise; it resolves when its own alerts and all its parts have, and closes by hand
+//! alone. What is part of another one is never major itself.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::engine::{Engine, Fact};
-use crate::model::incident::{IncidentType, MajorStep};
-use crate::model::{Fingerprint, Incident, IncidentId, Millis, Reason, RuleRef};
+use crate::engine::{Answer, Engine, Fact, Refusal};
+use crate::model::incident::{IncidentType, MajorStep, SaidType};
+use crate::model::{Actor, AlertRecord, Fingerprint, Incident, IncidentId, Millis, Reason, RuleRef};
 
 /// An incident that has been critical on a service of tier 1 for so long is major.
 const CRITICAL_FOR: Millis = Millis::minutes(5);
 /// Services of tier 1 or 2 in one incident that make it major.
 pub(super) const VITAL_SERVICES: usize = 3;
 /// More parts than this make an incident major.
-const CHILDREN: u32 = 20;
+const CHILDREN: usize = 20;
 /// Incidents that one takes as its parts when it becomes major.
 const TAKEN_MAX: usize = 100;
 /// Services whose neighbours are looked at.
@@ -39,7 +40,7 @@ impl Engine {
     /// Looks whether an incident has become major; whether it has just now. Who must be told of that is for the caller's own
     /// look at its policies, which must follow.
     pub(super) fn review_type(&mut self, id: IncidentId, found: Found) -> bool {
-        let Some(incident) = self.state.incident(id).filter(|incident| may_become_major(incident)) else { return false };
+        let Some(incident) = self.state.incident(id).filter(|incident| may_be_found_major(incident)) else { return false };
         let rule = found.rule.map(|position| &self.rules.prioritize[position]);
         let reason = match rule.and_then(|rule| rule.incident_type.map(|said| (said, &rule.rule))) {
             Some((IncidentType::Major, rule)) => Some(Reason::Rule(rule.clone())),
@@ -70,8 +71,8 @@ impl Engine {
 
     /// Something has become a part of an incident.
     pub(super) fn review_children(&mut self, id: IncidentId) {
-        let many = self.state.children.get(&id).is_some_and(|children| *children > CHILDREN);
-        if many && self.state.incident(id).is_some_and(|incident| may_become_major(incident)) {
+        let many = self.state.children.get(&id).is_some_and(|children| children.len() > CHILDREN);
+        if many && self.state.incident(id).is_some_and(|incident| may_be_found_major(incident)) {
             let text = format!("more than {CHILDREN} incidents are part of it");
             self.declare_major(id, Reason::Text(text.into()));
             self.tell_of_type(id);
@@ -89,6 +90,64 @@ impl Engine {
         }
     }
 
+    /// Somebody says of what type an incident is. A major one takes what is related to it; one that is called off lets go of
+    /// what it took for being major.
+    pub(super) fn set_type(&mut self, id: IncidentId, to: IncidentType, why: Arc<str>, by: Actor) -> Result<Answer, Refusal> {
+        let incident = self.incident(id)?;
+        if incident.incident_type() == to && incident.said_type.as_ref().is_some_and(|said| said.incident_type == to) {
+            return Ok(Answer::Repeat);
+        }
+        if !incident.status.is_active() {
+            return Err(Refusal::Forbidden(format!("{id} is {}", incident.status.as_str())));
+        }
+        if let Some(parent) = incident.parent.filter(|_| to == IncidentType::Major) {
+            return Err(Refusal::Forbidden(format!("{id} is part of {parent}; say it of that one")));
+        }
+        let awaited = self.awaits_parts(&incident);
+        self.record(Fact::IncidentTypeSet { incident: id, said: SaidType { incident_type: to, why, by } });
+        match to {
+            IncidentType::Major => self.take_related(id),
+            IncidentType::Normal => self.let_go_of_related(id),
+        }
+        self.tell_of_type(id);
+        if awaited {
+            self.resolve_if_all_is_over(id);
+        }
+        Ok(Answer::Done)
+    }
+
+    fn let_go_of_related(&mut self, id: IncidentId) {
+        for child in self.state.children.get(&id).cloned().unwrap_or_default() {
+            let by = self.state.incident(child).and_then(|child| child.parent_by.as_ref());
+            if by.is_some_and(|by| by.line == 0 && &*by.name == RULE) {
+                self.record(Fact::IncidentDetached { incident: child, parent: id });
+            }
+        }
+    }
+
+    /// Whether a major incident has a part that is not over yet, for which it waits before it resolves.
+    pub(super) fn awaits_parts(&self, incident: &Incident) -> bool {
+        let active = |id: &IncidentId| self.state.incident(*id).is_some_and(|part| part.status.is_active());
+        incident.major.is_some() && self.state.children.get(&incident.id).is_some_and(|parts| parts.iter().any(active))
+    }
+
+    /// An incident has come to its end: a major one that it is part of may have waited for that.
+    pub(super) fn follow_end_of_part(&mut self, id: IncidentId) {
+        let parent = self.state.incident(id).and_then(|incident| incident.parent);
+        if let Some(major) = parent.filter(|parent| self.state.majors.contains(parent)) {
+            self.resolve_if_all_is_over(major);
+        }
+    }
+
+    fn resolve_if_all_is_over(&mut self, id: IncidentId) {
+        let Some(incident) = self.state.incident(id) else { return };
+        // One about a missed beat has no alert that fires, and yet is over only with the next beat.
+        let of_beat = |record: &Arc<AlertRecord>| record.beat.as_ref().is_some_and(|beat| beat.rule.name == incident.rule.name);
+        if incident.status.is_active() && incident.alerts_firing == 0 && !self.members(id).any(of_beat) {
+            self.all_alerts_left(id);
+        }
+    }
+
     fn plan_major(&mut self, id: IncidentId, critical: bool) {
         let planned = self.state.incident(id).is_some_and(|incident| incident.major_due.is_some());
         if planned != critical {
@@ -99,6 +158,10 @@ impl Engine {
 
     fn declare_major(&mut self, id: IncidentId, reason: Reason) {
         self.record(Fact::IncidentMajor { incident: id, step: MajorStep::Declared(reason) });
+        self.take_related(id);
+    }
+
+    fn take_related(&mut self, id: IncidentId) {
         for child in self.related_to(id) {
             if let Some(first) = self.first_alert(child) {
                 self.attach(child, id, first, &rule());
@@ -155,13 +218,16 @@ impl Engine {
     }
 }
 
-/// The rule that is named where a major incident takes another one.
+/// What stands as the rule where a major incident takes another one.
+const RULE: &str = "major incident";
+
 fn rule() -> RuleRef {
-    RuleRef::built_in("major incident")
+    RuleRef::built_in(RULE)
 }
 
-fn may_become_major(incident: &Incident) -> bool {
-    incident.major.is_none() && incident.parent.is_none() && incident.status.is_active()
+/// Whether rules and numbers may make it major; where somebody has said what it is, they may not.
+fn may_be_found_major(incident: &Incident) -> bool {
+    incident.major.is_none() && incident.said_type.is_none() && incident.parent.is_none() && incident.status.is_active()
 }
 
 /// Why an incident is major by itself, if it is.

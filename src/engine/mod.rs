@@ -76,6 +76,8 @@ pub struct EngineOptions {
     pub active_alerts: usize,
     /// Alerts that one incident takes; the next one opens another incident.
     pub alerts_per_incident: u32,
+    /// Incidents that one rule makes parts of others within an hour; further ones stand for themselves.
+    pub merges_per_hour: usize,
     /// A resolved incident that its own alert comes back to within this reopens; later, it is a new incident.
     pub reopen_within: Millis,
     /// Resolved alerts that are kept for that, the youngest; those beyond find their way by the rules alone.
@@ -95,6 +97,7 @@ impl Default for EngineOptions {
         EngineOptions {
             active_alerts: 2_000_000,
             alerts_per_incident: 100_000,
+            merges_per_hour: 1_000,
             reopen_within: Millis::hours(24),
             returning_alerts: 50_000,
             close_after: Millis::hours(7 * 24),

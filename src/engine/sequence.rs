@@ -4,12 +4,13 @@
 //! back, because what it stands for has happened. When the last step comes and the first lies within the time, an incident opens
 //! with it. Earlier steps have gone on to later rules, and their incidents become its children; or they were held, and join it.
 
+use crate::engine::conditions::holds_for;
 use crate::engine::correlate::Joined;
 use crate::engine::state::GroupKey;
 use crate::engine::topology::CHILDREN_MAX;
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, Fingerprint, IncidentId, Time};
-use crate::ruleset::{CorrelateRule, Sequence};
+use crate::ruleset::{CorrelateRule, Sequence, SequenceStep};
 
 impl Engine {
     /// Adds the rules with a sequence that an alert is some step of, in their order among the others.
@@ -36,10 +37,8 @@ impl Engine {
         free: bool,
     ) -> bool {
         let Some(record) = self.state.alert(fingerprint) else { return false };
-        let labels = record.labels();
-        let matching: Vec<usize> =
-            (0..sequence.steps.len()).filter(|step| sequence.steps[*step].iter().all(|m| m.matches(labels))).collect();
-        let group = (rule.rule.name.clone(), labels.only(&rule.by));
+        let matching = steps_of(rule, sequence, record);
+        let group = (rule.rule.name.clone(), record.labels().only(&rule.by));
         let last = sequence.steps.len() - 1;
         if free && matching.contains(&last) {
             // The sequence was complete before; this one is more of the same.
@@ -126,4 +125,16 @@ impl Engine {
         earlier.sort_unstable();
         earlier
     }
+}
+
+/// Which steps of its rule an alert may be.
+fn steps_of(rule: &CorrelateRule, sequence: &Sequence, record: &AlertRecord) -> Vec<usize> {
+    let labels = record.labels();
+    if !holds_for(rule.when.as_ref(), record, labels) {
+        return Vec::new();
+    }
+    let is = |step: &SequenceStep| {
+        step.matchers.iter().all(|matcher| matcher.matches(labels)) && holds_for(step.when.as_ref(), record, labels)
+    };
+    (0..sequence.steps.len()).filter(|step| is(&sequence.steps[*step])).collect()
 }

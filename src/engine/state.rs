@@ -47,8 +47,10 @@ pub struct State {
     pub(super) by_service: FxHashMap<Arc<str>, BTreeSet<IncidentId>>,
     /// The major incidents that have not closed.
     pub(super) majors: BTreeSet<IncidentId>,
-    /// How many incidents that have not closed are part of each.
-    pub(super) children: FxHashMap<IncidentId, u32>,
+    /// The incidents that have not closed and are part of each.
+    pub(super) children: FxHashMap<IncidentId, BTreeSet<IncidentId>>,
+    /// When incidents that have not closed became parts of others, by the rule that made them so.
+    pub(super) merges: FxHashMap<Arc<str>, BTreeSet<(Time, IncidentId)>>,
     /// Alerts that wait under a threshold, by group, in order of their beginning.
     pub(super) waiting: FxHashMap<GroupKey, BTreeSet<(u64, Fingerprint)>>,
     /// Steps of sequences, by group, in order of step and coming.
@@ -108,6 +110,7 @@ impl State {
         self.steps.clear();
         self.majors.clear();
         self.children.clear();
+        self.merges.clear();
         self.timers = timers::Timers::default();
         self.firing = 0;
         for incident in in_order(&self.incidents) {
@@ -115,7 +118,10 @@ impl State {
             if incident.status != IncidentStatus::Closed {
                 self.majors.extend(incident.major.as_ref().map(|_| incident.id));
                 if let Some(parent) = incident.parent {
-                    *self.children.entry(parent).or_default() += 1;
+                    self.children.entry(parent).or_default().insert(incident.id);
+                }
+                if let (Some(rule), Some(at)) = (&incident.parent_by, incident.parent_at) {
+                    self.merges.entry(rule.name.clone()).or_default().insert((at, incident.id));
                 }
                 self.groups.entry((incident.rule.name.clone(), Labels::clone(&incident.key))).or_default().push(incident.id);
                 for service in incident.services.iter() {

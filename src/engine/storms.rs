@@ -30,6 +30,10 @@ const MEMORY: u64 = 32;
 const PLACES_MAX: usize = 10_000;
 /// Less than this is nothing: one alert in four days.
 const USUAL_LEAST_MILLI: u32 = 10;
+/// One part in so many of what makes a storm is the sign of one.
+const SIGN: u32 = 5;
+/// How long an alert waits for the storm that there is a sign of, where a rule does not say.
+const HOLD: Millis = Millis::seconds(10);
 /// Incidents that a storm makes parts of its own when it begins.
 const CHILDREN_MAX: usize = 100;
 
@@ -176,10 +180,13 @@ impl Engine {
             return self.begin_storm(rule, storm, place, fingerprint, (alerts, usual, level));
         }
         let waits = self.state.alert(fingerprint).is_none_or(|record| record.waiting.is_some());
-        if storm.hold == Millis::ZERO || waits || self.has_waited(fingerprint, storm.hold) {
+        // What comes in quiet times is kept from nobody; the beginning of a storm would open incidents by the dozen.
+        let usual_hold = if alerts >= level.div_ceil(SIGN) { HOLD } else { Millis::ZERO };
+        let hold = storm.hold.unwrap_or(usual_hold);
+        if hold == Millis::ZERO || waits || self.has_waited(fingerprint, hold) {
             return false;
         }
-        let until = self.now + storm.hold;
+        let until = self.now + hold;
         self.record(Fact::AlertWaiting { fingerprint, rule: rule.rule.clone(), key: place.1, until });
         true
     }

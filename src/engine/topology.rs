@@ -7,11 +7,13 @@
 use crate::engine::correlate::Joined;
 use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
-use crate::model::{Fingerprint, IncidentId, RuleRef};
+use crate::model::{Fingerprint, IncidentId, Millis, RuleRef, Time};
 use crate::ruleset::{CorrelateRule, Topology};
 
 /// Parts of one incident. Rules that make one of everything make a hundred of it, and the rest stands for itself.
 pub(super) const CHILDREN_MAX: usize = 100;
+/// The time in which merges are counted, by rule.
+const MERGES_WITHIN: Millis = Millis::hours(1);
 
 impl Engine {
     /// Whether an alert says which service it is about; one that does not is no concern of the catalogue.
@@ -40,12 +42,27 @@ impl Engine {
         let free = self.state.incident(id).is_some_and(|incident| incident.parent.is_none());
         let above = |id: &IncidentId| self.state.incident(*id).and_then(|incident| incident.parent);
         let circle = std::iter::successors(Some(parent), above).any(|above| above == id);
-        // Asked once for each part that there ever is, because none has two parents.
-        let full = || self.state.incidents().filter(|it| it.parent == Some(parent)).nth(CHILDREN_MAX - 1).is_some();
-        if free && !circle && !full() {
+        let full = self.state.children.get(&parent).is_some_and(|children| children.len() >= CHILDREN_MAX);
+        if free && !circle && !full && !self.hold_merge(id, parent, rule) {
             self.record(Fact::IncidentAttached { incident: id, parent, fingerprint, rule: rule.clone() });
             self.review_children(parent);
         }
+    }
+
+    /// Whether a rule has merged so much within an hour that it cannot be meant so: then incidents stand for themselves, until
+    /// fewer have been merged. Told of each whole once in that time.
+    fn hold_merge(&mut self, child: IncidentId, parent: IncidentId, rule: &RuleRef) -> bool {
+        let since = Time(self.now.0 - MERGES_WITHIN.0 + 1);
+        let merges = self.state.merges.get(&rule.name).map_or(0, |merges| merges.range((since, IncidentId(0))..).count());
+        if merges < self.options.merges_per_hour {
+            return false;
+        }
+        let told = self.state.incident(parent).and_then(|incident| incident.merges_held);
+        if told.is_none_or(|at| self.now.since(at) >= MERGES_WITHIN) {
+            let merges = u32::try_from(merges).unwrap_or(u32::MAX);
+            self.record(Fact::MergeHeld { incident: parent, child, rule: rule.clone(), merges });
+        }
+        true
     }
 
     /// The open incidents about the alert's service or one near it that have had news within the time, oldest first.

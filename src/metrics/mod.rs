@@ -62,6 +62,7 @@ metrics! {
     gauges incidents ["status"] "Incidents by status, without closed ones";
     counter incidents_opened_total [] "Incidents opened";
     counter incidents_without_policy_total [] "Incidents that no escalation rule fits while no receiver is named default";
+    counter merges_held_total [] "Times that an incident was kept from further parts because a rule merges too much";
     counter changes_recorded_total [] "Changes that were reported, and news of them";
     counter changes_surplus_total [] "Changes that left the memory before their time because there were too many";
     counters suppressions_total ["kind"] "Suppressions of alerts begun, by kind";

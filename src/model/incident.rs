@@ -7,7 +7,7 @@ use super::alert::Severity;
 use super::cause::Cause;
 use super::id::IncidentId;
 use super::labels::Labels;
-use super::reason::{Reason, RuleRef};
+use super::reason::{Actor, Reason, RuleRef};
 use super::storm::Storm;
 use super::time::{Millis, Time};
 
@@ -67,6 +67,15 @@ pub enum MajorStep {
     Planned(Option<Time>),
     /// It is one.
     Declared(Reason),
+}
+
+/// What somebody has said of an incident's type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaidType {
+    pub incident_type: IncidentType,
+    /// In their words.
+    pub why: Arc<str>,
+    pub by: Actor,
 }
 
 /// Services that an incident names. Past that it is about a site and not about services, and the fifty-thousandth alert
@@ -129,6 +138,10 @@ pub struct Head {
     /// The values of the rule's `by` labels.
     pub key: Arc<Labels>,
     pub parent: Option<IncidentId>,
+    /// The rule that made it a part of that.
+    pub parent_by: Option<RuleRef>,
+    /// When it did.
+    pub parent_at: Option<Time>,
     pub opened_at: Time,
     pub acknowledged_at: Option<Time>,
     pub acknowledged_by: Option<Arc<str>>,
@@ -160,6 +173,10 @@ pub struct Head {
     pub major: Option<Reason>,
     /// When it becomes one if nothing gets better before.
     pub major_due: Option<Time>,
+    /// What somebody has said of that; no rule decides it any more.
+    pub said_type: Option<Arc<SaidType>>,
+    /// When it was last told that a part is kept from it by the limit on merges.
+    pub merges_held: Option<Time>,
     /// Where it stands what to do, by the catalogue: for its likeliest cause, else for the service that it opened with.
     pub runbook: Option<Arc<str>>,
 }
@@ -199,6 +216,8 @@ impl Incident {
             rule,
             key: Arc::default(),
             parent: None,
+            parent_by: None,
+            parent_at: None,
             opened_at: at,
             acknowledged_at: None,
             acknowledged_by: None,
@@ -217,6 +236,8 @@ impl Incident {
             storm: None,
             major: None,
             major_due: None,
+            said_type: None,
+            merges_held: None,
             runbook: None,
         };
         Incident {

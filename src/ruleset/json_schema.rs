@@ -225,13 +225,16 @@ fn correlate() -> Value {
             }),
         ),
         "absent": with(
-            mapping(&["match", "for"], json!({ "match": of("someMatchers"), "for": of("duration") })),
+            mapping(&["for"], json!({ "match": of("someMatchers"), "for": of("duration") })),
             json!({ "description": "Alerts that match are beats; an incident opens when none has come for so long" }),
         ),
         "sequence": {
             "description": "Open when alerts come in this order",
             "type": "array", "minItems": 2, "maxItems": correlate::STEPS_MAX,
-            "items": mapping(&["match"], json!({ "match": of("someMatchers") })),
+            "items": with(
+                mapping(&[], json!({ "match": of("someMatchers"), "when": of("when") })),
+                json!({ "anyOf": one_of_keys(&["match", "when"]) }),
+            ),
         },
         "within": about("duration", "From a sequence's first step to its last"),
         "hold": { "description": "A sequence's earlier steps wait instead of going on to later rules", "type": "boolean" },
@@ -256,7 +259,7 @@ fn correlate() -> Value {
                 },
                 "least": { "type": "integer", "minimum": 2, "maximum": correlate::COUNT_MAX },
                 "within": of("duration"),
-                "hold": about("duration", "How long alerts wait for a storm to show; default 0s"),
+                "hold": about("duration", "How long alerts wait for a storm to show; default: 10s once a fifth of one has come"),
                 "pass": {
                     "description": format!("Kinds that go on to later rules all the same; default {}", correlate::STORM_PASS),
                     "type": "integer", "minimum": 0, "maximum": correlate::STORM_PASS_MAX,
@@ -272,8 +275,10 @@ fn correlate() -> Value {
         "dependentSchemas": {
             "ties": without(&["by", "absent", "sequence", "topology"]),
             "wait": without(&["threshold"]),
-            "sequence": without(&["match", "when", "threshold", "absent", "topology"]),
-            "absent": without(&["match", "when", "threshold", "resolve_after"]),
+            "sequence": without(&["match", "threshold", "absent", "topology"]),
+            "absent": with(without(&["match", "threshold", "resolve_after"]), json!({
+                "anyOf": [{ "required": ["when"] }, { "properties": { "absent": { "required": ["match"] } } }],
+            })),
             "topology": without(&["by", "threshold", "absent"]),
             "storm": without(&["threshold", "absent", "sequence", "topology", "continue"]),
         },

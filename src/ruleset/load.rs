@@ -216,7 +216,7 @@ fn build_indexes(ruleset: &mut Ruleset) {
             Some(sequence) => {
                 for step in &sequence.steps {
                     let number = u32::try_from(ruleset.sequence_steps.len()).unwrap_or(u32::MAX);
-                    ruleset.sequence_index.insert(number, step);
+                    ruleset.sequence_index.insert(number, &step.matchers);
                     ruleset.sequence_steps.push(position);
                 }
             }

@@ -41,7 +41,7 @@ pub use load::{Limits, Loaded, SourceFile, load};
 pub use matchers::{MatcherFault, captures, parse_matchers};
 pub use rules::{
     ClassifyRule, CorrelateRule, EnrichRule, EscalateRule, EscalateStep, Flapping, Otherwise, PrioritizeRule, Ruleset, Sequence,
-    StormRule, SuppressHow, SuppressRule, Threshold, Tie, TieHow, Topology,
+    SequenceStep, StormRule, SuppressHow, SuppressRule, Threshold, Tie, TieHow, Topology,
 };
 pub use schedule::Schedule;
 pub use services::{Catalogue, Service};

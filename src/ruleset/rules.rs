@@ -127,12 +127,20 @@ pub struct CorrelateRule {
 /// What must come after what.
 #[derive(Debug)]
 pub struct Sequence {
-    /// At least two lists of matchers.
-    pub steps: Vec<Vec<Matcher>>,
+    /// At least two. What the rule itself asks in matchers, each asks as well.
+    pub steps: Vec<SequenceStep>,
     /// From the first step to the last.
     pub within: Millis,
     /// Earlier steps are held until the time is over, instead of going on to later rules.
     pub hold: bool,
+}
+
+/// What one step of a sequence must be.
+#[derive(Debug)]
+pub struct SequenceStep {
+    pub matchers: Vec<Matcher>,
+    /// What must be true of the alert besides; and the rule's own `when`.
+    pub when: Option<Expression>,
 }
 
 /// Which services are near enough, and how long their trouble counts.
@@ -150,8 +158,9 @@ pub struct StormRule {
     /// And so many alerts at least.
     pub least: u32,
     pub within: Millis,
-    /// So long an alert waits for a storm before it goes on to the later rules.
-    pub hold: Millis,
+    /// So long an alert waits for a storm before it goes on to the later rules. `None`: as long as there is no sign of one, not
+    /// at all.
+    pub hold: Option<Millis>,
     /// The first alerts of so many kinds go on to the later rules as well.
     pub pass: u32,
 }

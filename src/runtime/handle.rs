@@ -158,6 +158,12 @@ impl Handle {
         super::start::view_path(&self.shared.data)
     }
 
+    /// Where the log is, for those who replay it.
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
+        super::start::log_path(&self.shared.data)
+    }
+
     /// Waits until the view has everything that is committed now.
     pub async fn flush_view(&self) {
         self.shared.view.flush().await;

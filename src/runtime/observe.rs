@@ -50,6 +50,10 @@ impl Observer {
             match fact {
                 Fact::IncidentOpened { .. } => self.metrics.incidents_opened_total.inc(),
                 Fact::IncidentWithoutPolicy { .. } => self.metrics.incidents_without_policy_total.inc(),
+                Fact::MergeHeld { incident, rule, merges, .. } => {
+                    tracing::warn!(%rule, %incident, merges, "a rule merges too much: incidents stand for themselves until it has merged less within an hour");
+                    self.metrics.merges_held_total.inc();
+                }
                 Fact::ChangeRecorded { .. } => self.metrics.changes_recorded_total.inc(),
                 Fact::ChangeForgotten { surplus: true, .. } => self.metrics.changes_surplus_total.inc(),
                 Fact::AlertSuppressed { by, .. } => {

@@ -89,6 +89,11 @@ pub struct Runtime {
     outbox: Option<Outbox>,
 }
 
+/// The log's folder in a data folder.
+pub(super) fn log_path(data: &Path) -> PathBuf {
+    data.join("log")
+}
+
 /// The view's file in a data folder.
 pub(super) fn view_path(data: &Path) -> PathBuf {
     data.join("view.db")
@@ -165,6 +170,7 @@ pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Resul
     let options = EngineOptions {
         active_alerts: config.limits.active_alerts,
         alerts_per_incident: config.limits.alerts_per_incident,
+        merges_per_hour: config.limits.merges_per_hour,
         changes: config.limits.changes,
         changes_kept: config.limits.changes_kept,
         ..EngineOptions::default()

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Output};
 
 use crate::daemon::{PATIENCE, Site, wait_until};
 
@@ -46,6 +47,41 @@ fn what_the_documents_say_of_rule_tests_is_so() {
     };
     assert_eq!(plain(&out), plain(&shown), "{out}{err}");
     assert_eq!(output.status.code(), Some(1), "the example shows a failure");
+}
+
+/// Each piece of an alertmanager.yml is one, the rules beside it load without a warning, and the tests that show that they do
+/// the same pass.
+#[test]
+fn the_guide_from_alertmanager_is_true() {
+    let guide = fs::read_to_string(repository().join("docs/from-alertmanager.md")).unwrap();
+    let (mut translated, mut sections) = (0, 0);
+    for section in guide.split("\n## ").skip(1) {
+        let [rules, tests] = ["yaml rules", "yaml tests"].map(|language| blocks(section, language));
+        let ([rules], [tests]) = (&rules[..], &tests[..]) else { panic!("not one piece of rules with tests:\n{section}") };
+        let names = ["archive", "chat", "dba-chat", "dba-pager", "managers", "pager"];
+        let receivers = names.map(|name| format!("{{ name: {name}, log: {{}} }}")).join(", ");
+        let site = Site::new(&format!("receivers: [{receivers}]\n"), &[("guide.yaml", rules), ("guide.test.yaml", tests)]);
+        for command in ["check", "test"] {
+            let output = site.run(&[command, "--strict", "rules"]);
+            let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{section}\n{told}");
+        }
+        for piece in blocks(section, "yaml alertmanager") {
+            let file = site.path().join("alertmanager.yml");
+            fs::write(&file, piece).unwrap();
+            let output = amtool(&["check-config", file.to_str().unwrap()]);
+            assert!(output.status.success(), "{section}\n{}", String::from_utf8_lossy(&output.stderr));
+            translated += 1;
+        }
+        sections += 1;
+    }
+    assert!(translated >= 5 && sections > translated, "{translated} of {sections}");
+}
+
+fn amtool(args: &[&str]) -> Output {
+    Command::new("amtool").args(args).output().unwrap_or_else(|e| {
+        panic!("amtool cannot be run ({e}); `tests/run` installs it, or: apt-get install prometheus-alertmanager")
+    })
 }
 
 #[test]

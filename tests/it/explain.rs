@@ -113,6 +113,14 @@ fn a_data_directory_says_what_was() {
         has(&then, &["DiskFull on host a, firing"]);
         assert!(!then.contains("host c"), "{then}");
     }
+    // Over HTTP the daemon says the same of a moment as the command does of its data directory.
+    let fingerprint = daemon.get("/v1/alerts?label=host:a")["alerts"][0]["fingerprint"].as_str().unwrap().to_owned();
+    for (path, subject) in [("incidents", "INC-1"), ("alerts", &fingerprint)] {
+        let then: Value = serde_json::from_str(&explain(&site, &[subject, "--at", &before, "--data", "data", "--json"])).unwrap();
+        assert_eq!(daemon.get(&format!("/v1/{path}/{subject}/explain?at={before}")), then);
+    }
+    let refused = daemon.request("GET", "/v1/incidents/INC-1/explain?at=2001-01-01T00:00:00Z", &[], b"");
+    assert_eq!((refused.status, refused.json()["error"]["message"].as_str()), (404, Some("the log is empty")));
     for firing in [true, false] {
         let ends_at = if firing { json!(null) } else { json!("2026-01-01T00:00:00Z") };
         for name in ["NodeDown", "PodDown"] {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::api::{Access, ROUTES, admin, body};
 use crate::config::{Secret, TokenConfig};
+use crate::model::incident::IncidentType;
 
 #[test]
 fn the_document_names_every_route_and_no_other() {
@@ -22,6 +23,7 @@ fn the_document_names_every_route_and_no_other() {
 
 #[tokio::test]
 async fn acts_reach_the_engine() {
+    use IncidentType::{Major, Normal};
     let id = IncidentId(1);
     let cases = [
         ("acknowledge", "", Act::Acknowledge(id), "api"),
@@ -32,6 +34,8 @@ async fn acts_reach_the_engine() {
         ("comment", r#"{"text":" hello ","by":"bob"}"#, Act::Comment(id, "hello".into()), "bob"),
         ("assign", r#"{"assignee":"eve"}"#, Act::Assign(id, Some("eve".into())), "api"),
         ("assign", r#"{"assignee":null}"#, Act::Assign(id, None), "api"),
+        ("type", r#"{"type":"major","reason":"the press","by":"ann"}"#, Act::SetType(id, Major, "the press".into()), "ann"),
+        ("type", r#"{"type":"normal","reason":"a drill"}"#, Act::SetType(id, Normal, "a drill".into()), "api"),
     ];
     for (act, body, expected, who) in cases {
         let site = Site::new(|_, _| {}).live(&incidents(1..=1, IncidentStatus::Open));

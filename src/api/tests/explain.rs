@@ -101,3 +101,24 @@ async fn what_is_not_there_cannot_be_explained() {
         assert!(body["error"]["message"].is_string(), "{path}: {body}");
     }
 }
+
+/// What such an answer says is held by `tests/it/explain.rs`, against the command.
+#[tokio::test]
+async fn a_moment_of_the_past_is_replayed_for_one_at_a_time() {
+    let site = site();
+    let paths = ["/v1/incidents/INC-2/explain", "/v1/alerts/0000000000000005/explain", "/v1/notifications/dir1-1/explain"];
+    for path in paths {
+        let (status, answer) = site.get(&format!("{path}?at=yesterday")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains("parameter at"), "{answer}");
+
+        let other = site.replays.clone().try_acquire_owned().unwrap();
+        let response = site.send(Request::get(format!("{path}?at=2h")).body(Body::empty()).unwrap()).await;
+        assert_eq!((response.status(), response.headers()["retry-after"].as_bytes()), (StatusCode::TOO_MANY_REQUESTS, &b"5"[..]));
+        drop(other);
+
+        let (status, answer) = site.get(&format!("{path}?at=2h")).await;
+        assert_eq!((status, &answer["error"]["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("history")), "there is no log");
+        assert_eq!(site.replays.available_permits(), 1, "the next one may, whatever became of this one");
+    }
+}

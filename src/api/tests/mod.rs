@@ -89,6 +89,9 @@ impl Running for Fake {
     fn view_path(&self) -> PathBuf {
         self.folder.path().join("view.db")
     }
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
     fn flush_view(&self) -> Pending<'_, ()> {
         let behind = std::mem::take(&mut *self.behind.lock().unwrap());
         view::View::open(&self.view_path()).unwrap().write(&behind).unwrap();
@@ -104,6 +107,7 @@ struct Site {
     fake: Arc<Fake>,
     router: Router,
     metrics: Arc<Metrics>,
+    replays: Arc<tokio::sync::Semaphore>,
 }
 
 impl Site {
@@ -132,7 +136,8 @@ impl Site {
         let (fake, metrics) = (Arc::new(fake), Arc::new(Metrics::default()));
         let mut state = ApiState::new(fake.clone(), metrics.clone(), Arc::new(config));
         state.keep_awake = keep_awake;
-        Site { fake, router: router(state), metrics }
+        let replays = state.replays.clone();
+        Site { fake, router: router(state), metrics, replays }
     }
 
     /// Publishes records as live.

@@ -85,6 +85,13 @@ impl<'p> Report<'p> {
         for fault in &self.played.faults {
             writeln!(screen.err, "warning: {}", clean(fault))?;
         }
+        for rule in &self.played.new.merged_too_much {
+            let rule = clean(rule);
+            writeln!(
+                screen.err,
+                "warning: the rule {rule} merges more incidents within an hour than limits.merges_per_hour; the others stood for themselves"
+            )?;
+        }
         if self.played.rejected > 0 {
             let of = counted(self.played.alerts, "alert");
             writeln!(screen.err, "note: {} of {of} were not taken", self.played.rejected)?;

@@ -24,7 +24,7 @@ fn backtest(words: &[&str]) -> String {
 
 #[test]
 fn command_lines_give_what_their_golden_files_say() {
-    let cases: [(&str, &[&str]); 11] = [
+    let cases: [(&str, &[&str]); 12] = [
         ("alone", &["--rules", "by-host/", "--alerts", "alerts.ndjson"]),
         ("differences", &["--rules", "by-host/", "--baseline", "by-cluster/", "--alerts", "alerts.ndjson"]),
         ("none", &["--rules", "by-host/", "--baseline", "by-host/", "--alerts", "alerts.ndjson"]),
@@ -34,6 +34,7 @@ fn command_lines_give_what_their_golden_files_say() {
             "changes",
             &["--rules", "near.yaml", "--alerts", "near.ndjson", "--topology", "topology.json", "--changes", "changes.ndjson"],
         ),
+        ("merges", &["--rules", "merges.yaml", "--alerts", "merges.ndjson", "--config", "merges-config.yaml"]),
         ("broken-changes", &["--rules", "near.yaml", "--alerts", "near.ndjson", "--changes", "broken-changes.ndjson"]),
         ("broken-rules", &["--rules", "broken.yaml", "--alerts", "alerts.ndjson"]),
         ("no-file", &["--rules", "by-host/", "--alerts", "none.ndjson"]),

@@ -7,7 +7,7 @@ use super::change::Contribution;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
 use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Waiting};
-use crate::model::incident::{Growth, MajorStep, OpenedAt, SERVICES_MAX, StepState, priority};
+use crate::model::incident::{Growth, IncidentType, MajorStep, OpenedAt, SERVICES_MAX, SaidType, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
     NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Time,
@@ -91,13 +91,21 @@ impl State {
                 // It does not fire, so that no incident counts it.
                 self.change_alert(seq, now, *fingerprint, |record| record.leave(*incident));
             }
-            Fact::IncidentAttached { incident, parent, .. } => {
+            Fact::IncidentAttached { incident, parent, rule, .. } => {
                 self.change_incident(seq, now, *incident, |i| {
                     i.parent = Some(*parent);
+                    i.parent_by = Some(rule.clone());
+                    i.parent_at = Some(now);
                     i.major_due = None;
                 });
-                *self.children.entry(*parent).or_default() += 1;
+                self.children.entry(*parent).or_default().insert(*incident);
+                self.merges.entry(rule.name.clone()).or_default().insert((now, *incident));
             }
+            Fact::IncidentDetached { incident, .. } => {
+                self.leave_parent(*incident);
+                self.change_incident(seq, now, *incident, |i| (i.parent, i.parent_by, i.parent_at) = (None, None, None));
+            }
+            Fact::MergeHeld { incident, .. } => self.change_incident(seq, now, *incident, |i| i.merges_held = Some(now)),
             Fact::IncidentTitled { incident, title } => self.change_incident(seq, now, *incident, |i| {
                 i.title = title.clone();
                 i.retitle_due = None;
@@ -244,6 +252,7 @@ impl State {
                 }
             }
 
+            Fact::IncidentTypeSet { incident, said } => self.set_type(seq, now, *incident, said),
             Fact::IncidentMajor { incident, step: MajorStep::Planned(due) } => {
                 self.change_incident(seq, now, *incident, |i| i.major_due = *due);
             }
@@ -471,17 +480,42 @@ impl State {
         Some(name)
     }
 
+    fn leave_parent(&mut self, id: IncidentId) {
+        let Some(incident) = self.incidents.get(&id) else { return };
+        if let Some(siblings) = incident.parent.and_then(|parent| self.children.get_mut(&parent)) {
+            siblings.remove(&id);
+        }
+        if let (Some(rule), Some(at)) = (&incident.parent_by, incident.parent_at)
+            && let Some(merges) = self.merges.get_mut(&rule.name)
+        {
+            merges.remove(&(at, id));
+        }
+    }
+
+    /// What somebody says of an incident's type takes the place of all that was found out.
+    fn set_type(&mut self, seq: u64, now: Time, id: IncidentId, said: &SaidType) {
+        let is_major = said.incident_type == IncidentType::Major;
+        if is_major {
+            self.majors.insert(id);
+        } else {
+            self.majors.remove(&id);
+        }
+        self.change_incident(seq, now, id, |incident| {
+            incident.major = is_major.then(|| Reason::Actor(said.by.clone()));
+            incident.major_due = None;
+            incident.said_type = Some(Arc::new(said.clone()));
+        });
+    }
+
     fn close(&mut self, seq: u64, now: Time, id: IncidentId) {
         self.change_incident(seq, now, id, |incident| {
             incident.status = IncidentStatus::Closed;
             incident.closed_at = Some(now);
             incident.close_due = None;
         });
+        self.leave_parent(id);
         let Some(incident) = self.incidents.remove(&id) else { return };
         self.majors.remove(&id);
-        if let Some(siblings) = incident.parent.and_then(|parent| self.children.get_mut(&parent)) {
-            *siblings = siblings.saturating_sub(1);
-        }
         self.children.remove(&id);
         #[expect(clippy::iter_over_hash_type, reason = "each is changed alone, and what was touched is sorted when it is taken")]
         for fingerprint in self.members.remove(&id).unwrap_or_default().alerts {

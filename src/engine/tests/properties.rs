@@ -7,6 +7,7 @@ use proptest::strategy::ValueTree;
 
 use super::story::{self, START, Story};
 use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Entity, Fact, Input, News, State};
+use crate::model::incident::IncidentType;
 use crate::model::{Actor, AlertStatus, IncidentId, IncidentStatus, Millis, NotificationId, Silence, SilenceId, Time};
 use crate::ruleset::Ruleset;
 
@@ -213,6 +214,7 @@ enum Move {
     Resolved(u64),
     Reopen(u64),
     Close(u64),
+    Type(u64, bool),
     Silence(u8, u8),
     Unsilence(u8),
     Outcome(u64, bool),
@@ -230,6 +232,7 @@ fn moves() -> impl Strategy<Value = Vec<(u32, Move)>> {
         1 => (1u64..6).prop_map(Move::Resolved),
         1 => (1u64..6).prop_map(Move::Reopen),
         1 => (1u64..6).prop_map(Move::Close),
+        1 => (1u64..6, any::<bool>()).prop_map(|(id, major)| Move::Type(id, major)),
         1 => (0u8..3, 0u8..4).prop_map(|(a, b)| Move::Silence(a, b)),
         1 => (0u8..3).prop_map(Move::Unsilence),
         2 => (1u64..20, any::<bool>()).prop_map(|(n, ok)| Move::Outcome(n, ok)),
@@ -255,6 +258,10 @@ fn input(at: Time, step: &Move) -> Input {
         Move::Resolved(id) => act(Act::Resolve(IncidentId(id))),
         Move::Reopen(id) => act(Act::Reopen(IncidentId(id))),
         Move::Close(id) => act(Act::Close(IncidentId(id))),
+        Move::Type(id, major) => {
+            let to = if major { IncidentType::Major } else { IncidentType::Normal };
+            act(Act::SetType(IncidentId(id), to, "drawn".into()))
+        }
         Move::Silence(number, host) => act(Act::SetSilence(Silence {
             id: SilenceId(u128::from(number)),
             matchers: crate::ruleset::parse_matchers(&format!("host=\"h{host}\"")).unwrap(),
@@ -462,6 +469,7 @@ fn what_is_drawn_reaches_every_decision() {
         "usual_measured",
         "incident_causes_found",
         "incident_major",
+        "incident_type_set",
         "change_recorded",
         "change_forgotten",
         "incident_reopened",

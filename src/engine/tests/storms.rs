@@ -99,6 +99,29 @@ fn a_rule_that_merges_everything_is_held_by_the_limit_on_parts() {
     assert_eq!(story.engine.state().incidents().count(), LEAVES, "the hub's alert joins the oldest, and nothing is lost");
 }
 
+/// … and at the limit on merges within an hour, for that hour; that is told once.
+#[test]
+fn a_rule_that_merges_everything_is_held_by_the_limit_on_merges() {
+    const MOST: usize = 20;
+    let leaves: String = (0..30).map(|n| ["- { name: leaf", &n.to_string(), ", depends_on: [hub] }\n"].concat()).collect();
+    let rules = format!(
+        "services:\n- {{ name: hub }}\n{leaves}correlate:\n\
+         - {{ name: each, match: ['service=~\"leaf.*\"'], by: [service] }}\n- {{ name: near, topology: {{ hops: 1, within: 10m }} }}\n"
+    );
+    let rules = story::rules(&rules);
+    let mut story = Story::new(rules.clone());
+    story.engine = Engine::new(State::new(), rules, EngineOptions { merges_per_hour: MOST, ..EngineOptions::default() });
+    let parts = |story: &Story| story.engine.state().incidents().filter(|incident| incident.parent.is_some()).count();
+    let held = |story: &Story| count(story, |fact| matches!(fact, Fact::MergeHeld { .. }));
+    for (hour, minute) in [(1, 0), (1, 59), (2, 60)] {
+        let at = START + Millis::minutes(minute);
+        (0..30).for_each(|n| fire(&mut story, at, &format!("alertname=A{minute} service=leaf{n}")));
+        fire(&mut story, at, &format!("alertname=A{minute} service=hub"));
+        fire(&mut story, at, &format!("alertname=B{minute} service=hub"));
+        assert_eq!((parts(&story), held(&story)), if hour == 1 { (MOST, 1) } else { (29, 1) }, "after {minute} minutes");
+    }
+}
+
 /// Rules of a site that is ready for storms.
 const READY: &str = "
 correlate:
@@ -112,8 +135,8 @@ escalate:
 ";
 
 /// Plays fifty thousand alerts of sixty seconds in one cluster, of six hundred kinds, and one alert elsewhere each second.
-fn fifty_thousand() -> Story {
-    let mut story = Story::new(story::rules(READY));
+fn fifty_thousand(rules: &str) -> Story {
+    let mut story = Story::new(story::rules(rules));
     for (number, name) in (0..50_000_i64).zip(["NodeDown", "TargetDown", "PodNotReady"].iter().cycle()) {
         let at = START + Millis(number * 60_000 / 50_000);
         let service = number / 3 % 200;
@@ -136,9 +159,26 @@ fn fire(story: &mut Story, at: Time, labels: &str) {
     story.step(at, Input::Alert(news));
 }
 
+/// A rule that says nothing of `hold`: what comes before there is a sign of a storm, a fifth of `least`, opens incidents.
+#[test]
+fn without_a_hold_of_its_own_a_storm_is_seen_coming() {
+    let plain = READY.replace(", hold: 10s", "");
+    let played = fifty_thousand(&plain);
+    let incidents = |played: &Story| {
+        let state = played.engine.state();
+        state.incidents().filter(|incident| incident.labels.get("cluster") == "eu1").count()
+    };
+    assert_eq!(incidents(&played), 1 + 19 + 3, "the storm, those before the sign, and those that pass");
+    assert_eq!(incidents(&fifty_thousand(&READY.replace("hold: 10s", "hold: 0s"))), 1 + 99 + 3);
+
+    // Elsewhere one alert comes, and is kept from nobody.
+    let waits = |fact: &Fact| matches!(fact, Fact::AlertWaiting { key, .. } if key.get("cluster") != "eu1");
+    assert_eq!(count(&played, waits), 0);
+}
+
 #[test]
 fn fifty_thousand_alerts_of_a_minute_are_few_incidents_and_soon_a_page() {
-    let played = fifty_thousand();
+    let played = fifty_thousand(READY);
     let state = played.engine.state();
     let of_cluster = |incident: &&std::sync::Arc<Incident>| incident.labels.get("cluster") == "eu1";
     let in_storm: Vec<IncidentId> = state.incidents().filter(of_cluster).map(|incident| incident.id).collect();

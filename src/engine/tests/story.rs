@@ -5,10 +5,10 @@
 //!
 //! | command | does |
 //! | --- | --- |
-//! | `fire a=b c="d e"` | a sender says that an alert with these labels fires |
+//! | `fire a=b c="d e" @f=g` | a sender says that an alert with these labels (and annotations) fires |
 //! | `resolve a=b` | … that it has resolved |
 //! | `expire a=b` | nothing was heard of it for too long |
-//! | `ack INC-1 ann`, `assign INC-1 ann`, `comment INC-1 text`, `done INC-1 ann`, `reopen INC-1 ann`, `close INC-1 ann` | a person acts |
+//! | `ack INC-1 ann`, `assign INC-1 ann`, `comment INC-1 text`, `done INC-1 ann`, `reopen INC-1 ann`, `close INC-1 ann`, `major INC-1 why`, `normal INC-1 why` | a person acts |
 //! | `silence 1 10m a="b"` | a silence, numbered, from now on for so long |
 //! | `silence-later 1 5m 10m a="b"` | a silence that begins after 5m and lasts 10m |
 //! | `unsilence 1` | it ends |
@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Fact, Input, News, State};
 use crate::model::alert::Step;
-use crate::model::incident::MajorStep;
+use crate::model::incident::{IncidentType, MajorStep};
 use crate::model::{
     Actor, Alert, AlertStatus, Change, Incident, IncidentId, Labels, Millis, NotificationId, Reason, Silence, SilenceId, Time,
     cause,
@@ -176,6 +176,10 @@ impl Story {
             "done" => act(Act::Resolve(incident())),
             "reopen" => act(Act::Reopen(incident())),
             "close" => act(Act::Close(incident())),
+            "major" | "normal" => {
+                let to = if verb == "major" { IncidentType::Major } else { IncidentType::Normal };
+                Input::Act { act: Act::SetType(incident(), to, second.into()), by: Actor::Person("ann".into()) }
+            }
             "silence" => {
                 let (length, matchers) = second.split_once(' ').expect("silence NUMBER LENGTH MATCHERS");
                 Input::Act { act: Act::SetSilence(silence(number(), at, length, matchers)), by: Actor::Person("ann".into()) }
@@ -311,6 +315,11 @@ impl Story {
                 let causes: Vec<String> = causes.iter().map(|cause| cause.sentence(usize::MAX)).collect();
                 format!("{incident} comes from {}", causes.join("\n        => … or from "))
             }
+            Fact::IncidentTypeSet { incident, said } => {
+                format!("{incident} is {} by {} ({})", said.incident_type.as_str(), said.by, said.why)
+            }
+            Fact::MergeHeld { incident, child, .. } => format!("{child} is kept from being part of {incident}"),
+            Fact::IncidentDetached { incident, parent } => format!("{incident} is no part of {parent} any more"),
             Fact::IncidentMajor { incident, step: MajorStep::Declared(reason) } => {
                 format!("{incident} is a major incident ({})", why(reason))
             }
@@ -410,21 +419,28 @@ fn change(kind: &str, at: Time, ago: &str, said: &str) -> Change {
 }
 
 pub(super) fn alert(text: &str, at: Time) -> Arc<Alert> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
+    let (mut pairs, mut notes) = (Vec::new(), Vec::new());
     let mut rest = text.trim();
     while let Some((name, tail)) = rest.split_once('=') {
         let (value, tail) = match tail.strip_prefix('"') {
             Some(quoted) => quoted.split_once('"').expect("a closing quote"),
             None => tail.split_once(' ').unwrap_or((tail, "")),
         };
-        pairs.push((name.trim().to_owned(), value.to_owned()));
+        let (name, value) = (name.trim(), value.to_owned());
+        match name.strip_prefix('@') {
+            Some(name) => notes.push((name.to_owned(), value)),
+            None => pairs.push((name.to_owned(), value)),
+        }
         rest = tail.trim_start();
     }
-    let labels = Labels::from_pairs(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))).expect("short labels");
+    let set = |pairs: &[(String, String)]| {
+        Labels::from_pairs(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))).expect("short labels")
+    };
+    let labels = set(&pairs);
     Arc::new(Alert {
         fingerprint: labels.fingerprint(),
         labels,
-        annotations: Labels::default(),
+        annotations: set(&notes),
         generator_url: "".into(),
         source: "test".into(),
         starts_at: at,

@@ -3,7 +3,7 @@
 use super::logic;
 use crate::model::{Matcher, RuleRef};
 use crate::ruleset::Expression;
-use crate::ruleset::rules::Ruleset;
+use crate::ruleset::rules::{CorrelateRule, Ruleset};
 
 /// The conditions of one rule.
 pub(super) struct Condition<'a> {
@@ -33,6 +33,12 @@ impl<'a> Condition<'a> {
     fn of_incident(rule: &'a RuleRef, matchers: &'a [Matcher], when: Option<&Expression>) -> Condition<'a> {
         let (words, rest) = when.map_or((Vec::new(), None), |when| when.clone().into_matchers());
         Condition { rule, matchers, words, rest }
+    }
+
+    /// Each step of a rule with a sequence.
+    pub(super) fn of_steps(rule: &'a CorrelateRule) -> Vec<Condition<'a>> {
+        let steps = rule.sequence.iter().flat_map(|sequence| &sequence.steps);
+        steps.map(|step| Condition::of_alert(&rule.rule, &step.matchers, step.when.as_ref())).collect()
     }
 
     /// Whether it asks nothing.

@@ -20,8 +20,7 @@ pub(super) fn find(ruleset: &Ruleset, stages: &Stages<'_>) -> Vec<Finding> {
     }
     found.extend(of(&stages.correlate));
     for rule in &ruleset.correlate {
-        let steps = rule.sequence.iter().flat_map(|sequence| &sequence.steps);
-        found.extend(steps.filter_map(|step| contradiction(&rule.rule, step)));
+        found.extend(Condition::of_steps(rule).iter().filter_map(|step| step.why_never().map(|why| finding(step.rule, &why))));
     }
     found.extend([&stages.classify, &stages.prioritize, &stages.escalate].into_iter().flat_map(|list| of(list)));
     found

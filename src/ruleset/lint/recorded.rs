@@ -58,14 +58,14 @@ struct Usage<'a> {
 /// The alerts that must have the label, as far as they were met.
 struct Side<'a> {
     matchers: &'a [Matcher],
-    when: Option<&'a Expression>,
+    when: Vec<&'a Expression>,
     matched: usize,
     had: usize,
 }
 
 impl Side<'_> {
     fn look(&mut self, alert: &AlertSubject<'_>, label: &str) {
-        if holds(self.matchers, self.when, alert) {
+        if holds(self.matchers, self.when.iter().copied(), alert) {
             self.matched += 1;
             self.had += usize::from(!alert.labels.get(label).is_empty());
         }
@@ -114,7 +114,7 @@ impl Usage<'_> {
 }
 
 /// Every label by which a rule of a file tells alerts apart.
-fn uses(ruleset: &Ruleset) -> Vec<Usage<'_>> {
+fn uses<'a>(ruleset: &'a Ruleset) -> Vec<Usage<'a>> {
     let mut found = Vec::new();
     for rule in &ruleset.suppress {
         let SuppressHow::Inhibit { source, equal } = &rule.how else { continue };
@@ -127,24 +127,26 @@ fn uses(ruleset: &Ruleset) -> Vec<Usage<'_>> {
         }));
     }
     for rule in ruleset.correlate.iter().filter(|rule| rule.rule.line > 0) {
-        let lists: Vec<&[Matcher]> = match &rule.sequence {
-            Some(sequence) => sequence.steps.iter().map(Vec::as_slice).collect(),
-            None => vec![&rule.matchers],
+        let lists: Vec<(&[Matcher], Option<&Expression>)> = match &rule.sequence {
+            Some(sequence) => sequence.steps.iter().map(|step| (&*step.matchers, step.when.as_ref())).collect(),
+            None => vec![(&rule.matchers, None)],
         };
         let key = if rule.topology.is_some() { "topology" } else { "by" };
         let by = rule.by.iter().map(|label| (key, label));
         let distinct = rule.threshold.iter().filter_map(|it| Some(("threshold.distinct", it.distinct.as_ref()?)));
         for (key, label) in by.chain(distinct) {
-            let usage =
-                |matchers| Usage { rule: &rule.rule, key, label, side: side(matchers, rule.when.as_ref()), sources: None };
-            found.extend(lists.iter().map(|matchers| usage(matchers)));
+            let usage = |(matchers, when): &(&'a [Matcher], Option<&'a Expression>)| {
+                let side = side(matchers, rule.when.as_ref().into_iter().chain(*when));
+                Usage { rule: &rule.rule, key, label, side, sources: None }
+            };
+            found.extend(lists.iter().map(usage));
         }
     }
     found
 }
 
-fn side<'a>(matchers: &'a [Matcher], when: Option<&'a Expression>) -> Side<'a> {
-    Side { matchers, when, matched: 0, had: 0 }
+fn side<'a>(matchers: &'a [Matcher], when: impl IntoIterator<Item = &'a Expression>) -> Side<'a> {
+    Side { matchers, when: when.into_iter().collect(), matched: 0, had: 0 }
 }
 
 /// An alert's labels behind all enrich rules.
@@ -171,6 +173,7 @@ fn subject<'a>(alert: &'a Alert, labels: &'a Labels) -> AlertSubject<'a> {
     AlertSubject { labels, annotations: &alert.annotations, source: &alert.source }
 }
 
-fn holds(matchers: &[Matcher], when: Option<&Expression>, alert: &AlertSubject<'_>) -> bool {
-    matchers.iter().all(|matcher| matcher.matches(alert.labels)) && when.is_none_or(|when| when.holds(&Subject::Alert(*alert)))
+fn holds<'a>(matchers: &[Matcher], when: impl IntoIterator<Item = &'a Expression>, alert: &AlertSubject<'_>) -> bool {
+    matchers.iter().all(|matcher| matcher.matches(alert.labels))
+        && when.into_iter().all(|when| when.holds(&Subject::Alert(*alert)))
 }

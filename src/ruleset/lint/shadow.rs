@@ -46,16 +46,9 @@ fn correlate(ruleset: &Ruleset, stage: &[Condition<'_>]) -> Vec<Finding> {
     let mut found = Vec::new();
     for (position, (rule, asks)) in ruleset.correlate.iter().zip(stage).enumerate() {
         // A sequence is never complete when one of its steps never comes so far.
-        let steps: Vec<&[Matcher]> = match &rule.sequence {
-            Some(sequence) => sequence.steps.iter().map(Vec::as_slice).collect(),
-            None => vec![&rule.matchers],
-        };
-        let taker = steps.iter().find_map(|step| {
-            takers.covering(step, |earlier| match &rule.sequence {
-                Some(_) => stage[earlier].is_open() || covers_step(&stage[earlier], step, &ruleset.correlate[earlier]),
-                None => stage[earlier].covers(asks),
-            })
-        });
+        let steps = Condition::of_steps(rule);
+        let asked = if rule.sequence.is_some() { &steps[..] } else { std::slice::from_ref(asks) };
+        let taker = asked.iter().find_map(|asked| takers.covering(asked.matchers, |earlier| stage[earlier].covers(asked)));
         let plain = rule.threshold.is_none()
             && rule.topology.is_none()
             && rule.sequence.is_none()
@@ -68,10 +61,6 @@ fn correlate(ruleset: &Ruleset, stage: &[Condition<'_>]) -> Vec<Finding> {
         }
     }
     found
-}
-
-fn covers_step(earlier: &Condition<'_>, step: &[Matcher], rule: &CorrelateRule) -> bool {
-    rule.when.is_none() && logic::cover(earlier.matchers, step)
 }
 
 /// Each field of an incident is set by the first rule that names it: a rule is in the shadow when all of its fields are.

@@ -3,18 +3,18 @@
 //! | key | meaning | default |
 //! | --- | --- | --- |
 //! | `match` | which alerts | all |
-//! | `when` | an [expression](crate::ruleset::expression) over the alert; not beside `absent` and `sequence` | all |
+//! | `when` | an [expression](crate::ruleset::expression) over the alert: over the beat beside `absent`, over each step beside `sequence` | all |
 //! | `by` | one incident for each combination of these labels' values | one for all |
 //! | `window` | an incident takes further alerts while its last news is less old than this | `1h` |
 //! | `max_age` | … and while it is itself younger than this | `24h` |
 //! | `resolve_after` | how long all its alerts must have stayed resolved before it resolves | `0s` |
 //! | `back_within` | an alert that was away (resolved) for so long does not come back to its incident: it is decided anew | it comes back |
 //! | `threshold` | `{ count, distinct, of, within, otherwise }`: open only when `count` alerts (or alerts with so many different values of the label `distinct`) fire within the time, or with `of: firings` alerts have begun to fire so many times, one and the same several times; what has waited in vain goes on to later rules (`otherwise: alone`, the default) or ends there (`drop`) | open at once |
-//! | `absent` | `{ match, for }`, instead of `match`: the alerts that match are beats and open nothing; an incident opens when no beat of the group has been heard of for so long, and the next one resolves it | |
-//! | `sequence`, `within`, `hold` | instead of `match`: a list of 2 to 8 steps, each with its `match`; an incident opens when the last one comes after all others, in order, `within` the time. Earlier steps go on to later rules, and their incidents become its children; with `hold: true` they wait until the time is over, and become its members | |
+//! | `absent` | `{ match, for }`, instead of `match`: the alerts that match (and satisfy the rule's `when`) are beats and open nothing; an incident opens when no beat of the group has been heard of for so long, and the next one resolves it | |
+//! | `sequence`, `within`, `hold` | instead of `match`: a list of 2 to 8 steps, each with its `match` or `when`; an incident opens when the last one comes after all others, in order, `within` the time. Earlier steps go on to later rules, and their incidents become its children; with `hold: true` they wait until the time is over, and become its members | |
 //! | `topology` | `{ hops, within }`, instead of `by`: alerts with a `service` join the oldest open incident with news within the time whose service is at most so many (1 to 4) edges of the catalogue away; others that they touch become its children; alone, one incident for each service | |
 //! | `ties`, `wait` | instead of `by`: a list of up to 16, each `{ same, within, to, alerts }` or `{ hops, on, within, to, alerts }`: an alert joins the incident that has an alert with the same labels (or of a thing so near in the catalogue) that began less than `within` before it, by the first tie that holds; one that is tied to nothing waits for `wait` (default `0s`) before it opens an incident, with all that wait and are tied to it | |
-//! | `storm` | `{ above, least, within, hold, pass }`: one incident for each value of `by` takes all that comes while at least `least` alerts, and `above` (10) times what is usual there, come within the time. The first alerts of `pass` (3) kinds go on to later rules as well; without a storm everything does, after `hold` (0s) | |
+//! | `storm` | `{ above, least, within, hold, pass }`: one incident for each value of `by` takes all that comes while at least `least` alerts, and `above` (10) times what is usual there, come within the time. The first alerts of `pass` (3) kinds go on to later rules as well; without a storm everything does, after `hold` (by default at once, and after 10s while a fifth of what makes a storm has come) | |
 //! | `continue` | `true`: later rules take the alert, too | `false` |
 //! | `title` | a template that sees `by.<label>`, `labels.<name>` (of the alert that opens) and `incident.count` | the rule's name and the values of `by` |
 //!
@@ -27,7 +27,7 @@ use std::sync::Arc;
 use crate::model::{Matcher, Millis, RuleRef};
 use crate::ruleset::diagnostics::Code;
 use crate::ruleset::fields::{Fields, Text};
-use crate::ruleset::rules::{CorrelateRule, Otherwise, Sequence, StormRule, Threshold, Topology};
+use crate::ruleset::rules::{CorrelateRule, Otherwise, Sequence, SequenceStep, StormRule, Threshold, Topology};
 use crate::ruleset::schema::ties;
 use crate::ruleset::template::{Part, Template};
 use crate::ruleset::yaml::Value;
@@ -62,14 +62,14 @@ pub(in crate::ruleset) const BY_MAX: usize = 16;
 pub(in crate::ruleset) const COUNT_MAX: u32 = 100_000;
 
 pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef) -> CorrelateRule {
-    let sequence = sequence(fields);
+    let mut sequence = sequence(fields);
     let (mut matchers, absent) = absent(fields);
-    for key in ["sequence", "absent"] {
-        if fields.has(key) {
-            refuse_beside(fields, key, "when", "the matchers inside say which alerts are meant");
-        }
-    }
     let when = fields.when_of_alert(&mut matchers);
+    if let Some(sequence) = &mut sequence {
+        // The rule is found by its steps alone, so what all of them must be is said with each.
+        let of_all = std::mem::take(&mut matchers);
+        sequence.steps.iter_mut().for_each(|step| step.matchers.extend(of_all.iter().cloned()));
+    }
     let by = if fields.has("topology") { vec!["service".into()] } else { by(fields) };
     let window = positive(fields, "window").unwrap_or(WINDOW);
     let max_age = positive(fields, "max_age").unwrap_or(MAX_AGE);
@@ -119,7 +119,9 @@ fn sequence(fields: &mut Fields<'_>) -> Option<Sequence> {
     }
     let step = |item| {
         Fields::read(item, "a step of `sequence`", fields.report, |step| {
-            step.need("match");
+            if !step.has("when") {
+                step.need("match");
+            }
             if step.is_empty_list("match") {
                 step.fault(
                     Code::Missing,
@@ -128,7 +130,9 @@ fn sequence(fields: &mut Fields<'_>) -> Option<Sequence> {
                     "any alert at all would be this step",
                 );
             }
-            step.matchers("match")
+            let mut matchers = step.matchers("match");
+            let when = step.when_of_alert(&mut matchers);
+            SequenceStep { matchers, when }
         })
     };
     let steps = items.iter().filter_map(step).collect();
@@ -182,8 +186,8 @@ fn storm(fields: &mut Fields<'_>) -> Option<StormRule> {
             }
             Some(within)
         });
-        let hold = storm.duration("hold").unwrap_or(Millis::ZERO);
-        if hold > STORM_HOLD_MAX {
+        let hold = storm.duration("hold");
+        if let Some(hold) = hold.filter(|hold| *hold > STORM_HOLD_MAX) {
             let message = format!("`hold` is {hold}, but must be at most {STORM_HOLD_MAX}");
             storm.fault(Code::Range, &storm.key_span("hold"), message, "nobody hears of what is held");
         }
@@ -210,8 +214,12 @@ fn absent(fields: &mut Fields<'_>) -> (Vec<Matcher>, Option<Millis>) {
     ] {
         refuse_beside(fields, "absent", other, hint);
     }
+    // Which alerts are the beat may be said by the rule's `when` alone.
+    let conditional = fields.has("when");
     let read = Fields::read(node, "`absent`", fields.report, |absent| {
-        absent.need("match");
+        if !conditional {
+            absent.need("match");
+        }
         let matchers = absent.matchers("match");
         if absent.is_empty_list("match") {
             absent.fault(

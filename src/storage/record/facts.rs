@@ -80,4 +80,7 @@ facts! {
     58 UsualMeasured { 1 rule, 2 key, 3 milli_per_hour, 4 at },
     59 IncidentMajor { 1 incident, 2 step },
     60 AlertLeft { 1 incident, 2 fingerprint, 3 rule },
+    61 IncidentTypeSet { 1 incident, 2 said },
+    62 IncidentDetached { 1 incident, 2 parent },
+    63 MergeHeld { 1 incident, 2 child, 3 rule, 4 merges },
 }

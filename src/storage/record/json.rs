@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::model::alert::Beat;
-use crate::model::incident::{MajorStep, PolicyStep, StepState};
+use crate::model::incident::{MajorStep, PolicyStep, SaidType, StepState};
 use crate::model::{
     Actor, Alert, AlertKind, Cause, CauseReason, Change, Fingerprint, IncidentId, Labels, Matcher, Millis, Notification,
     NotificationId, PolicyRun, Reason, RuleRef, Silence, SilenceId, Suppression, Time,
@@ -174,6 +174,12 @@ impl Json for MajorStep {
             MajorStep::Planned(due) => object([("due", due.json())]),
             MajorStep::Declared(reason) => object([("declared", reason.json())]),
         }
+    }
+}
+
+impl Json for SaidType {
+    fn json(&self) -> Value {
+        object([("type", self.incident_type.as_str().json()), ("why", self.why.json()), ("by", self.by.json())])
     }
 }
 

@@ -4,7 +4,7 @@ use super::DecodeError;
 use super::wire::{Fields, Out, Reader, Wire, array, decode_error, fields, variants, words};
 use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Steps, Waiting};
 use crate::model::cause::Symptom;
-use crate::model::incident::{Growth, Head, MajorStep, OpenedAt, PolicyStep, StepState};
+use crate::model::incident::{Growth, Head, IncidentType, MajorStep, OpenedAt, PolicyStep, SaidType, StepState};
 use crate::model::{
     Actor, Alert, AlertKind, AlertRecord, AlertStatus, Cause, CauseReason, Change, Fingerprint, Incident, IncidentId,
     IncidentStatus, Labels, MatchOp, Matcher, Millis, Notification, NotificationId, NotificationKind, NotificationState,
@@ -13,6 +13,7 @@ use crate::model::{
 
 words!(AlertStatus { 0 Firing, 1 Resolved });
 words!(IncidentStatus { 0 Open, 1 Acknowledged, 2 Resolved, 3 Closed });
+words!(IncidentType { 0 Normal, 1 Major });
 words!(MatchOp { 0 Equal, 1 NotEqual, 2 Matches, 3 NotMatches });
 words!(NotificationKind { 0 Trigger, 1 Update, 2 Acknowledge, 3 Resolve });
 words!(NotificationState { 0 Queued, 1 Delivered, 2 Failed, 3 Dead });
@@ -57,6 +58,7 @@ fields!(AlertRecord {
     10 beat,
     11 steps,
 });
+fields!(SaidType { 0 incident_type, 1 why, 2 by });
 fields!(Growth { 0 slot, 1 before, 2 then });
 fields!(OpenedAt { 0 receiver, 1 policy, 2 remote, 3 resolved });
 fields!(PolicyStep { 0 due, 1 notify, 2 unless_acknowledged, 3 state });
@@ -118,10 +120,14 @@ fields!(Incident {
     42 major,
     43 major_due,
     44 runbook,
+    45 parent_by,
+    46 said_type,
+    47 parent_at,
+    48 merges_held,
 } of own {
     id, status, severity, alerts_total, alerts_firing, alerts_suppressed, updated_at, last_news_at, version, resolve_due, growth
 } with head: Head {
-    title, priority, impact, urgency, priority_reason, category, subcategory, team, classified_by, assignee, services, labels, rule, key, parent, opened_at, acknowledged_at, acknowledged_by, resolved_at, closed_at, window, max_age, resolve_after, fall_due, close_due, retitle_due, policies, opened_at_receivers, causes, causes_due, storm, major, major_due, runbook
+    title, priority, impact, urgency, priority_reason, category, subcategory, team, classified_by, assignee, services, labels, rule, key, parent, opened_at, acknowledged_at, acknowledged_by, resolved_at, closed_at, window, max_age, resolve_after, fall_due, close_due, retitle_due, policies, opened_at_receivers, causes, causes_due, storm, major, major_due, runbook, parent_by, said_type, parent_at, merges_held
 });
 fields!(Notification {
     0 id,

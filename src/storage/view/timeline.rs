@@ -11,7 +11,7 @@ use super::blocks::ReasonJson;
 use crate::engine::Fact;
 use crate::engine::entity::Changes;
 use crate::model::alert::Step;
-use crate::model::incident::{self, MajorStep, PolicyRun, PolicyStep};
+use crate::model::incident::{self, IncidentType, MajorStep, PolicyRun, PolicyStep, SaidType};
 use crate::model::{
     Actor, AlertRecord, Fingerprint, IncidentId, Millis, Notification, NotificationId, Reason, RuleRef, Suppression,
 };
@@ -166,6 +166,24 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             Some(Told { incidents: Incidents::Two([*incident, *parent]), ..in_incident(*incident, text) }.because_of_rule(rule))
         }
         Fact::IncidentTitled { incident, title } => Some(in_incident(*incident, format!("title is now: {title}"))),
+        Fact::IncidentTypeSet { incident, said: SaidType { incident_type, why, by } } => {
+            let what = match incident_type {
+                IncidentType::Major => "declared a major incident",
+                IncidentType::Normal => "declared no major incident",
+            };
+            Some(in_incident(*incident, format!("{what} by {by}: {why}")).by(by))
+        }
+        Fact::MergeHeld { incident, child, rule, merges } => {
+            let text = format!(
+                "{child} is not made a part of {incident}, nor are others: {} has merged {merges} incidents within an hour",
+                RuleWords(rule)
+            );
+            Some(Told { incidents: Incidents::Two([*incident, *child]), ..in_incident(*incident, text) }.because_of_rule(rule))
+        }
+        Fact::IncidentDetached { incident, parent } => {
+            let text = format!("{incident} is no part of {parent} any more, which is no major incident");
+            Some(Told { incidents: Incidents::Two([*incident, *parent]), ..in_incident(*incident, text) })
+        }
         Fact::IncidentMajor { incident, step: MajorStep::Declared(reason) } => {
             Some(ended(*incident, "now a major incident", reason))
         }

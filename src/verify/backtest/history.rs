@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use super::outcome::{Outcome, Watcher};
 use super::{Run, Site};
 use crate::engine::{Act, Entity, Fact, Input, News, State};
+use crate::model::incident::IncidentType;
 use crate::model::{Actor, Alert, AlertStatus, Change, Fingerprint, IncidentId, Millis, Reason, Silence, Time};
 use crate::ruleset::Ruleset;
 use crate::storage::disk::Disk;
@@ -49,6 +50,7 @@ enum Deed {
     Resolve,
     Reopen,
     Close,
+    Type(IncidentType, Arc<str>),
 }
 
 /// Reads a log. What began to fire before `since`, or before the log's oldest record, is played and not counted.
@@ -108,6 +110,7 @@ impl Deed {
             Deed::Resolve => Act::Resolve(id),
             Deed::Reopen => Act::Reopen(id),
             Deed::Close => Act::Close(id),
+            Deed::Type(to, why) => Act::SetType(id, *to, why.clone()),
         }
     }
 }
@@ -209,6 +212,9 @@ impl Reader {
             Fact::IncidentResolved { incident, reason, .. } => (incident, Deed::Resolve, by_hand(reason)),
             Fact::IncidentReopened { incident, reason } => (incident, Deed::Reopen, by_hand(reason)),
             Fact::IncidentClosed { incident, reason } => (incident, Deed::Close, by_hand(reason)),
+            Fact::IncidentTypeSet { incident, said } => {
+                (incident, Deed::Type(said.incident_type, said.why.clone()), Some(said.by.clone()))
+            }
             _ => return,
         };
         if let (Some(first), Some(by)) = (self.first.get(incident), by) {

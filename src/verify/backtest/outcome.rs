@@ -1,7 +1,7 @@
 //! What came of alerts: the incident that each went into, and the messages that were sent. Watches facts and the state
 //! behind them, of the live engine or of a log; decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -21,6 +21,8 @@ pub struct Outcome {
     pub pages: BTreeMap<Arc<str>, u64>,
     /// The same messages by the incident's team; those of incidents without one under the empty name.
     pub pages_by_team: BTreeMap<Arc<str>, u64>,
+    /// Rules that merged as many incidents within an hour as the limit allows.
+    pub merged_too_much: BTreeSet<Arc<str>>,
 }
 
 /// One time that an alert began to fire.
@@ -90,6 +92,9 @@ impl Watcher {
                 if let Some(case) = self.outcome.incidents.get_mut(incident) {
                     case.causes.push((state.time(), causes.clone()));
                 }
+            }
+            Fact::MergeHeld { rule, .. } => {
+                self.outcome.merged_too_much.insert(rule.name.clone());
             }
             Fact::NotificationQueued { notification } => self.count(notification, state),
             _ => {}

@@ -196,6 +196,9 @@ impl<'r> Recorder<'r> {
             Fact::IncidentResolved { incident, reason, .. } => by_hand(reason).map(|by| (Act::Resolve(*incident), by)),
             Fact::IncidentReopened { incident, reason } => by_hand(reason).map(|by| (Act::Reopen(*incident), by)),
             Fact::IncidentClosed { incident, reason } => by_hand(reason).map(|by| (Act::Close(*incident), by)),
+            Fact::IncidentTypeSet { incident, said } => {
+                Some((Act::SetType(*incident, said.incident_type, said.why.clone()), said.by.clone()))
+            }
             _ => return,
         };
         self.changed = true;

@@ -83,6 +83,7 @@ impl Story<'_> {
             Act::Resolve(id) => format!("resolve: {}", self.name(*id)),
             Act::Reopen(id) => format!("reopen: {}", self.name(*id)),
             Act::Close(id) => format!("close: {}", self.name(*id)),
+            Act::SetType(id, to, why) => format!("{}: {}, text: {}", to.as_str(), self.name(*id), scalar(why)),
             // Silences have their own list, and nobody notes a retry of a message.
             Act::SetSilence(_) | Act::EndSilence(_) | Act::RetryNotification(_) | Act::RecordChange(_) => return String::new(),
         };

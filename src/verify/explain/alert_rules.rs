@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::Records;
 use crate::model::{AlertRecord, Labels, Matcher, RuleRef};
-use crate::ruleset::{AlertSubject, CorrelateRule, Expression, Otherwise, Ruleset, Sequence, StormRule, Subject, Threshold};
+use crate::ruleset::{
+    AlertSubject, CorrelateRule, Expression, Otherwise, Ruleset, Sequence, SequenceStep, StormRule, Subject, Threshold,
+};
 
 /// What one rule says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +92,7 @@ fn keeps(rule: &CorrelateRule, outcome: &Outcome, record: &AlertRecord, records:
 fn ask_one(rule: &CorrelateRule, record: &AlertRecord, records: &Records) -> Outcome {
     let labels = record.labels();
     if let Some(sequence) = &rule.sequence {
-        return ask_sequence(sequence, labels);
+        return ask_sequence(rule, sequence, record);
     }
     if let Some(why) = failing(&rule.matchers, rule.when.as_ref(), record) {
         return Outcome::Fails(why);
@@ -125,14 +127,17 @@ fn ask_one(rule: &CorrelateRule, record: &AlertRecord, records: &Records) -> Out
     }
 }
 
-fn ask_sequence(sequence: &Sequence, labels: &Labels) -> Outcome {
+fn ask_sequence(rule: &CorrelateRule, sequence: &Sequence, record: &AlertRecord) -> Outcome {
+    let of_step = |step: &SequenceStep| failing(&step.matchers, step.when.as_ref(), record);
     // The later step, as the engine tries it first.
-    let step = sequence.steps.iter().rposition(|step| step.iter().all(|matcher| matcher.matches(labels)));
-    if let Some(step) = step {
-        return Outcome::Step { number: step + 1, of: sequence.steps.len() };
+    let step = sequence.steps.iter().rposition(|step| of_step(step).is_none());
+    let of_rule = failing(&[], rule.when.as_ref(), record);
+    match (step, of_rule) {
+        (Some(step), None) => return Outcome::Step { number: step + 1, of: sequence.steps.len() },
+        (Some(_), Some(why)) => return Outcome::Fails(why),
+        (None, _) => {}
     }
-    let failing = |step: &Vec<Matcher>| step.iter().find(|it| !it.matches(labels)).map(|it| told(it, labels));
-    let each: Vec<String> = sequence.steps.iter().filter_map(failing).collect();
+    let each: Vec<String> = sequence.steps.iter().filter_map(of_step).collect();
     Outcome::Fails(format!("is no step of its sequence: {}", each.join("; ")))
 }
 

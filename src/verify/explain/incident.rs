@@ -56,6 +56,14 @@ fn opening(records: &Records, incident: &Incident) -> Vec<Line> {
     if let Some(parent) = incident.parent {
         lines.push(Line::new(format!("it is part of {parent}")));
     }
+    match (&incident.said_type, &incident.major) {
+        (Some(said), _) => {
+            let (what, by) = (said.incident_type.as_str(), &said.by);
+            lines.push(Line::new(format!("its type is {what}, says {by}: {}", said.why)).because(&Reason::Actor(by.clone())));
+        }
+        (None, Some(why)) => lines.push(Line::new(format!("it is a major incident: {}", reason(why))).because(why)),
+        (None, None) => {}
+    }
     let of_interest = ["incident_attached", "incident_reopened", "incident_resolved", "incident_closed", "beat_missed"];
     let entries = records.timelines.get(&incident.id).into_iter().flatten();
     let entries = entries.filter(|entry| entry.at <= records.now && of_interest.contains(&entry.kind.as_str()));

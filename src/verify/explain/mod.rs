@@ -11,6 +11,7 @@
 //! | [`alert_rules`] | what each correlate rule says to an alert: the first condition that fails |
 //! | [`incident_rules`] | the same for the rules that look at incidents |
 //! | [`alert`], [`incident`], [`notification`], [`pair`] | the questions |
+//! | [`question`] | any of these, asked of a log |
 //! | [`show`] | an explanation as text and as JSON |
 
 mod alert;
@@ -20,6 +21,7 @@ mod incident;
 mod incident_rules;
 mod notification;
 mod pair;
+mod question;
 mod records;
 mod show;
 #[cfg(test)]
@@ -31,10 +33,11 @@ pub use alert::explain_alert;
 pub use incident::explain_incident;
 pub use notification::explain_notification;
 pub use pair::explain_pair;
+pub use question::{Question, QuestionError};
 pub use records::{Records, RecordsError};
 pub use show::text;
 
-use crate::model::{Reason, Time};
+use crate::model::{Millis, Reason, Time};
 
 /// An answer, in parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +67,12 @@ pub struct Part {
 pub struct Line {
     pub text: String,
     pub reason: Option<Reason>,
+}
+
+/// A moment as people write it: itself, or a length of time before now.
+#[must_use]
+pub fn moment(text: &str, now: Time) -> Option<Time> {
+    Time::parse_rfc3339(text).or_else(|| Millis::parse(text).map(|length| now - length))
 }
 
 impl Explanation {

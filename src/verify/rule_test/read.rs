@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::pattern::{AlertPattern, IncidentPattern};
 use super::{ActLine, AlertLine, Check, RulePath, RuleTest, TestFile, Word};
 use crate::engine::Act;
+use crate::model::incident::IncidentType;
 use crate::model::{Alert, Fingerprint, IncidentId, Labels, Millis, Silence, SilenceId, Time};
 use crate::ruleset::fields::Fields;
 use crate::ruleset::load::document;
@@ -202,7 +203,7 @@ pub(super) fn label_pairs(fields: &mut Fields<'_>, key: &'static str) -> Option<
 }
 
 fn acts(fields: &mut Fields<'_>, start: Time) -> Vec<ActLine> {
-    const KEYS: &[&str] = &["acknowledge", "assign", "comment", "resolve", "reopen", "close", "silence"];
+    const KEYS: &[&str] = &["acknowledge", "assign", "comment", "resolve", "reopen", "close", "major", "normal", "silence"];
     let mut silences = 0;
     let mut acts = entries(fields, "acts", "an act", |_, entry| {
         let at = at(entry);
@@ -218,7 +219,8 @@ fn acts(fields: &mut Fields<'_>, start: Time) -> Vec<ActLine> {
             entry.ignore("to");
         }
         let to = if nobody { None } else { belongs(entry, "to", key == Some("assign")) };
-        let text = belongs(entry, "text", key == Some("comment"));
+        let why = matches!(key, Some("major" | "normal"));
+        let text = belongs(entry, "text", key == Some("comment") || why);
         let silence = silence(entry, start + at.unwrap_or(Millis::ZERO), &by);
         let act = match key? {
             "acknowledge" => Act::Acknowledge(id?),
@@ -228,6 +230,8 @@ fn acts(fields: &mut Fields<'_>, start: Time) -> Vec<ActLine> {
             "resolve" => Act::Resolve(id?),
             "reopen" => Act::Reopen(id?),
             "close" => Act::Close(id?),
+            "major" => Act::SetType(id?, IncidentType::Major, text?),
+            "normal" => Act::SetType(id?, IncidentType::Normal, text?),
             _ => {
                 silences += 1;
                 Act::SetSilence(Silence { id: SilenceId(silences), ..silence? })
@@ -246,7 +250,10 @@ fn belongs(entry: &mut Fields<'_>, key: &'static str, here: bool) -> Option<Arc<
     }
     let text = entry.word(key);
     if entry.has(key) {
-        let (message, owner) = (format!("`{key}` does not belong to this act"), if key == "to" { "assign" } else { "comment" });
+        let (message, owner) = (
+            format!("`{key}` does not belong to this act"),
+            if key == "to" { "assign" } else { "comment`, `major` and `normal" },
+        );
         entry.fault(Code::Conflict, &entry.key_span(key), message, &format!("it belongs to `{owner}`"));
     }
     text

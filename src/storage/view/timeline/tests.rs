@@ -7,7 +7,7 @@ use crate::engine::Fact;
 use crate::engine::entity::Changes;
 use crate::model::alert::Step;
 use crate::model::cause::Symptom;
-use crate::model::incident::{MajorStep, PolicyRun, PolicyStep, StepState};
+use crate::model::incident::{IncidentType, MajorStep, PolicyRun, PolicyStep, SaidType, StepState};
 use crate::model::{
     Actor, AlertKind, AlertRecord, Cause, CauseReason, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId,
     Reason, RuleRef, SilenceId, Suppression, SuppressionKind,
@@ -98,7 +98,15 @@ fn storms_and_major_incidents() {
     let kind = || AlertKind { alertname: "DiskFull".into(), service: "cart".into() };
     let seen = |passed| Fact::StormKindSeen { incident: INCIDENT, kind: kind(), passed };
     let (rule, within) = (rule(), Millis::minutes(1));
-    let began = Fact::StormBegan { incident: INCIDENT, rule, alerts: 100, usual: 3, level: 100, within, kinds: vec![kind()] };
+    let began = Fact::StormBegan {
+        incident: INCIDENT,
+        rule: rule.clone(),
+        alerts: 100,
+        usual: 3,
+        level: 100,
+        within,
+        kinds: vec![kind()],
+    };
     check(
         [
             (
@@ -118,6 +126,26 @@ fn storms_and_major_incidents() {
             (
                 Fact::IncidentMajor { incident: INCIDENT, step: MajorStep::Declared(Reason::Text("3 services".into())) },
                 Some(("now a major incident: 3 services", None, Some(r#"{"text":"3 services"}"#))),
+            ),
+            (
+                Fact::IncidentTypeSet { incident: INCIDENT, said: said(IncidentType::Major) },
+                Some(("declared a major incident by ann: the press calls", Some("ann"), None)),
+            ),
+            (
+                Fact::IncidentTypeSet { incident: INCIDENT, said: said(IncidentType::Normal) },
+                Some(("declared no major incident by ann: the press calls", Some("ann"), None)),
+            ),
+            (
+                Fact::IncidentDetached { incident: INCIDENT, parent: IncidentId(2) },
+                Some(("INC-1 is no part of INC-2 any more, which is no major incident", None, None)),
+            ),
+            (
+                Fact::MergeHeld { incident: INCIDENT, child: IncidentId(2), rule, merges: 1_000 },
+                Some((
+                    "INC-2 is not made a part of INC-1, nor are others: rule database-cluster, database.yaml:12 has merged 1000 incidents within an hour",
+                    None,
+                    Some(r#"{"rule":"database-cluster","file":"database.yaml","line":12}"#),
+                )),
             ),
             (Fact::IncidentMajor { incident: INCIDENT, step: MajorStep::Planned(Some(START)) }, None),
             (Fact::UsualMeasured { rule: "r".into(), key: Labels::default(), milli_per_hour: 1, at: START }, None),
@@ -515,4 +543,8 @@ fn what_is_of_no_incident_stands_in_no_timeline() {
         ],
         None,
     );
+}
+
+fn said(incident_type: IncidentType) -> SaidType {
+    SaidType { incident_type, why: "the press calls".into(), by: Actor::Person("ann".into()) }
 }
