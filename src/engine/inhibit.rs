@@ -1,10 +1,10 @@
 //! Inhibition: an alert is suppressed while another one fires, in whichever order the two come.
 //!
-//! For each rule and each combination of its `equal` labels' values there is a *set* of sources, so that the end of one
-//! source releases nothing while another still fires. An alert that is source and target of a rule is not inhibited by
+//! For each pair of source and target ([`crate::ruleset::Inhibition`]) and each combination of their `equal` labels' values
+//! there is a *set* of sources, so that the end of one source releases nothing while another still fires. An alert that is source and target of a rule is not inhibited by
 //! one that is both, too (Alertmanager's rule, without which two such alerts would silence each other).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -13,20 +13,23 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::engine::conditions::holds_for;
 use crate::engine::{Engine, Fact, State};
 use crate::model::{AlertRecord, Fingerprint, Labels, Reason, Suppression, SuppressionKind};
-use crate::ruleset::{Ruleset, SuppressHow};
+use crate::ruleset::Ruleset;
 
-/// Sources and targets that fire now, by rule and the values of `equal`.
+/// Where an alert is source or target: a target of the rules and [`key_of`] its `equal` labels.
+type Place = (u32, u128);
+
+/// Sources and targets that fire now.
 #[derive(Debug, Default)]
 pub(super) struct Inhibitions {
     /// Whether any rule inhibits; where none does, alerts pass without a look.
     any: bool,
-    groups: FxHashMap<(u32, u128), Group>,
+    groups: FxHashMap<Place, Group>,
 }
 
 #[derive(Debug, Default)]
 struct Group {
-    /// With whether the alert is a target of the rule as well.
-    sources: Few<(bool, Fingerprint)>,
+    /// By pair of source and target: sources, with whether each is a target as well.
+    sources: BTreeMap<u32, Few<(bool, Fingerprint)>>,
     targets: Few<Fingerprint>,
 }
 
@@ -73,37 +76,51 @@ impl<T: Ord + Copy> Few<T> {
         one.into_iter().chain(many.into_iter().flatten())
     }
 
+    fn contains(&self, item: &T) -> bool {
+        match self {
+            Few::Many(all) => all.contains(item),
+            Few::One(one) => one.as_ref() == Some(item),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
 }
 
-impl Group {
-    /// A source that inhibits the target, if there is one: for a two-sided target only a source that is none itself.
-    fn source_for(&self, target: Fingerprint, two_sided: bool) -> Option<Fingerprint> {
-        let mut sources = self.sources.iter().filter(|(both, source)| *source != target && !(two_sided && *both));
+impl Few<(bool, Fingerprint)> {
+    /// A source that inhibits the target, if there is one: for a target that is a source itself only one that is no target.
+    fn source_for(&self, target: Fingerprint) -> Option<Fingerprint> {
+        let two_sided = self.contains(&(true, target));
+        let mut sources = self.iter().filter(|(both, source)| *source != target && !(two_sided && *both));
         sources.next().map(|(_, source)| *source)
     }
 
     /// Whether the coming or going of a source changes nothing, because all that it inhibits is inhibited by another one:
     /// one that is no target inhibits every target, one that is both every target that is no source.
     fn inhibits_without(&self, source: Fingerprint, both: bool) -> bool {
-        self.sources.iter().any(|(other_both, other)| *other != source && (both || !other_both))
+        self.iter().any(|(other_both, other)| *other != source && (both || !other_both))
     }
 }
 
-/// A rule that an alert takes part in.
-pub(super) struct Part {
-    rule: u32,
-    /// [`key_of`] the rule's `equal` labels.
-    key: u128,
-    source: bool,
-    target: bool,
+/// What an alert takes part in.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    targets: Vec<Place>,
+    sources: Vec<SourcePart>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SourcePart {
+    pair: u32,
+    place: Place,
+    /// Whether the alert is a target of the pair as well.
+    both: bool,
 }
 
 impl Inhibitions {
     pub(super) fn of(state: &State, rules: &Ruleset) -> Inhibitions {
-        let mut all = Inhibitions { any: rules.inhibits(), groups: FxHashMap::default() };
+        let mut all = Inhibitions { any: !rules.inhibition.is_empty(), groups: FxHashMap::default() };
         if all.any {
             let mut found = Vec::new();
             for record in state.alerts().filter(|record| record.is_firing()) {
@@ -113,27 +130,34 @@ impl Inhibitions {
         all
     }
 
-    fn insert(&mut self, parts: &[Part], fingerprint: Fingerprint) {
-        for part in parts {
-            let group = self.groups.entry((part.rule, part.key)).or_default();
-            if part.source {
-                group.sources.insert((part.target, fingerprint));
-            }
-            if part.target {
-                group.targets.insert(fingerprint);
-            }
+    fn insert(&mut self, parts: &Parts, fingerprint: Fingerprint) {
+        for part in &parts.sources {
+            let group = self.groups.entry(part.place).or_default();
+            group.sources.entry(part.pair).or_default().insert((part.both, fingerprint));
+        }
+        for place in &parts.targets {
+            self.groups.entry(*place).or_default().targets.insert(fingerprint);
         }
     }
 
-    fn remove(&mut self, parts: &[Part], fingerprint: Fingerprint) {
-        for part in parts {
-            let place = (part.rule, part.key);
-            if let Some(group) = self.groups.get_mut(&place) {
-                group.sources.remove(&(part.target, fingerprint));
-                group.targets.remove(&fingerprint);
-                if group.sources.is_empty() && group.targets.is_empty() {
-                    self.groups.remove(&place);
+    fn remove(&mut self, parts: &Parts, fingerprint: Fingerprint) {
+        for part in &parts.sources {
+            let Some(group) = self.groups.get_mut(&part.place) else { continue };
+            if let Some(sources) = group.sources.get_mut(&part.pair) {
+                sources.remove(&(part.both, fingerprint));
+                if sources.is_empty() {
+                    group.sources.remove(&part.pair);
                 }
+            }
+        }
+        for place in &parts.targets {
+            if let Some(group) = self.groups.get_mut(place) {
+                group.targets.remove(&fingerprint);
+            }
+        }
+        for place in parts.sources.iter().map(|part| part.place).chain(parts.targets.iter().copied()) {
+            if self.groups.get(&place).is_some_and(|group| group.sources.is_empty() && group.targets.is_empty()) {
+                self.groups.remove(&place);
             }
         }
     }
@@ -152,64 +176,63 @@ fn key_of(labels: &Labels, equal: &[Arc<str>]) -> u128 {
     xxh3_128(&text)
 }
 
-/// Which rules an alert takes part in. A rule's expression is about its target.
-fn parts(rules: &Ruleset, record: &AlertRecord, found: &mut Vec<u32>) -> Vec<Part> {
-    let labels = record.labels();
-    let mut parts: Vec<Part> = Vec::new();
-    let mut add = |rule: u32, as_source: bool| {
-        let SuppressHow::Inhibit { equal, .. } = &rules.suppress[rule as usize].how else { return };
-        match parts.iter_mut().find(|part| part.rule == rule) {
-            Some(part) => part.target |= !as_source,
-            None => parts.push(Part { rule, key: key_of(labels, equal), source: as_source, target: !as_source }),
-        }
+/// What an alert takes part in. A rule's expression is about its target.
+fn parts(rules: &Ruleset, record: &AlertRecord, found: &mut Vec<u32>) -> Parts {
+    let (labels, all) = (record.labels(), &rules.inhibition);
+    // Rules that look at the same labels share one key.
+    let mut keys: Vec<(u32, u128)> = Vec::new();
+    let mut place = |target: u32| {
+        let equal = all.targets[target as usize].equal;
+        let known = keys.iter().find(|(known, _)| *known == equal).map(|(_, key)| *key);
+        let key = known.unwrap_or_else(|| {
+            let key = key_of(labels, &all.equals[equal as usize]);
+            keys.push((equal, key));
+            key
+        });
+        (target, key)
     };
-    rules.inhibit_source_index.matching(labels, found);
-    for rule in found.iter() {
-        add(*rule, true);
-    }
-    rules.suppress_index.matching(labels, found);
-    for rule in found.iter() {
-        if holds_for(rules.suppress[*rule as usize].when.as_ref(), record, labels) {
-            add(*rule, false);
-        }
-    }
-    parts
+    let holds = |target: u32| {
+        let conditional = all.targets[target as usize].conditional;
+        holds_for(conditional.and_then(|rule| rules.suppress[rule as usize].when.as_ref()), record, labels)
+    };
+    all.target_index.matching(labels, found);
+    let targets: Vec<Place> = found.iter().filter(|target| holds(**target)).map(|target| place(*target)).collect();
+    all.source_index.matching(labels, found);
+    let pairs = found.iter().flat_map(|source| &all.sources[*source as usize]);
+    let sources = pairs.map(|pair| {
+        let target = all.pairs[*pair as usize].target;
+        let both = targets.binary_search_by_key(&target, |(target, _)| *target).is_ok();
+        SourcePart { pair: *pair, place: place(target), both }
+    });
+    let sources = sources.collect();
+    Parts { targets, sources }
 }
 
 impl Engine {
-    /// Lets an alert that has begun to fire take its part, and suppresses it where a source fires already.
-    pub(super) fn enter_inhibitions(&mut self, fingerprint: Fingerprint) {
+    /// Lets an alert that has begun to fire take its part, and suppresses it where a source fires already. What it hides
+    /// itself is for [`Engine::review_targets`].
+    pub(super) fn enter_inhibitions(&mut self, fingerprint: Fingerprint) -> Parts {
         if !self.inhibitions.any {
-            return;
+            return Parts::default();
         }
-        let Some(record) = self.state.alert(fingerprint).cloned() else { return };
+        let Some(record) = self.state.alert(fingerprint).cloned() else { return Parts::default() };
         let parts = self.parts_of(&record);
         self.inhibitions.insert(&parts, fingerprint);
-        let found = self.inhibitions_in(parts, fingerprint);
+        let found = self.inhibitions_in(&parts, fingerprint);
         drop(record);
         for by in found {
             self.record(Fact::AlertSuppressed { fingerprint, by });
         }
-    }
-
-    /// Suppresses the targets that fire already when their source comes.
-    pub(super) fn follow_inhibition_source(&mut self, source: Fingerprint) {
-        if !self.inhibitions.any {
-            return;
-        }
-        let Some(record) = self.state.alert(source).cloned() else { return };
-        let parts = self.parts_of(&record);
-        drop(record);
-        self.review_targets(parts, source);
+        parts
     }
 
     /// Takes an alert that is about to end, or to change its labels, out of its rules. What it has held is for
     /// [`Engine::review_targets`].
-    pub(super) fn leave_inhibitions(&mut self, fingerprint: Fingerprint) -> Vec<Part> {
+    pub(super) fn leave_inhibitions(&mut self, fingerprint: Fingerprint) -> Parts {
         if !self.inhibitions.any {
-            return Vec::new();
+            return Parts::default();
         }
-        let Some(record) = self.state.alert(fingerprint).cloned() else { return Vec::new() };
+        let Some(record) = self.state.alert(fingerprint).cloned() else { return Parts::default() };
         let parts = self.parts_of(&record);
         self.inhibitions.remove(&parts, fingerprint);
         parts
@@ -217,15 +240,16 @@ impl Engine {
 
     /// Looks at the targets of a source that has come or gone. Where another source holds them anyway, none is looked at:
     /// a thousand sources of ten thousand targets cost no more than one.
-    pub(super) fn review_targets(&mut self, parts: Vec<Part>, source: Fingerprint) {
-        for part in parts.into_iter().filter(|part| part.source) {
-            let Some(group) = self.inhibitions.groups.get(&(part.rule, part.key)) else { continue };
-            if group.inhibits_without(source, part.target) {
+    pub(super) fn review_targets(&mut self, parts: &Parts, source: Fingerprint) {
+        for part in &parts.sources {
+            let Some(group) = self.inhibitions.groups.get(&part.place) else { continue };
+            let others = group.sources.get(&part.pair);
+            if group.targets.is_empty() || others.is_some_and(|others| others.inhibits_without(source, part.both)) {
                 continue;
             }
             let targets: Vec<Fingerprint> = group.targets.iter().copied().filter(|target| *target != source).collect();
             for target in targets {
-                self.review_target(part.rule, target);
+                self.review_target(*part, target);
             }
         }
     }
@@ -236,33 +260,39 @@ impl Engine {
             return Vec::new();
         }
         let parts = self.parts_of(record);
-        self.inhibitions_in(parts, record.alert.fingerprint)
+        self.inhibitions_in(&parts, record.alert.fingerprint)
     }
 
-    fn inhibitions_in(&self, parts: Vec<Part>, fingerprint: Fingerprint) -> Vec<Suppression> {
-        let mut all = Vec::new();
-        for part in parts.into_iter().filter(|part| part.target) {
-            let group = self.inhibitions.groups.get(&(part.rule, part.key));
-            if let Some(source) = group.and_then(|group| group.source_for(fingerprint, part.source)) {
-                all.push(self.by_source(part.rule, source));
+    /// In the order of the rules.
+    fn inhibitions_in(&self, parts: &Parts, fingerprint: Fingerprint) -> Vec<Suppression> {
+        let mut found: Vec<(u32, Fingerprint)> = Vec::new();
+        for group in parts.targets.iter().filter_map(|place| self.inhibitions.groups.get(place)) {
+            for (pair, sources) in &group.sources {
+                if let Some(source) = sources.source_for(fingerprint) {
+                    let rules = &self.rules.inhibition.pairs[*pair as usize].rules;
+                    found.extend(rules.iter().map(|rule| (*rule, source)));
+                }
             }
         }
-        all
+        found.sort_unstable();
+        found.into_iter().map(|(rule, source)| self.by_source(rule, source)).collect()
     }
 
-    /// Suppresses or releases one target under one rule, as its sources stand now.
-    fn review_target(&mut self, rule: u32, target: Fingerprint) {
+    /// Suppresses or releases one target under the rules of a pair, as its sources stand now.
+    fn review_target(&mut self, part: SourcePart, target: Fingerprint) {
         let Some(record) = self.state.alert(target).cloned() else { return };
-        let Some(part) = self.parts_of(&record).into_iter().find(|part| part.rule == rule) else { return };
-        let group = self.inhibitions.groups.get(&(part.rule, part.key));
-        let wanted = group.and_then(|group| group.source_for(target, part.source)).map(|source| self.by_source(rule, source));
-        let name = &self.rules.suppress[rule as usize].rule.name;
-        let of_rule = |by: &&Suppression| matches!(&by.reason, Reason::Alert(_, rule) if rule.name == *name);
-        let present = record.suppressed_by.iter().find(of_rule).cloned();
-        match (present, wanted) {
-            (None, Some(by)) => self.suppress_firing(target, by),
-            (Some(by), None) => self.release(target, by),
-            _ => {}
+        let rules = self.rules.clone();
+        let sources = self.inhibitions.groups.get(&part.place).and_then(|group| group.sources.get(&part.pair));
+        let source = sources.and_then(|sources| sources.source_for(target));
+        for rule in &rules.inhibition.pairs[part.pair as usize].rules {
+            let name = &rules.suppress[*rule as usize].rule.name;
+            let of_rule = |by: &&Suppression| matches!(&by.reason, Reason::Alert(_, rule) if rule.name == *name);
+            let present = record.suppressed_by.iter().find(of_rule).cloned();
+            match (present, source) {
+                (None, Some(source)) => self.suppress_firing(target, self.by_source(*rule, source)),
+                (Some(by), None) => self.release(target, by),
+                _ => {}
+            }
         }
     }
 
@@ -271,10 +301,41 @@ impl Engine {
         Suppression { kind: SuppressionKind::Inhibition, reason: Reason::Alert(source, rule), until: None }
     }
 
-    fn parts_of(&mut self, record: &AlertRecord) -> Vec<Part> {
+    fn parts_of(&mut self, record: &AlertRecord) -> Parts {
         let mut found = self.buffer();
         let parts = parts(&self.rules, record, &mut found);
         self.give_back(found);
         parts
+    }
+
+    /// Holds what inhibits each firing alert against a look at every rule and every alert.
+    #[cfg(test)]
+    pub(super) fn check_inhibitions(&self) {
+        use crate::ruleset::SuppressHow;
+        let firing: Vec<_> = self.state.alerts().filter(|record| record.is_firing()).collect();
+        for target in &firing {
+            let mut expected = BTreeSet::new();
+            for rule in &self.rules.suppress {
+                let SuppressHow::Inhibit { source, equal } = &rule.how else { continue };
+                let is_source = |it: &AlertRecord| source.iter().all(|m| m.matches(it.labels()));
+                let is_target = |it: &AlertRecord| {
+                    rule.matchers.iter().all(|m| m.matches(it.labels())) && holds_for(rule.when.as_ref(), it, it.labels())
+                };
+                let is_both = |it: &AlertRecord| is_source(it) && is_target(it);
+                let inhibits = |it: &AlertRecord| {
+                    let agrees = equal.iter().all(|name| it.labels().get(name) == target.labels().get(name));
+                    let other = it.alert.fingerprint != target.alert.fingerprint;
+                    other && agrees && is_source(it) && !(is_both(target) && is_both(it))
+                };
+                if is_target(target) && firing.iter().any(|it| inhibits(it)) {
+                    expected.insert(rule.rule.name.clone());
+                }
+            }
+            let by = target.suppressed_by.iter().filter_map(|by| match &by.reason {
+                Reason::Alert(_, rule) => Some(rule.name.clone()),
+                _ => None,
+            });
+            assert_eq!(by.collect::<BTreeSet<_>>(), expected, "{:?}", target.labels());
+        }
     }
 }

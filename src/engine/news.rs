@@ -1,6 +1,7 @@
 //! What a sender's word means: a new occurrence, a resolve, or nothing that was not known.
 
 use crate::engine::flapping::is_flapping;
+use crate::engine::inhibit::Parts;
 use crate::engine::{Answer, Engine, Fact, News, Refusal};
 use crate::model::{AlertStatus, Fingerprint, IncidentId, Time};
 
@@ -26,7 +27,7 @@ impl Engine {
             }
             AlertStatus::Firing => {
                 // Where it fires already, under other labels, its part under those ends here.
-                let left = if fires { self.leave_inhibitions(fingerprint) } else { Vec::new() };
+                let left = if fires { self.leave_inhibitions(fingerprint) } else { Parts::default() };
                 self.leave_conditions(fingerprint);
                 self.leave_ties(fingerprint);
                 if !fires {
@@ -39,9 +40,9 @@ impl Engine {
                 if !fires {
                     self.count_change(fingerprint);
                 }
-                self.suppress_news(fingerprint);
-                self.follow_inhibition_source(fingerprint);
-                self.review_targets(left, fingerprint);
+                let entered = self.suppress_news(fingerprint);
+                self.review_targets(&entered, fingerprint);
+                self.review_targets(&left, fingerprint);
                 self.hear_beat(fingerprint);
                 self.admit(fingerprint, true);
                 Ok(Answer::New)
@@ -80,7 +81,7 @@ impl Engine {
         self.record(Fact::AlertResolved { fingerprint, ends_at, expired });
         self.end_conditions(fingerprint);
         self.count_change(fingerprint);
-        self.review_targets(left, fingerprint);
+        self.review_targets(&left, fingerprint);
         let incidents = self.state.alert(fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
         for id in incidents {
             self.alert_left(id, flaps);

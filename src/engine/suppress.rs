@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::conditions::holds_for;
 use crate::engine::flapping::flaps_until;
+use crate::engine::inhibit::Parts;
 use crate::engine::{Engine, Fact, State};
 use crate::model::{AlertRecord, Fingerprint, Labels, Reason, Silence, SilenceId, Suppression, SuppressionKind, Time};
 use crate::ruleset::{MatcherIndex, SuppressHow};
@@ -55,13 +56,14 @@ impl ActiveSilences {
 }
 
 impl Engine {
-    /// Records everything that suppresses an alert which has just begun to fire.
-    pub(super) fn suppress_news(&mut self, fingerprint: Fingerprint) {
-        let Some(record) = self.state.alert(fingerprint).cloned() else { return };
+    /// Records everything that suppresses an alert which has just begun to fire. Gives what it may suppress itself.
+    pub(super) fn suppress_news(&mut self, fingerprint: Fingerprint) -> Parts {
+        let Some(record) = self.state.alert(fingerprint).cloned() else { return Parts::default() };
         for by in self.suppressions(&record) {
             self.record(Fact::AlertSuppressed { fingerprint, by });
         }
-        self.enter_inhibitions(fingerprint);
+        drop(record);
+        self.enter_inhibitions(fingerprint)
     }
 
     /// Silences, windows and holds that cover the alert now.
@@ -77,6 +79,7 @@ impl Engine {
                     continue;
                 }
                 let (kind, until) = match &rule.how {
+                    // Not in this index.
                     SuppressHow::Inhibit { .. } => continue,
                     SuppressHow::During(schedule) => (SuppressionKind::Maintenance, schedule.covers_until(self.now)),
                     SuppressHow::Hold(length) => (SuppressionKind::Hold, Some(record.fired_at + *length)),

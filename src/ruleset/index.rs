@@ -13,17 +13,17 @@
 //! Fixed values are those of `=` and of expressions that only list literals (`a|b|c`). An empty value is none: the label
 //! may be absent. Keys are hashes: two that collide only share their candidates, and every candidate is checked in full.
 //!
-//! What expressions say of a value is kept, because labels that rules look at with expressions have few values, and a set
-//! of a hundred expressions with many words in them costs hundreds of microseconds for a value that it has not met.
+//! Lists come and go one by one, and what is there is not built anew for them: silences do so all day.
+
+mod expressions;
 
 use std::cmp::Reverse;
-use std::sync::{Mutex, OnceLock, PoisonError};
 
-use regex::{RegexSet, RegexSetBuilder};
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::model::{Labels, MatchOp, Matcher};
+use expressions::Expressions;
 
 /// Finds, among many lists of matchers, those that all hold for a label set, at a cost that does not grow with the
 /// lists that cannot match. The same index serves rules, silences and inhibition.
@@ -65,17 +65,6 @@ enum Place {
     Pairs(Box<[(u64, u64)]>),
 }
 
-/// Expressions over one label.
-#[derive(Debug, Default)]
-struct Expressions {
-    /// Number of a list and the pattern that must hit, in order of number.
-    patterns: Vec<(u32, Box<str>)>,
-    /// Built when first asked after a change: building costs more than a hundred look-ups.
-    sets: OnceLock<Vec<Option<RegexSet>>>,
-    /// By value: the lists whose conditions on this label all hold.
-    known: Mutex<FxHashMap<Box<str>, Box<[u32]>>>,
-}
-
 /// Values that one expression may list to count as fixed values.
 const VALUES_MAX: usize = 1_000;
 /// Keys that one list may take up in `pairs`.
@@ -85,14 +74,6 @@ const COMBINATIONS_MAX: usize = 16;
 const CROWDED: usize = 8;
 /// Labels with fixed values that are compared to find a list's rarest pair.
 const LABELS_COMPARED_MAX: usize = 6;
-/// Expressions over one label from which a set of them is worth building.
-const SET_FROM: usize = 4;
-/// Expressions in one set; the automaton of many more outgrows its cache.
-const SET_LENGTH_MAX: usize = 1_000;
-/// Values of one label that are remembered; when there are more, remembering begins anew.
-const KNOWN_MAX: usize = 8_192;
-/// Bytes of a value that is remembered.
-const KNOWN_BYTES_MAX: usize = 256;
 /// Labels of an alert that are looked up without asking for memory.
 const LABELS_USUAL: usize = 32;
 
@@ -106,10 +87,9 @@ impl MatcherIndex {
             Place::Rest => add(&mut self.rest, number),
             Place::Expression(name) => {
                 let pattern = matchers.iter().find(|m| wants_label(m) && *m.name == **name).map_or("", |m| &m.value);
+                let on_label: Vec<&Matcher> = matchers.iter().filter(|m| *m.name == **name).collect();
                 let group = self.expressions.entry(name.clone()).or_default();
-                let at = group.patterns.partition_point(|(n, _)| *n < number);
-                group.patterns.insert(at, (number, pattern.into()));
-                group.forget();
+                group.insert(number, pattern, |value| on_label.iter().all(|m| m.matches_value(value)));
             }
             Place::Ones(keys) => keys.iter().for_each(|key| add(self.ones.entry(*key).or_default(), number)),
             Place::Pairs(keys) => {
@@ -132,9 +112,8 @@ impl MatcherIndex {
             Place::Rest => take(&mut self.rest, number),
             Place::Expression(name) => {
                 if let Some(group) = self.expressions.get_mut(&name) {
-                    group.patterns.retain(|(n, _)| *n != number);
-                    group.forget();
-                    if group.patterns.is_empty() {
+                    group.remove(number);
+                    if group.is_empty() {
                         self.expressions.remove(&name);
                     }
                 }
@@ -251,54 +230,6 @@ impl MatcherIndex {
         }
         expression.map_or(Place::Rest, |matcher| Place::Expression((&*matcher.name).into()))
     }
-}
-
-impl Expressions {
-    /// Adds the lists whose conditions on this label all hold, as `holds` tells of one list.
-    fn hits(&self, value: &str, found: &mut Vec<u32>, holds: impl Fn(u32) -> bool) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(numbers) = known.get(value) {
-            found.extend_from_slice(numbers);
-            return;
-        }
-        let hits: Box<[u32]> = self.likely(value).into_iter().filter(|number| holds(*number)).collect();
-        found.extend_from_slice(&hits);
-        if value.len() <= KNOWN_BYTES_MAX {
-            if known.len() >= KNOWN_MAX {
-                known.clear();
-            }
-            known.insert(value.into(), hits);
-        }
-    }
-
-    /// The lists whose pattern hits; all of them where there are few.
-    fn likely(&self, value: &str) -> Vec<u32> {
-        let mut likely = Vec::new();
-        if self.patterns.len() < SET_FROM {
-            likely.extend(self.patterns.iter().map(|(number, _)| *number));
-            return likely;
-        }
-        let sets = self.sets.get_or_init(|| self.patterns.chunks(SET_LENGTH_MAX).map(build).collect());
-        for (chunk, set) in self.patterns.chunks(SET_LENGTH_MAX).zip(sets) {
-            match set {
-                Some(set) => likely.extend(set.matches(value).iter().map(|at| chunk[at].0)),
-                None => likely.extend(chunk.iter().map(|(number, _)| *number)),
-            }
-        }
-        likely
-    }
-
-    /// The patterns have changed.
-    fn forget(&mut self) {
-        self.sets = OnceLock::new();
-        self.known = Mutex::default();
-    }
-}
-
-/// A set of patterns; `None` where it would become too large, so that each of its lists is looked at.
-fn build(patterns: &[(u32, Box<str>)]) -> Option<RegexSet> {
-    let anchored = patterns.iter().map(|(_, pattern)| format!("^(?s:{pattern})$"));
-    RegexSetBuilder::new(anchored).size_limit(64 << 20).dfa_size_limit(16 << 20).build().ok()
 }
 
 /// Whether it takes a label with a value to satisfy this expression.

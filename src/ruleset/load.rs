@@ -12,6 +12,7 @@ use super::builtin;
 use super::diagnostics::{Code, Diagnostic};
 use super::fields::Fields;
 use super::index::MatcherIndex;
+use super::inhibition::Inhibition;
 use super::lint;
 use super::report::Report;
 use super::rules::{Ruleset, SuppressHow};
@@ -208,7 +209,12 @@ fn add_built_in(ruleset: &mut Ruleset) {
 
 fn build_indexes(ruleset: &mut Ruleset) {
     ruleset.enrich_index = index(ruleset.enrich.iter().map(|rule| &*rule.matchers));
-    ruleset.suppress_index = index(ruleset.suppress.iter().map(|rule| &*rule.matchers));
+    for (position, rule) in (0..).zip(&ruleset.suppress) {
+        if !matches!(rule.how, SuppressHow::Inhibit { .. }) {
+            ruleset.suppress_index.insert(position, &rule.matchers);
+        }
+    }
+    ruleset.inhibition = Inhibition::of(&ruleset.suppress);
     for (position, rule) in (0..).zip(&ruleset.correlate) {
         // A rule with a sequence is found by its steps alone.
         match &rule.sequence {
@@ -225,11 +231,6 @@ fn build_indexes(ruleset: &mut Ruleset) {
     ruleset.classify_index = index(ruleset.classify.iter().map(|rule| &*rule.matchers));
     ruleset.prioritize_index = index(ruleset.prioritize.iter().map(|rule| &*rule.matchers));
     ruleset.escalate_index = index(ruleset.escalate.iter().map(|rule| &*rule.matchers));
-    for (number, rule) in (0..).zip(&ruleset.suppress) {
-        if let SuppressHow::Inhibit { source, .. } = &rule.how {
-            ruleset.inhibit_source_index.insert(number, source);
-        }
-    }
 }
 
 fn index<'a>(lists: impl Iterator<Item = &'a [Matcher]>) -> MatcherIndex {

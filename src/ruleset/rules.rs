@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::expression::Expression;
 use super::index::MatcherIndex;
+use super::inhibition::Inhibition;
 use super::schedule::Schedule;
 use super::services::Catalogue;
 use super::table::Table;
@@ -23,10 +24,10 @@ pub struct Ruleset {
     pub enrich: Vec<EnrichRule>,
     pub enrich_index: MatcherIndex,
     pub suppress: Vec<SuppressRule>,
-    /// Over `matchers` of every suppress rule (for inhibition: its target).
+    /// Over the suppress rules that do not inhibit.
     pub suppress_index: MatcherIndex,
-    /// Over `source` of the inhibition rules; numbers are positions in `suppress`.
-    pub inhibit_source_index: MatcherIndex,
+    /// The suppress rules that do.
+    pub inhibition: Inhibition,
     /// Ends with the built-in `default`, unless a file has a rule of that name (which then stands where the file has it).
     pub correlate: Vec<CorrelateRule>,
     pub correlate_index: MatcherIndex,
@@ -314,12 +315,6 @@ impl Ruleset {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Whether any rule inhibits.
-    #[must_use]
-    pub fn inhibits(&self) -> bool {
-        self.suppress.iter().any(|rule| matches!(rule.how, SuppressHow::Inhibit { .. }))
     }
 
     /// The longest time that any rule waits for a beat, if any does.

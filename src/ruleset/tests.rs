@@ -94,8 +94,9 @@ fn the_good_file_says_what_it_says() {
         SuppressHow::Flapping(flapping) => format!("flapping {} in {}", flapping.changes, flapping.within),
     });
     assert_eq!(kinds.collect::<Vec<_>>(), [r#"inhibit alertname="NodeDown" ["node"]"#, "during", "hold 2m", "flapping 4 in 10m"]);
-    assert_eq!(found(&rules.suppress_index, &[("severity", "info"), ("env", "staging")]), [0, 1]);
-    assert_eq!(found(&rules.inhibit_source_index, &[("alertname", "NodeDown")]), [0]);
+    assert_eq!(found(&rules.suppress_index, &[("severity", "info"), ("env", "staging")]), [1]);
+    assert_eq!(found(&rules.inhibition.target_index, &[("severity", "info"), ("env", "staging")]), [0]);
+    assert_eq!(found(&rules.inhibition.source_index, &[("alertname", "NodeDown")]), [0]);
 
     let [database, disks, deploy, heartbeat, default] = &rules.correlate[..] else {
         panic!("four correlate rules and the built-in one")

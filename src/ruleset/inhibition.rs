@@ -1,0 +1,143 @@
+//! Inhibition rules, arranged by what they look at.
+//!
+//! Rule files have many rules that suppress the same alerts, each for another source, and some that one source hides much.
+//! An alert is held against each *distinct* target and source once, and takes part in each of those, not in each rule: a
+//! thousand rules on eight namespaces cost it no more than eight.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::index::MatcherIndex;
+use super::rules::{SuppressHow, SuppressRule};
+use crate::model::Matcher;
+
+/// The inhibition rules of a ruleset. Numbers of rules are positions in its `suppress`.
+#[derive(Debug, Default)]
+pub struct Inhibition {
+    pub targets: Vec<Target>,
+    /// Over the matchers of `targets`.
+    pub target_index: MatcherIndex,
+    /// For each distinct source the pairs that it stands in.
+    pub sources: Vec<Vec<u32>>,
+    /// Over the matchers of `sources`.
+    pub source_index: MatcherIndex,
+    pub pairs: Vec<Pair>,
+    /// Distinct lists of labels that sources and targets must agree on.
+    pub equals: Vec<Vec<Arc<str>>>,
+}
+
+/// Alerts that some rules suppress, compared with their sources by the same labels.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The place of its labels in `equals`.
+    pub equal: u32,
+    /// The rule whose expression must hold besides; expressions are not compared, so such a rule is alone with its target.
+    pub conditional: Option<u32>,
+}
+
+/// A source and a target, and the rules that say so: more than one only where files repeat themselves.
+#[derive(Debug)]
+pub struct Pair {
+    /// Its place in `targets`.
+    pub target: u32,
+    pub rules: Vec<u32>,
+}
+
+impl Inhibition {
+    /// Arranges the inhibition rules among these.
+    #[must_use]
+    pub fn of(rules: &[SuppressRule]) -> Inhibition {
+        let mut all = Inhibition::default();
+        let (mut equals, mut targets, mut sources, mut pairs) =
+            (Places::default(), Places::default(), Places::default(), Places::default());
+        for (number, rule) in (0..).zip(rules) {
+            let SuppressHow::Inhibit { source, equal } = &rule.how else { continue };
+            let mut labels = equal.clone();
+            labels.sort_unstable();
+            labels.dedup();
+            let equal = equals.place(labels.clone(), || all.equals.push(labels));
+            let conditional = rule.when.as_ref().map(|_| number);
+            let target = targets.place((words(&rule.matchers), equal, conditional), || {
+                all.target_index.insert(count(&all.targets), &rule.matchers);
+                all.targets.push(Target { equal, conditional });
+            });
+            let source = sources.place(words(source), || {
+                all.source_index.insert(count(&all.sources), source);
+                all.sources.push(Vec::new());
+            });
+            let pair = pairs.place((source, target), || {
+                all.sources[source as usize].push(count(&all.pairs));
+                all.pairs.push(Pair { target, rules: Vec::new() });
+            });
+            all.pairs[pair as usize].rules.push(number);
+        }
+        all
+    }
+
+    /// Whether no rule inhibits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+}
+
+/// Numbers for things, in order of their first coming.
+#[derive(Debug)]
+struct Places<T>(BTreeMap<T, u32>);
+
+impl<T> Default for Places<T> {
+    fn default() -> Places<T> {
+        Places(BTreeMap::new())
+    }
+}
+
+impl<T: Ord> Places<T> {
+    /// The number of a thing; one that is new is added by `add`.
+    fn place(&mut self, thing: T, add: impl FnOnce()) -> u32 {
+        let next = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        *self.0.entry(thing).or_insert_with(|| {
+            add();
+            next
+        })
+    }
+}
+
+/// What a list of matchers says, in whatever order.
+fn words(matchers: &[Matcher]) -> Vec<String> {
+    let mut words: Vec<String> = matchers.iter().map(Matcher::to_string).collect();
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+fn count<T>(list: &[T]) -> u32 {
+    u32::try_from(list.len()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ruleset::{self, SourceFile};
+
+    #[test]
+    fn rules_share_what_they_have_in_common() {
+        let text = r#"
+suppress:
+  - { name: a, inhibit: { source: ['x="1"'], target: ['y="1"', 'z="1"'], equal: [b, a] } }
+  - { name: b, inhibit: { source: ['x="2"'], target: ['z="1"', 'y="1"'], equal: [a, b] } }
+  - { name: other-labels, inhibit: { source: ['x="1"'], target: ['y="1"', 'z="1"'], equal: [a] } }
+  - { name: no-inhibition, match: ['y="1"'], hold: 1m }
+  - { name: a-again, inhibit: { source: ['x="1"'], target: ['y="1"', 'z="1"'], equal: [a, b] } }
+  - { name: conditional, inhibit: { source: ['x="1"'], target: ['y="1"', 'z="1"'], equal: [a, b] }, when: 'size(labels) > 2' }
+"#;
+        let files = [SourceFile { name: "rules.yaml".to_owned(), text: text.to_owned() }];
+        let rules = ruleset::load(&files, None, ruleset::Limits::default()).unwrap().ruleset;
+        let all = &rules.inhibition;
+        assert_eq!(
+            all.pairs.iter().map(|pair| (pair.target, &*pair.rules)).collect::<Vec<_>>(),
+            [(0, &[0, 4][..]), (0, &[1]), (1, &[2]), (2, &[5])]
+        );
+        assert_eq!(all.sources, [vec![0, 2, 3], vec![1]]);
+        assert_eq!(all.targets.iter().map(|target| target.conditional).collect::<Vec<_>>(), [None, None, Some(5)]);
+        assert_eq!((all.equals.len(), all.is_empty()), (2, false));
+    }
+}
