@@ -25,9 +25,11 @@ mod server;
 pub mod source;
 #[cfg(test)]
 mod tests;
+mod tools;
 pub mod wire;
 
 pub mod alertmanager;
+pub mod format;
 pub mod generic;
 pub mod prometheus;
 pub mod recorded;

@@ -18,11 +18,11 @@ use super::engine::Engine;
 use super::intake::{Intake, Pending, Reason, Rejected, Sorted};
 use super::source::{Format, Source};
 use super::wire::{BodyFault, shorten};
-use super::{alertmanager, auth, generic, prometheus as prometheus_format};
-use crate::config::{Config, ConfigError, Limits};
+use super::{alertmanager, auth, format, generic, prometheus as prometheus_format, tools};
+use crate::config::{Config, ConfigError, Limits, Tool};
 use crate::engine::{Answer, Input, Refusal};
 use crate::metrics::Metrics;
-use crate::model::Millis;
+use crate::model::{Fingerprint, Millis};
 use crate::runtime::{self, Handle, SubmitError};
 
 /// Everything that taking alerts in needs.
@@ -104,38 +104,62 @@ impl IngestState {
         };
         let source = self.sources.iter().find(|source| &*source.name == name);
         let source = source.ok_or_else(|| Fault::new(StatusCode::NOT_FOUND, "unknown_source", "there is no such source"))?;
-        if method != Method::POST {
+        let is_handshake = method == Method::OPTIONS && matches!(source.format, Format::Tool(Tool::Cloudevents));
+        if method != Method::POST && !is_handshake {
             return Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method", "alerts are sent by POST"));
         }
         if !auth::admits(source, headers, secret.as_deref()) {
             let message = "this source needs its token: as Authorization: Bearer <token>, or as the last part of the path";
             return Err(Fault::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
         }
+        if is_handshake {
+            return Ok(tools::cloudevents_handshake(headers));
+        }
         if endpoint == Endpoint::Alerts && !is_json(headers) {
             // Alertmanager's rule, and what keeps a browser's page from posting here without being asked.
             let message = "unsupported media type, only [application/json] are allowed";
             return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", message));
         }
-        let sorted = {
+        let (mut sorted, asides) = {
             let text = self.bodies.read(headers, body).await?;
-            self.sort(source, text.as_str()?)?
+            self.sort(source, text.as_str()?, headers)?
         };
-        let outcome = self.commit(sorted).await;
+        let acknowledged = std::mem::take(&mut sorted.acknowledged);
+        let mut outcome = self.commit(sorted).await;
+        self.act(source, &acknowledged, &asides, &mut outcome).await;
         self.count(source, &outcome);
-        Ok(outcome.reply(endpoint))
+        let mut reply = outcome.reply(endpoint);
+        let asks = asides.iter().any(|aside| matches!(aside, format::Aside::Handshake { .. }));
+        if matches!(source.format, Format::Tool(_)) && reply.status() == StatusCode::OK && !asks {
+            // What tools send is taken, and not always understood.
+            *reply.status_mut() = StatusCode::ACCEPTED;
+        }
+        Ok(reply)
     }
 
-    fn sort(&self, source: &Source, text: &str) -> Result<Sorted, Fault> {
+    fn sort(&self, source: &Source, text: &str, headers: &HeaderMap) -> Result<(Sorted, Vec<format::Aside>), Fault> {
         if text.is_empty() {
             return Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_body", "alerts in body is required"));
         }
         let mut intake = Intake::new(self.engine.live(), source, &self.limits, self.engine.now());
+        let mut asides = Vec::new();
         match &source.format {
             Format::Prometheus => prometheus_format::read(text, &mut intake)?,
             Format::Alertmanager => alertmanager::read(text, &mut intake)?,
             Format::Generic(mapping) => generic::read(text, mapping, &mut intake)?,
+            Format::Tool(tool) => asides = tools::take(*tool, (text, headers), source, &mut intake, &self.metrics)?,
         }
-        Ok(intake.finish())
+        Ok((intake.finish(), asides))
+    }
+
+    /// Submits what a message says besides alerts, behind them: an acknowledgement may come with the alert that it is of.
+    async fn act(&self, source: &Source, acknowledged: &[Fingerprint], asides: &[format::Aside], outcome: &mut Outcome) {
+        let acts = tools::acts(acknowledged, asides, source, self.engine.live(), self.engine.now());
+        if acts.is_empty() || outcome.failed.is_some() {
+            return;
+        }
+        // What the state forbids is no fault of the sender's: somebody was faster.
+        outcome.failed = self.engine.submit(acts).await.err();
     }
 
     /// Hands the news to the engine. Where the whole finds no room there, its critical alerts may: they are taken alone then,

@@ -3,7 +3,9 @@
 mod generic;
 mod golden;
 mod http;
+mod messages;
 mod posts;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -13,7 +15,7 @@ use super::engine::{Answers, Engine};
 use super::route::IngestState;
 use crate::config::{Config, load_text};
 use crate::engine::entity::Changes;
-use crate::engine::{Answer, Input};
+use crate::engine::{Act, Answer, Input};
 use crate::metrics::Metrics;
 use crate::model::{AlertRecord, AlertStatus, Millis, Time};
 use crate::runtime::{Live, SubmitError, is_critical};
@@ -31,6 +33,8 @@ pub(super) struct FakeEngine {
     /// Whether what is not all critical finds no room.
     pub(super) crowded: Arc<AtomicBool>,
     pub(super) seq: Arc<AtomicU64>,
+    /// What was done besides.
+    pub(super) acts: Arc<Mutex<Vec<Act>>>,
 }
 
 impl FakeEngine {
@@ -41,6 +45,7 @@ impl FakeEngine {
             failure: Arc::default(),
             crowded: Arc::default(),
             seq: Arc::default(),
+            acts: Arc::default(),
         }
     }
 
@@ -63,10 +68,18 @@ impl FakeEngine {
     }
 
     fn decide(&self, input: Input) -> Answer {
-        let Input::Alert(news) = input else { panic!("ingest submits alerts only") };
+        let news = match input {
+            Input::Alert(news) => news,
+            Input::Act { act, .. } => {
+                self.acts.lock().unwrap().push(act);
+                return Answer::Done;
+            }
+            other => panic!("ingest submits alerts and acts only, not {other:?}"),
+        };
         let known = self.live.alert(news.alert.fingerprint);
         let present = known.as_ref().map_or(AlertStatus::Resolved, |entry| entry.record.status);
-        if present == news.status {
+        let relabelled = known.as_ref().is_some_and(|entry| entry.record.alert.labels != news.alert.labels);
+        if present == news.status && !(relabelled && present == AlertStatus::Firing) {
             return Answer::Repeat;
         }
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
@@ -107,15 +120,19 @@ impl Setup {
     }
 
     pub(super) fn send(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        self.request(&hyper::Method::POST, path, headers, body)
+    }
+
+    pub(super) fn request(&self, method: &hyper::Method, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         use http_body_util::{BodyExt, Full};
-        let mut request = hyper::Request::post(path);
+        let mut request = hyper::Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let mut request = request.body(Full::new(hyper::body::Bytes::copy_from_slice(body))).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let endpoint = super::route::Endpoint::of(&hyper::Method::POST, path).unwrap();
+            let endpoint = super::route::Endpoint::of(method, path).unwrap();
             let reply = self.state.answer(endpoint, &mut request).await;
             let status = reply.status().as_u16();
             let body = reply.into_body().collect().await.unwrap().to_bytes();
