@@ -16,6 +16,7 @@ mod auth;
 mod body;
 mod check;
 mod deadline;
+mod drop_in;
 mod engine;
 pub mod intake;
 mod patient;

@@ -14,6 +14,7 @@ use prometheus::{Histogram, IntCounter};
 
 use super::answer::{Fault, Outcome, Reply, failure};
 use super::body::{Bodies, Refused};
+use super::drop_in::DropIn;
 use super::engine::Engine;
 use super::intake::{Intake, Pending, Reason, Rejected, Sorted};
 use super::source::{Format, Source};
@@ -27,10 +28,10 @@ use crate::runtime::{self, Handle, SubmitError};
 
 /// Everything that taking alerts in needs.
 pub struct IngestState {
-    engine: Engine,
-    sources: Vec<Source>,
+    pub(super) engine: Engine,
+    pub(super) sources: Vec<Source>,
     pub(super) limits: Limits,
-    bodies: Bodies,
+    pub(super) bodies: Bodies,
     pub(super) metrics: Arc<Metrics>,
     answered: IntCounter,
     seconds: Histogram,
@@ -45,6 +46,8 @@ pub(super) enum Endpoint<'a> {
         name: &'a str,
         secret: Option<&'a str>,
     },
+    /// Another service's.
+    DropIn(DropIn<'a>),
 }
 
 impl IngestState {
@@ -74,7 +77,8 @@ impl IngestState {
     {
         let began = Instant::now();
         let (method, headers) = (request.method().clone(), std::mem::take(request.headers_mut()));
-        let reply = self.try_answer(endpoint, &method, &headers, request.body_mut()).await;
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let reply = self.try_answer(endpoint, &query, (&method, &headers), request.body_mut()).await;
         let reply = reply.unwrap_or_else(|fault| {
             self.metrics.requests_rejected_total.with_label_values(&[fault.code]).inc();
             fault.reply(endpoint)
@@ -91,8 +95,8 @@ impl IngestState {
     async fn try_answer<B>(
         &self,
         endpoint: Endpoint<'_>,
-        method: &Method,
-        headers: &HeaderMap,
+        query: &str,
+        (method, headers): (&Method, &HeaderMap),
         body: &mut B,
     ) -> Result<Reply, Fault>
     where
@@ -101,6 +105,7 @@ impl IngestState {
         let (name, secret) = match endpoint {
             Endpoint::Alerts => ("prometheus", None),
             Endpoint::Source { name, secret } => (name, secret.map(decode)),
+            Endpoint::DropIn(address) => return Ok(self.drop_in(address, query, headers, body).await),
         };
         let source = self.sources.iter().find(|source| &*source.name == name);
         let source = source.ok_or_else(|| Fault::new(StatusCode::NOT_FOUND, "unknown_source", "there is no such source"))?;
@@ -153,7 +158,13 @@ impl IngestState {
     }
 
     /// Submits what a message says besides alerts, behind them: an acknowledgement may come with the alert that it is of.
-    async fn act(&self, source: &Source, acknowledged: &[Fingerprint], asides: &[format::Aside], outcome: &mut Outcome) {
+    pub(super) async fn act(
+        &self,
+        source: &Source,
+        acknowledged: &[Fingerprint],
+        asides: &[format::Aside],
+        outcome: &mut Outcome,
+    ) {
         let acts = tools::acts(acknowledged, asides, source, self.engine.live(), self.engine.now());
         if acts.is_empty() || outcome.failed.is_some() {
             return;
@@ -164,7 +175,7 @@ impl IngestState {
 
     /// Hands the news to the engine. Where the whole finds no room there, its critical alerts may: they are taken alone then,
     /// and the request fails all the same. Its sender sends all of it again, and what was taken is a repeat.
-    async fn commit(&self, sorted: Sorted) -> Outcome {
+    pub(super) async fn commit(&self, sorted: Sorted) -> Outcome {
         let mut outcome = Outcome { new: 0, repeats: sorted.repeats, rejected: sorted.rejected, failed: None };
         if sorted.news.is_empty() {
             return outcome;
@@ -210,7 +221,7 @@ impl IngestState {
     }
 
     /// What was received is what was new, a repeat or rejected: always.
-    fn count(&self, source: &Source, outcome: &Outcome) {
+    pub(super) fn count(&self, source: &Source, outcome: &Outcome) {
         source.received.inc_by(outcome.new + outcome.repeats + outcome.rejected.len() as u64);
         source.repeats.inc_by(outcome.repeats);
         source.new.inc_by(outcome.new);
@@ -225,6 +236,9 @@ impl Endpoint<'_> {
     pub(super) fn of<'p>(method: &Method, path: &'p str) -> Option<Endpoint<'p>> {
         if path == "/api/v2/alerts" {
             return (method == Method::POST).then_some(Endpoint::Alerts);
+        }
+        if let Some(address) = DropIn::of(path) {
+            return (method == Method::POST).then_some(Endpoint::DropIn(address));
         }
         let (name, rest) = match path.strip_prefix("/v1/ingest/")?.split_once('/') {
             Some((name, secret)) => (name, Some(secret)),
@@ -259,7 +273,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// A part of a path without its percent signs; as it stands where they are wrong.
-fn decode(part: &str) -> String {
+pub(super) fn decode(part: &str) -> String {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.as_bytes();

@@ -133,6 +133,12 @@ impl Out {
 }
 
 impl Reading {
+    /// A body that says no more than this.
+    #[must_use]
+    pub fn of(event: Event) -> Reading {
+        Reading { events: vec![Ok(event)], ..Reading::default() }
+    }
+
     /// The fields that nothing was made of, by their paths.
     #[must_use]
     pub fn unused(&self) -> Vec<String> {

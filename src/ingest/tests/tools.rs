@@ -12,7 +12,7 @@ use crate::config::{Config, Tool};
 use crate::ingest::format::{self, Event, Fault, Key, Reading, opsgenie};
 use crate::model::{Severity, Time};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/payloads");
+pub(super) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/payloads");
 
 /// One file of the manifest.
 pub(super) struct Sample {
