@@ -8,8 +8,10 @@ use config::{Environment, Map, Source, Value, ValueKind};
 
 use super::section::{Notes, Section};
 use super::{
-    Config, ConfigError, Limits, Outbound, Retention, SourceConfig, SourceFormat, TokenConfig, Warning, generic, receivers, yaml,
+    Config, ConfigError, Limits, Outbound, Retention, SourceConfig, SourceFormat, TokenConfig, Tool, Warning, generic, receivers,
+    yaml,
 };
+use crate::model::Millis;
 
 /// The lowest layer, and the list of every key that has a default.
 pub const DEFAULTS: &str = include_str!("defaults.yaml");
@@ -168,11 +170,7 @@ fn resolve(notes: &Notes<'_>, mut root: Section<'_>) -> Option<Config> {
 }
 
 fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
-    const FORMATS: [(&str, SourceFormat); 3] = [
-        ("prometheus", SourceFormat::Prometheus),
-        ("alertmanager", SourceFormat::Alertmanager),
-        ("generic", SourceFormat::Generic),
-    ];
+    let formats = formats();
     let mut names = Names::default();
     let mut sources: Vec<SourceConfig> = Vec::new();
     for mut section in sections {
@@ -184,7 +182,7 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
             section.note("bad_value", "name", "may have letters, digits, `-`, `_` and `.` only", &place);
         }
         let format = if section.has("format") || name != "prometheus" {
-            section.need("format", |section, key| section.word(key, &FORMATS))
+            section.need_word("format", &formats)
         } else {
             Some(SourceFormat::Prometheus)
         };
@@ -200,14 +198,15 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
                     &map_place,
                 );
             }
-            Some(SourceFormat::Prometheus | SourceFormat::Alertmanager) if map.is_some() => {
+            Some(SourceFormat::Prometheus | SourceFormat::Alertmanager | SourceFormat::Tool(_)) if map.is_some() => {
                 section.note("bad_value", "map", "belongs to format `generic` only", &map_place);
             }
             _ => {}
         }
+        let resolve_after = resolve_after(&mut section, format);
         section.finish();
         let format = format.unwrap_or(SourceFormat::Prometheus);
-        sources.push(SourceConfig { name: name.into(), format, token, labels, map });
+        sources.push(SourceConfig { name: name.into(), format, token, labels, map, resolve_after });
     }
     if let Some(other) = sources.iter().find(|it| &*it.name == "prometheus" && it.format != SourceFormat::Prometheus) {
         let message = format!("the source `prometheus` belongs to /api/v2/alerts and cannot have format {:?}", other.format);
@@ -217,6 +216,32 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
         sources.insert(0, SourceConfig::prometheus());
     }
     sources
+}
+
+/// Every word for `format`.
+fn formats() -> Vec<(&'static str, SourceFormat)> {
+    let own = [
+        ("prometheus", SourceFormat::Prometheus),
+        ("alertmanager", SourceFormat::Alertmanager),
+        ("generic", SourceFormat::Generic),
+    ];
+    own.into_iter().chain(Tool::ALL.into_iter().map(|tool| (tool.name(), SourceFormat::Tool(tool)))).collect()
+}
+
+fn resolve_after(section: &mut Section<'_>, format: Option<SourceFormat>) -> Option<Millis> {
+    let place = section.place_of("resolve_after");
+    let length = section.duration("resolve_after")?;
+    match format {
+        // Prometheus says an end with each word, and `resolve_timeout` holds for those that do not.
+        Some(SourceFormat::Prometheus) => {
+            section.note("bad_value", "resolve_after", "is `resolve_timeout`, at the top, for format `prometheus`", &place);
+        }
+        Some(SourceFormat::Generic) => {
+            section.note("bad_value", "resolve_after", "belongs into the `map` of format `generic`", &place);
+        }
+        _ => {}
+    }
+    Some(length)
 }
 
 fn tokens(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<TokenConfig> {

@@ -11,6 +11,7 @@ pub mod secret;
 mod section;
 #[cfg(test)]
 mod tests;
+mod tool;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 pub use error::{ConfigError, Warning};
 pub use load::{DEFAULTS, check_exposure, load, load_text};
 pub use secret::Secret;
+pub use tool::{Ending, Tool};
 
 use crate::model::{Labels, Millis};
 
@@ -64,6 +66,8 @@ pub struct SourceConfig {
     pub labels: Labels,
     /// For `generic`.
     pub map: Option<GenericMap>,
+    /// How long an alert fires without being heard of again, where the site says so.
+    pub resolve_after: Option<Millis>,
 }
 
 impl SourceConfig {
@@ -76,18 +80,24 @@ impl SourceConfig {
             token: None,
             labels: Labels::default(),
             map: None,
+            resolve_after: None,
         }
     }
 
     /// How long an alert of this source fires without being heard of again. `None` where the sender says "resolved"
-    /// itself and does not repeat what fires (Alertmanager repeats after hours); `resolve_after` sets it for `generic`.
+    /// itself and does not repeat what fires (Alertmanager repeats after hours), unless `resolve_after` sets it.
     #[must_use]
     pub fn timeout(&self, resolve_timeout: Millis) -> Option<Millis> {
-        match self.format {
+        let usual = match self.format {
             SourceFormat::Prometheus => Some(resolve_timeout),
             SourceFormat::Alertmanager => None,
             SourceFormat::Generic => self.map.as_ref().and_then(|map| map.resolve_after),
-        }
+            SourceFormat::Tool(tool) => match tool.ending() {
+                Ending::Message => None,
+                Ending::Timeout(length) => Some(length),
+            },
+        };
+        self.resolve_after.or(usual)
     }
 }
 
@@ -97,6 +107,7 @@ pub enum SourceFormat {
     Prometheus,
     Alertmanager,
     Generic,
+    Tool(Tool),
 }
 
 /// How a `generic` source's JSON becomes alerts; every value is a template.

@@ -162,6 +162,14 @@ impl<'a> Section<'a> {
         found
     }
 
+    /// One of a few words, which must be there.
+    pub(super) fn need_word<T: Copy>(&mut self, key: &'static str, words: &[(&'static str, T)]) -> Option<T> {
+        if !self.has(key) {
+            self.note("missing_key", key, "is missing", &self.place);
+        }
+        self.word(key, words)
+    }
+
     /// A value from a file or a variable; a plain one works and is warned of. Never part of a message.
     pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret> {
         let value = self.take(key)?;

@@ -98,8 +98,15 @@ fn every_fault_has_its_place_and_a_hint() {
     let cases: &[(&str, &[&str])] = &[
         ("sources: [{ name: a }]", &["quell.yaml:1:11: `sources[0].format` is missing"]),
         (
-            "sources: [{ name: a, format: nagios }]",
-            &["quell.yaml:1:30: `sources[0].format` \"nagios\" is none of prometheus, alertmanager, generic"],
+            "sources: [{ name: a, format: nagio }]",
+            &["quell.yaml:1:30: `sources[0].format` \"nagio\" is none of prometheus, alertmanager, generic, azure-monitor, \
+               checkmk, cloudevents, cloudwatch, datadog, dynatrace, elastic, gcp-monitoring, grafana, honeycomb, icinga2, librenms, \
+               nagios, netdata, newrelic, opsgenie, pagerduty-events-v2, pingdom, prtg, sentry, splunk, statuscake, uptime-kuma, \
+               zabbix"],
+        ),
+        (
+            "sources: [{ name: prometheus, resolve_after: 5m }]",
+            &["quell.yaml:1:46: `sources[0].resolve_after` is `resolve_timeout`, at the top, for format `prometheus`"],
         ),
         ("listn: x", &["quell.yaml:1:8: unknown key `listn`\n  hint: did you mean `listen`?"]),
         ("limits:\n  body_byte: 5", &["quell.yaml:2:14: unknown key `limits.body_byte`\n  hint: did you mean `body_bytes`?"]),

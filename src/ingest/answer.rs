@@ -27,7 +27,7 @@ impl Outcome {
     pub(super) fn reply(&self, endpoint: Endpoint<'_>) -> Reply {
         match endpoint {
             Endpoint::Alerts => self.as_alertmanager(),
-            Endpoint::Source { .. } => self.as_counts(),
+            Endpoint::Source { .. } | Endpoint::DropIn(_) => self.as_counts(),
         }
     }
 
@@ -89,7 +89,7 @@ impl Fault {
                 let code = if self.code == "empty_body" { 602 } else { self.status.as_u16() };
                 json_reply(self.status, &json!({ "code": code, "message": self.message }))
             }
-            Endpoint::Source { .. } => error_reply(self.status, self.code, &self.message),
+            Endpoint::Source { .. } | Endpoint::DropIn(_) => error_reply(self.status, self.code, &self.message),
         };
         match self.status {
             StatusCode::UNAUTHORIZED => {
@@ -111,7 +111,7 @@ pub(super) fn failure(error: &SubmitError) -> (Reason, String) {
     }
 }
 
-fn unavailable(error: &SubmitError) -> StatusCode {
+pub(super) fn unavailable(error: &SubmitError) -> StatusCode {
     match error {
         SubmitError::Overloaded => StatusCode::TOO_MANY_REQUESTS,
         SubmitError::Storage(_) | SubmitError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
@@ -122,7 +122,7 @@ fn error_reply(status: StatusCode, code: &str, message: &str) -> Reply {
     json_reply(status, &json!({ "error": { "code": code, "message": message } }))
 }
 
-fn json_reply(status: StatusCode, value: &serde_json::Value) -> Reply {
+pub(super) fn json_reply(status: StatusCode, value: &serde_json::Value) -> Reply {
     let mut reply = Response::new(Body::from(value.to_string()));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -130,7 +130,7 @@ fn json_reply(status: StatusCode, value: &serde_json::Value) -> Reply {
     reply
 }
 
-fn with_retry(mut reply: Reply) -> Reply {
+pub(super) fn with_retry(mut reply: Reply) -> Reply {
     reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
     reply
 }

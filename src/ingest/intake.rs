@@ -1,6 +1,8 @@
 //! One request's alerts against the tables: repeats end here, news is collected for the engine, what breaks a limit is
 //! rejected alone. Knows nothing of HTTP and formats, and waits for nothing.
 
+mod event;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -45,6 +47,7 @@ pub struct Intake<'a> {
     pending: Vec<Pending>,
     repeats: u64,
     rejected: Vec<Rejected>,
+    acknowledged: Vec<Fingerprint>,
     /// Alerts that this request has news of: a further word on one of these is the engine's to judge, since the table
     /// does not have the first one yet.
     fresh: FingerprintSet,
@@ -60,6 +63,8 @@ pub struct Sorted {
     pub pending: Vec<Pending>,
     pub repeats: u64,
     pub rejected: Vec<Rejected>,
+    /// Alerts that were acknowledged at their sender's.
+    pub acknowledged: Vec<Fingerprint>,
 }
 
 /// What goes with one piece of news.
@@ -93,6 +98,8 @@ pub enum Reason {
     Times,
     /// A template of a `generic` source came to nothing usable.
     Template,
+    /// A tool's message that its format cannot be made to say an alert of.
+    Unmapped,
     /// A limit on how many alerts may be active.
     Active,
     /// The engine refused it.
@@ -115,6 +122,7 @@ impl Reason {
             Reason::Annotations => "annotations",
             Reason::Times => "times",
             Reason::Template => "template",
+            Reason::Unmapped => "unmapped",
             Reason::Active => "active",
             Reason::Engine => "engine",
             Reason::Overloaded => "overloaded",
@@ -145,6 +153,7 @@ impl<'a> Intake<'a> {
             pending: Vec::new(),
             repeats: 0,
             rejected: Vec::new(),
+            acknowledged: Vec::new(),
             fresh: live.set(),
             fresh_firing: 0,
         }
@@ -153,7 +162,8 @@ impl<'a> Intake<'a> {
     /// What came of the request's alerts; waits for nothing and borrows nothing any more.
     #[must_use]
     pub fn finish(self) -> Sorted {
-        Sorted { news: self.news, pending: self.pending, repeats: self.repeats, rejected: self.rejected }
+        let Intake { news, pending, repeats, rejected, acknowledged, .. } = self;
+        Sorted { news, pending, repeats, rejected, acknowledged }
     }
 
     /// The limits that hold for this request.

@@ -16,6 +16,7 @@ mod auth;
 mod body;
 mod check;
 mod deadline;
+mod drop_in;
 mod engine;
 mod general;
 pub mod intake;
@@ -27,9 +28,11 @@ mod server;
 pub mod source;
 #[cfg(test)]
 mod tests;
+mod tools;
 pub mod wire;
 
 pub mod alertmanager;
+pub mod format;
 pub mod generic;
 pub mod prometheus;
 pub mod recorded;

@@ -14,23 +14,24 @@ use prometheus::{Histogram, IntCounter};
 
 use super::answer::{Fault, Outcome, Reply, failure};
 use super::body::{Bodies, Refused};
+use super::drop_in::DropIn;
 use super::engine::Engine;
 use super::intake::{Intake, Pending, Reason, Rejected, Sorted};
 use super::source::{Format, Source};
 use super::wire::{BodyFault, shorten};
-use super::{alertmanager, auth, generic, prometheus as prometheus_format};
-use crate::config::{Config, ConfigError, Limits};
+use super::{alertmanager, auth, format, generic, prometheus as prometheus_format, tools};
+use crate::config::{Config, ConfigError, Limits, Tool};
 use crate::engine::{Answer, Input, Refusal};
 use crate::metrics::Metrics;
-use crate::model::Millis;
+use crate::model::{Fingerprint, Millis};
 use crate::runtime::{self, Handle, SubmitError};
 
 /// Everything that taking alerts in needs.
 pub struct IngestState {
-    engine: Engine,
-    sources: Vec<Source>,
+    pub(super) engine: Engine,
+    pub(super) sources: Vec<Source>,
     pub(super) limits: Limits,
-    bodies: Bodies,
+    pub(super) bodies: Bodies,
     pub(super) metrics: Arc<Metrics>,
     answered: IntCounter,
     seconds: Histogram,
@@ -45,6 +46,8 @@ pub(super) enum Endpoint<'a> {
         name: &'a str,
         secret: Option<&'a str>,
     },
+    /// Another service's.
+    DropIn(DropIn<'a>),
 }
 
 impl IngestState {
@@ -74,7 +77,8 @@ impl IngestState {
     {
         let began = Instant::now();
         let (method, headers) = (request.method().clone(), std::mem::take(request.headers_mut()));
-        let reply = self.try_answer(endpoint, &method, &headers, request.body_mut()).await;
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let reply = self.try_answer(endpoint, &query, (&method, &headers), request.body_mut()).await;
         let reply = reply.unwrap_or_else(|fault| {
             self.metrics.requests_rejected_total.with_label_values(&[fault.code]).inc();
             fault.reply(endpoint)
@@ -91,8 +95,8 @@ impl IngestState {
     async fn try_answer<B>(
         &self,
         endpoint: Endpoint<'_>,
-        method: &Method,
-        headers: &HeaderMap,
+        query: &str,
+        (method, headers): (&Method, &HeaderMap),
         body: &mut B,
     ) -> Result<Reply, Fault>
     where
@@ -101,46 +105,77 @@ impl IngestState {
         let (name, secret) = match endpoint {
             Endpoint::Alerts => ("prometheus", None),
             Endpoint::Source { name, secret } => (name, secret.map(decode)),
+            Endpoint::DropIn(address) => return Ok(self.drop_in(address, query, headers, body).await),
         };
         let source = self.sources.iter().find(|source| &*source.name == name);
         let source = source.ok_or_else(|| Fault::new(StatusCode::NOT_FOUND, "unknown_source", "there is no such source"))?;
-        if method != Method::POST {
+        let is_handshake = method == Method::OPTIONS && matches!(source.format, Format::Tool(Tool::Cloudevents));
+        if method != Method::POST && !is_handshake {
             return Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method", "alerts are sent by POST"));
         }
         if !auth::admits(source, headers, secret.as_deref()) {
             let message = "this source needs its token: as Authorization: Bearer <token>, or as the last part of the path";
             return Err(Fault::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
         }
+        if is_handshake {
+            return Ok(tools::cloudevents_handshake(headers));
+        }
         if endpoint == Endpoint::Alerts && !is_json(headers) {
             // Alertmanager's rule, and what keeps a browser's page from posting here without being asked.
             let message = "unsupported media type, only [application/json] are allowed";
             return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", message));
         }
-        let sorted = {
+        let (mut sorted, asides) = {
             let text = self.bodies.read(headers, body).await?;
-            self.sort(source, text.as_str()?)?
+            self.sort(source, text.as_str()?, headers)?
         };
-        let outcome = self.commit(sorted).await;
+        let acknowledged = std::mem::take(&mut sorted.acknowledged);
+        let mut outcome = self.commit(sorted).await;
+        self.act(source, &acknowledged, &asides, &mut outcome).await;
         self.count(source, &outcome);
-        Ok(outcome.reply(endpoint))
+        let mut reply = outcome.reply(endpoint);
+        let asks = asides.iter().any(|aside| matches!(aside, format::Aside::Handshake { .. }));
+        if matches!(source.format, Format::Tool(_)) && reply.status() == StatusCode::OK && !asks {
+            // What tools send is taken, and not always understood.
+            *reply.status_mut() = StatusCode::ACCEPTED;
+        }
+        Ok(reply)
     }
 
-    fn sort(&self, source: &Source, text: &str) -> Result<Sorted, Fault> {
+    fn sort(&self, source: &Source, text: &str, headers: &HeaderMap) -> Result<(Sorted, Vec<format::Aside>), Fault> {
         if text.is_empty() {
             return Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_body", "alerts in body is required"));
         }
         let mut intake = Intake::new(self.engine.live(), source, &self.limits, self.engine.now());
+        let mut asides = Vec::new();
         match &source.format {
             Format::Prometheus => prometheus_format::read(text, &mut intake)?,
             Format::Alertmanager => alertmanager::read(text, &mut intake)?,
             Format::Generic(mapping) => generic::read(text, mapping, &mut intake)?,
+            Format::Tool(tool) => asides = tools::take(*tool, (text, headers), source, &mut intake, &self.metrics)?,
         }
-        Ok(intake.finish())
+        Ok((intake.finish(), asides))
+    }
+
+    /// Submits what a message says besides alerts, behind them: an acknowledgement may come with the alert that it is of.
+    pub(super) async fn act(
+        &self,
+        source: &Source,
+        acknowledged: &[Fingerprint],
+        asides: &[format::Aside],
+        outcome: &mut Outcome,
+    ) {
+        let acts = tools::acts(acknowledged, asides, source, self.engine.live(), self.engine.now());
+        if acts.is_empty() || outcome.failed.is_some() {
+            return;
+        }
+        // What the state forbids is no fault of the sender's: somebody was faster.
+        outcome.failed = self.engine.submit(acts).await.err();
     }
 
     /// Hands the news to the engine. Where the whole finds no room there, its critical alerts may: they are taken alone then,
     /// and the request fails all the same. Its sender sends all of it again, and what was taken is a repeat.
-    async fn commit(&self, sorted: Sorted) -> Outcome {
+    pub(super) async fn commit(&self, sorted: Sorted) -> Outcome {
         let mut outcome = Outcome { new: 0, repeats: sorted.repeats, rejected: sorted.rejected, failed: None };
         if sorted.news.is_empty() {
             return outcome;
@@ -186,7 +221,7 @@ impl IngestState {
     }
 
     /// What was received is what was new, a repeat or rejected: always.
-    fn count(&self, source: &Source, outcome: &Outcome) {
+    pub(super) fn count(&self, source: &Source, outcome: &Outcome) {
         source.received.inc_by(outcome.new + outcome.repeats + outcome.rejected.len() as u64);
         source.repeats.inc_by(outcome.repeats);
         source.new.inc_by(outcome.new);
@@ -201,6 +236,9 @@ impl Endpoint<'_> {
     pub(super) fn of<'p>(method: &Method, path: &'p str) -> Option<Endpoint<'p>> {
         if path == "/api/v2/alerts" {
             return (method == Method::POST).then_some(Endpoint::Alerts);
+        }
+        if let Some(address) = DropIn::of(path) {
+            return (method == Method::POST).then_some(Endpoint::DropIn(address));
         }
         let (name, rest) = match path.strip_prefix("/v1/ingest/")?.split_once('/') {
             Some((name, secret)) => (name, Some(secret)),
@@ -235,7 +273,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// A part of a path without its percent signs; as it stands where they are wrong.
-fn decode(part: &str) -> String {
+pub(super) fn decode(part: &str) -> String {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.as_bytes();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prometheus::IntCounter;
 
 use super::generic::Mapping;
-use crate::config::{ConfigError, Secret, SourceConfig, SourceFormat};
+use crate::config::{ConfigError, Secret, SourceConfig, SourceFormat, Tool};
 use crate::metrics::Metrics;
 use crate::model::{Labels, Millis};
 use crate::runtime::Live;
@@ -33,6 +33,8 @@ pub enum Format {
     Prometheus,
     Alertmanager,
     Generic(Box<Mapping>),
+    /// A monitoring tool's own; [`super::format`] reads it.
+    Tool(Tool),
 }
 
 impl Source {
@@ -42,6 +44,7 @@ impl Source {
         let format = match (config.format, &config.map) {
             (SourceFormat::Prometheus, _) => Format::Prometheus,
             (SourceFormat::Alertmanager, _) => Format::Alertmanager,
+            (SourceFormat::Tool(tool), _) => Format::Tool(tool),
             (SourceFormat::Generic, map) => {
                 Format::Generic(Box::new(Mapping::new(&config.name, &map.clone().unwrap_or_default())?))
             }

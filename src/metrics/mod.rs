@@ -54,6 +54,9 @@ metrics! {
     counters alerts_new_total ["source"] "Alerts that began to fire or resolved";
     counters alerts_rejected_total ["source", "reason"] "Alerts that were refused, by reason";
     counters requests_rejected_total ["reason"] "Requests that were refused as a whole, by reason";
+    counters source_messages_total ["source", "kind"] "Messages of monitoring tools that are no alert, by kind";
+    counters source_severities_unknown_total ["source"] "Words for a severity that stand for none";
+    counters source_placeholders_total ["source"] "Fields that held a variable which their sender did not replace";
     gauge connections [] "Open connections of clients";
     counters connections_refused_total ["reason"] "Connections that were closed before a request was taken, by reason";
     // engine and log

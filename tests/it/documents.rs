@@ -132,7 +132,10 @@ fn the_shipped_rules_work_without_any_configuration() {
 fn every_link_within_the_documents_leads_somewhere() {
     let mut documents =
         vec![repository().join("README.md"), repository().join("CONTRIBUTING.md"), repository().join("CHANGELOG.md")];
-    documents.extend(fs::read_dir(repository().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    for folder in ["docs", "docs/sources"] {
+        let entries = fs::read_dir(repository().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        documents.extend(entries.filter(|path| path.is_file()));
+    }
     let mut faults = Vec::new();
     for document in documents {
         let text = fs::read_to_string(&document).unwrap();

@@ -1,4 +1,4 @@
-//! Every payload sample of the formats, against what it says by its manifest.
+//! The payload samples of those who send labels, against the fingerprints and times that they must get.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,9 +32,9 @@ struct Expected {
 }
 
 #[test]
-fn samples_say_what_their_manifest_says() {
+fn samples_get_their_fingerprints() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/payloads");
-    let manifest = std::fs::read_to_string(format!("{folder}/manifest.json")).unwrap();
+    let manifest = std::fs::read_to_string(format!("{folder}/fingerprints.json")).unwrap();
     let samples: Vec<Sample> = serde_json::from_str(&manifest).unwrap();
     assert_eq!(samples.len(), 7);
     let yaml = "sources: [{ name: alertmanager, format: alertmanager }]";

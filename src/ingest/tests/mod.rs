@@ -1,9 +1,13 @@
 //! One request through the formats and the tables, with a stand-in for the engine that commits at once.
 
+mod drop_in;
 mod generic;
 mod golden;
 mod http;
+mod messages;
+mod outage;
 mod posts;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -13,9 +17,10 @@ use super::engine::{Answers, Engine};
 use super::route::IngestState;
 use crate::config::{Config, load_text};
 use crate::engine::entity::Changes;
-use crate::engine::{Answer, Input};
+use crate::engine::{Act, Answer, Engine as RealEngine, EngineOptions, Input, Refusal, State};
 use crate::metrics::Metrics;
 use crate::model::{AlertRecord, AlertStatus, Millis, Time};
+use crate::ruleset::{self, SourceFile};
 use crate::runtime::{Live, SubmitError, is_critical};
 
 /// A morning in the tests' year.
@@ -31,6 +36,10 @@ pub(super) struct FakeEngine {
     /// Whether what is not all critical finds no room.
     pub(super) crowded: Arc<AtomicBool>,
     pub(super) seq: Arc<AtomicU64>,
+    /// What was done besides.
+    pub(super) acts: Arc<Mutex<Vec<Act>>>,
+    /// The real one, where a test wants to see what becomes of it all.
+    real: Arc<Mutex<Option<RealEngine>>>,
 }
 
 impl FakeEngine {
@@ -41,6 +50,8 @@ impl FakeEngine {
             failure: Arc::default(),
             crowded: Arc::default(),
             seq: Arc::default(),
+            acts: Arc::default(),
+            real: Arc::default(),
         }
     }
 
@@ -59,14 +70,31 @@ impl FakeEngine {
         if self.crowded.load(Ordering::Relaxed) && !inputs.iter().all(is_critical) {
             return Err(SubmitError::Overloaded);
         }
+        if let Some(real) = self.real.lock().unwrap().as_mut() {
+            return Ok(inputs.into_iter().map(|input| self.step(real, self.now(), input)).collect());
+        }
         Ok(inputs.into_iter().map(|input| Ok(self.decide(input))).collect())
     }
 
+    fn step(&self, real: &mut RealEngine, now: Time, input: Input) -> Result<Answer, Refusal> {
+        let answer = real.step(now, input, &mut Vec::new());
+        self.live.publish(&real.take_changes(), now);
+        answer
+    }
+
     fn decide(&self, input: Input) -> Answer {
-        let Input::Alert(news) = input else { panic!("ingest submits alerts only") };
+        let news = match input {
+            Input::Alert(news) => news,
+            Input::Act { act, .. } => {
+                self.acts.lock().unwrap().push(act);
+                return Answer::Done;
+            }
+            other => panic!("ingest submits alerts and acts only, not {other:?}"),
+        };
         let known = self.live.alert(news.alert.fingerprint);
         let present = known.as_ref().map_or(AlertStatus::Resolved, |entry| entry.record.status);
-        if present == news.status {
+        let relabelled = known.as_ref().is_some_and(|entry| entry.record.alert.labels != news.alert.labels);
+        if present == news.status && !(relabelled && present == AlertStatus::Firing) {
             return Answer::Repeat;
         }
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
@@ -100,6 +128,30 @@ impl Setup {
         Setup { state: Arc::new(state), engine, metrics }
     }
 
+    /// As [`Setup::new`], with the real engine under rules, whose time begins at `start`.
+    pub(super) fn with_rules(yaml: &str, rules: &str, start: Time) -> Setup {
+        let files = [SourceFile { name: "rules.yaml".to_owned(), text: rules.to_owned() }];
+        let rules = Arc::new(ruleset::load(&files, None, ruleset::Limits::default()).unwrap().ruleset);
+        let setup = Setup::new(yaml);
+        let mut real = RealEngine::new(State::new(), rules.clone(), EngineOptions::default());
+        for input in [Input::Created { directory: "test".into() }, Input::Rules(rules)] {
+            setup.engine.step(&mut real, start, input).unwrap();
+        }
+        *setup.engine.real.lock().unwrap() = Some(real);
+        setup.engine.set_now(start);
+        setup
+    }
+
+    /// Lets time pass, with everything that becomes due on the way.
+    pub(super) fn pass_to(&self, at: Time) {
+        let mut real = self.engine.real.lock().unwrap();
+        let real = real.as_mut().unwrap();
+        while let Some(due) = real.next_timer().filter(|due| *due <= at) {
+            self.engine.step(real, due, Input::Tick).unwrap();
+        }
+        self.engine.set_now(at);
+    }
+
     /// Posts a JSON body to a path at a time after [`T0`].
     pub(super) fn post(&self, seconds: i64, path: &str, body: &str) -> Reply {
         self.engine.set_now(T0 + Millis::seconds(seconds));
@@ -107,15 +159,19 @@ impl Setup {
     }
 
     pub(super) fn send(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        self.request(&hyper::Method::POST, path, headers, body)
+    }
+
+    pub(super) fn request(&self, method: &hyper::Method, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         use http_body_util::{BodyExt, Full};
-        let mut request = hyper::Request::post(path);
+        let mut request = hyper::Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let mut request = request.body(Full::new(hyper::body::Bytes::copy_from_slice(body))).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let endpoint = super::route::Endpoint::of(&hyper::Method::POST, path).unwrap();
+            let endpoint = super::route::Endpoint::of(method, path.split('?').next().unwrap()).unwrap();
             let reply = self.state.answer(endpoint, &mut request).await;
             let status = reply.status().as_u16();
             let body = reply.into_body().collect().await.unwrap().to_bytes();

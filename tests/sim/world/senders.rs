@@ -184,7 +184,7 @@ impl Post {
         match &source.format {
             Format::Prometheus => prometheus::read(&body.text, &mut intake).unwrap(),
             Format::Alertmanager => alertmanager::read(&body.text, &mut intake).unwrap(),
-            Format::Generic(_) => unreachable!("no such source"),
+            Format::Generic(_) | Format::Tool(_) => unreachable!("no such source"),
         }
         let sorted = intake.finish();
         assert!(sorted.rejected.is_empty(), "{:?} of {}", sorted.rejected, body.text);

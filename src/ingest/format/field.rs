@@ -1,0 +1,258 @@
+//! Typed access to a body that is somebody else's: what is absent, null, empty or a placeholder that the tool left
+//! standing is all the same, numbers are texts where texts are wanted, and what was looked at is remembered.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::{Unmapped, moment};
+use crate::model::Time;
+
+/// What is noted while a body is read.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// Places in memory of the values that something was made of. The body stays where it is as long as this is asked.
+    used: RefCell<HashSet<usize>>,
+    placeholders: Cell<u64>,
+    unknown: RefCell<Vec<String>>,
+}
+
+impl Notes {
+    /// How many fields held a placeholder instead of a value.
+    #[must_use]
+    pub fn placeholders(&self) -> u64 {
+        self.placeholders.get()
+    }
+
+    /// The words for a severity that stand for none.
+    #[must_use]
+    pub fn unknown_severities(&self) -> Vec<String> {
+        self.unknown.borrow().clone()
+    }
+
+    pub(super) fn unknown_severity(&self, word: &str) {
+        self.unknown.borrow_mut().push(word.to_owned());
+    }
+
+    /// The paths below `body` that nothing was made of.
+    pub(super) fn unused(&self, body: &Value) -> Vec<String> {
+        let mut unused = Vec::new();
+        self.collect(body, &mut String::new(), &mut unused);
+        unused
+    }
+
+    fn collect(&self, value: &Value, path: &mut String, unused: &mut Vec<String>) {
+        if self.used.borrow().contains(&place(value)) {
+            return;
+        }
+        let length = path.len();
+        let mut below = |step: String, value: &Value| {
+            path.push_str(&step);
+            self.collect(value, path, unused);
+            path.truncate(length);
+        };
+        let dot = if length == 0 { "" } else { "." };
+        match value {
+            Value::Object(pairs) => pairs.iter().for_each(|(key, value)| below(format!("{dot}{key}"), value)),
+            Value::Array(items) => items.iter().enumerate().for_each(|(i, value)| below(format!("[{i}]"), value)),
+            _ => unused.push(path.clone()),
+        }
+    }
+}
+
+/// One value of a body, which may not be there.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    value: Option<&'a Value>,
+    notes: &'a Notes,
+}
+
+impl<'a> Field<'a> {
+    /// A whole body.
+    #[must_use]
+    pub fn root(value: &'a Value, notes: &'a Notes) -> Field<'a> {
+        Field { value: Some(value), notes }
+    }
+
+    /// The value at a path of keys with dots between.
+    #[must_use]
+    pub fn get(self, path: &str) -> Field<'a> {
+        let value = self.value.and_then(|value| path.split('.').try_fold(value, |value, key| value.get(key)));
+        Field { value, notes: self.notes }
+    }
+
+    /// A text, number or flag as text, without the spaces around it.
+    #[must_use]
+    pub fn text(self, path: &str) -> Option<String> {
+        self.get(path).as_text()
+    }
+
+    /// As [`Field::text`], of this value.
+    #[must_use]
+    pub fn as_text(self) -> Option<String> {
+        let value = self.value?;
+        let text = match value {
+            Value::String(text) => text.trim().to_owned(),
+            Value::Number(number) => whole(number),
+            Value::Bool(flag) => flag.to_string(),
+            Value::Null | Value::Array(_) | Value::Object(_) => return None,
+        };
+        self.use_up();
+        if is_placeholder(&text) {
+            self.notes.placeholders.set(self.notes.placeholders.get() + 1);
+            return None;
+        }
+        Some(text).filter(|text| !text.is_empty())
+    }
+
+    /// The first of some paths that has a text.
+    #[must_use]
+    pub fn first(self, paths: &[&str]) -> Option<String> {
+        paths.iter().find_map(|path| self.text(path))
+    }
+
+    /// A text without which there is no alert.
+    ///
+    /// # Errors
+    /// Where it is not there.
+    pub fn need(self, path: &str) -> Result<String, Unmapped> {
+        self.text(path).ok_or_else(|| Unmapped(format!("`{path}` is missing")))
+    }
+
+    /// A moment in any of the shapes that tools write. One that cannot be read is none.
+    #[must_use]
+    pub fn time(self, path: &str) -> Option<Time> {
+        self.text(path).and_then(|text| moment::parse(&text))
+    }
+
+    /// A number.
+    #[must_use]
+    pub fn number(self, path: &str) -> Option<f64> {
+        self.text(path)?.parse().ok()
+    }
+
+    /// The items of a list; none where there is no list.
+    #[must_use]
+    pub fn list(self, path: &str) -> Vec<Field<'a>> {
+        self.get(path).items()
+    }
+
+    /// As [`Field::list`], of this value.
+    #[must_use]
+    pub fn items(self) -> Vec<Field<'a>> {
+        let items = self.value.and_then(Value::as_array).into_iter().flatten();
+        items.map(|value| Field { value: Some(value), notes: self.notes }).collect()
+    }
+
+    /// The texts of a list.
+    #[must_use]
+    pub fn texts(self, path: &str) -> Vec<String> {
+        self.list(path).into_iter().filter_map(Field::as_text).collect()
+    }
+
+    /// The texts of a map, by name.
+    #[must_use]
+    pub fn pairs(self, path: &str) -> Vec<(String, String)> {
+        let Some(Value::Object(pairs)) = self.get(path).value else { return Vec::new() };
+        let text = |(name, value)| {
+            let text = Field { value: Some(value), notes: self.notes }.as_text()?;
+            Some((String::clone(name), text))
+        };
+        pairs.iter().filter_map(text).collect()
+    }
+
+    /// Whether anything but null is there.
+    #[must_use]
+    pub fn is_there(self, path: &str) -> bool {
+        self.get(path).value.is_some_and(|value| !value.is_null())
+    }
+
+    /// Whether this is a list.
+    #[must_use]
+    pub fn is_list(self) -> bool {
+        self.value.is_some_and(Value::is_array)
+    }
+
+    /// What is noted while the body is read.
+    #[must_use]
+    pub fn notes(self) -> &'a Notes {
+        self.notes
+    }
+
+    /// Says that something was made of this value, so that it is not reported as left out.
+    pub(super) fn use_up(self) {
+        if let Some(value) = self.value {
+            self.notes.used.borrow_mut().insert(place(value));
+        }
+    }
+}
+
+/// Where a value lies, as its name for as long as it lies there.
+fn place(value: &Value) -> usize {
+    std::ptr::from_ref(value).addr()
+}
+
+/// A number as people write it: some tools send `2.0` for a whole one. Ids beyond 2^53 stay exact.
+fn whole(number: &serde_json::Number) -> String {
+    let text = number.to_string();
+    match text.strip_suffix(".0") {
+        Some(whole) => whole.to_owned(),
+        None => text,
+    }
+}
+
+/// Whether a text is a variable that its tool did not replace: `$ALERT_ID`, `{EVENT.ID}`, `{PID}`, `%lastvalue`,
+/// `{{ $alert->x }}`.
+fn is_placeholder(text: &str) -> bool {
+    let is_name = |name: &str, allowed: fn(char) -> bool| !name.is_empty() && name.chars().all(allowed);
+    let inside = |open: &str, close: &str| text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    if let Some(name) = text.strip_prefix('$') {
+        return is_name(name, |c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    }
+    if let Some(name) = text.strip_prefix('%') {
+        return is_name(name, |c| c.is_ascii_lowercase());
+    }
+    if let Some(name) = inside("{{", "}}") {
+        return !name.contains(['{', '}']);
+    }
+    inside("{", "}").is_some_and(|name| is_name(name, |c| c.is_ascii_alphanumeric() || c == '.' || c == '_' || c == '#'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_absent_and_counted() {
+        let cases = [
+            ("$ALERT_ID", true),
+            ("{EVENT.RECOVERY.ID}", true),
+            ("{PID}", true),
+            ("%lastvalue", true),
+            ("{{ $alert->title }}", true),
+            ("{{rule.id}}", true),
+            ("$5", true),
+            ("$5 more", false),
+            ("98 %", false),
+            ("{\"a\":1}", false),
+            ("{a} and {b}", false),
+            ("", false),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(is_placeholder(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_stay_exact_and_what_is_left_out_is_known() {
+        let body = serde_json::json!({ "id": 8_124_467_750_316_249_001_u64, "state": 2.0, "x": { "y": [1, { "z": null }], "empty": "" }, "$": "$ID" });
+        let notes = Notes::default();
+        let field = Field::root(&body, &notes);
+        assert_eq!(field.text("id").as_deref(), Some("8124467750316249001"));
+        assert_eq!(field.text("state").as_deref(), Some("2"));
+        assert_eq!((field.text("x.empty"), field.text("x.none"), field.text("$")), (None, None, None));
+        assert_eq!(notes.placeholders(), 1);
+        assert_eq!(notes.unused(&body), ["x.y[0]", "x.y[1].z"]);
+    }
+}

@@ -1,0 +1,173 @@
+//! Messages of monitoring tools against the tables. They differ from labels that a Prometheus sends in three ways: what
+//! makes an alert is a key beside its labels, a later message may say less than the first (or more), and an alert may be
+//! acknowledged where it was raised.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Fault, Intake, Pairs, Pending, Reason, Said, Took};
+use crate::ingest::check;
+use crate::ingest::format::{Event, Key, State};
+use crate::model::{AlertStatus, Fingerprint, Labels};
+use crate::runtime::live::{Entry, Heard, NEVER, Seen};
+
+/// Messages without a key so far.
+static FRESH: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes of an annotation that are kept: a tool's long text must not cost its alert.
+const ANNOTATION_BYTES: usize = 2_000;
+
+impl Intake<'_> {
+    /// Takes one message. An acknowledgement is noted besides, for whoever can act on it.
+    pub fn take_event(&mut self, index: usize, event: &Event) {
+        match self.try_event(index, event) {
+            Ok(Took::News) => {}
+            Ok(Took::Repeat) => self.repeats += 1,
+            Err((reason, message)) => self.reject(index, reason, message),
+        }
+    }
+
+    /// The identity of an alert that a source calls by this key. The source is part of it: two servers number alike.
+    #[must_use]
+    pub fn keyed(&self, key: &str) -> Fingerprint {
+        let pairs = [("alert_key", key), ("source", &*self.source.name)];
+        Labels::from_pairs(pairs).unwrap_or_default().fingerprint()
+    }
+
+    /// A key for a message that has none: of its moment and its place in our own count, so that two are never one.
+    #[must_use]
+    pub fn fresh_key(&self, index: usize) -> String {
+        let count = FRESH.fetch_add(1, Ordering::Relaxed);
+        let unseeded = format!("{}/{count}/{index}", self.now.0);
+        format!("{:016x}{:016x}", self.live.raw_key(self.source.key, &unseeded), self.live.raw_key(!self.source.key, &unseeded))
+    }
+
+    fn try_event(&mut self, index: usize, event: &Event) -> Result<Took, Fault> {
+        let labels = self.said_labels(event);
+        let fingerprint = match &event.key {
+            Key::Said(key) => self.keyed(key),
+            Key::Labels => check::labels(&labels, self.source, self.limits)?.fingerprint(),
+            Key::Fresh => return Err((Reason::Missing, "the message has no key".to_owned())),
+        };
+        let known = self.live.alert(fingerprint);
+        let is_described = !event.labels.is_empty();
+        if event.state == State::Acknowledged {
+            self.acknowledged.push(fingerprint);
+            if !is_described || known.as_ref().is_some_and(|entry| !entry.record.is_firing()) {
+                return Ok(Took::Repeat);
+            }
+        }
+        let heard = self.heard_event(event);
+        if known.as_ref().is_some_and(|entry| is_old(event, entry)) {
+            return Ok(Took::Repeat);
+        }
+        let said = Said {
+            labels,
+            annotations: said_annotations(event, known.as_ref()),
+            generator_url: Cow::Borrowed(&event.url),
+            status: Some(heard.status),
+            starts_at: None,
+            ends_at: None,
+            identity: None,
+        };
+        let pending = Pending { index, fingerprint, raw_key: None, heard };
+        let seen = if self.is_fresh(fingerprint) { Seen::News } else { self.live.seen(fingerprint, &heard) };
+        match (seen, known) {
+            (Seen::Unknown, _) if heard.status == AlertStatus::Resolved => Ok(Took::Repeat),
+            (Seen::Repeat | Seen::Reworded, Some(entry)) if heard.status == AlertStatus::Firing && entry.record.is_firing() => {
+                let labels =
+                    overlaid(&entry.record.alert.labels, &said.labels, || check::labels(&said.labels, self.source, self.limits))?;
+                if labels != entry.record.alert.labels {
+                    // Worse, or better, or no data: rules decide anew.
+                    return self.announce(&said, labels, pending);
+                }
+                if seen == Seen::Reworded { self.reword(fingerprint, &said, &heard) } else { Ok(Took::Repeat) }
+            }
+            (Seen::Repeat | Seen::Reworded, _) => Ok(Took::Repeat),
+            (Seen::News | Seen::Unknown, Some(entry)) if !is_described => {
+                self.announce(&said, entry.record.alert.labels.clone(), pending)
+            }
+            // Of something that nobody has described there is nothing to say.
+            (Seen::News | Seen::Unknown, None) if !is_described => Ok(Took::Repeat),
+            (Seen::News | Seen::Unknown, _) => {
+                let labels = check::labels(&said.labels, self.source, self.limits)?;
+                self.announce(&said, labels, pending)
+            }
+        }
+    }
+
+    /// The labels of a message, with those that its scale makes. `no_data` is always said, so that it ends.
+    fn said_labels(&self, event: &Event) -> Pairs<'static> {
+        let fits = |value: &str| shortened(value, self.limits.label_value_bytes);
+        let mut pairs: Vec<(String, String)> = event.labels.iter().map(|(name, value)| (name.clone(), fits(value))).collect();
+        if let Some(severity) = event.severity
+            && event.key != Key::Labels
+        {
+            pairs.retain(|(name, _)| name != "severity");
+            pairs.push(("severity".to_owned(), severity.to_string()));
+        }
+        if event.key != Key::Labels {
+            pairs.push(("no_data".to_owned(), if event.no_data { "true".to_owned() } else { String::new() }));
+        }
+        Pairs::Parsed(pairs)
+    }
+
+    fn heard_event(&self, event: &Event) -> Heard {
+        let now = self.now;
+        let at = event.at.unwrap_or(now).min(now);
+        let starts_at = event.since.unwrap_or(at).min(at);
+        let status = if event.state == State::Resolved { AlertStatus::Resolved } else { AlertStatus::Firing };
+        let timeout = event.timeout.or(self.source.timeout);
+        Heard {
+            status,
+            starts_at,
+            ends_at: at,
+            expires_at: timeout.map_or(NEVER, |timeout| now + timeout),
+            by_timeout: true,
+            dated: event.at.is_some() || event.since.is_some(),
+            wording: self.live.wording_key(&format!("{:?}", event.annotations), &event.url),
+            now,
+        }
+    }
+}
+
+/// Whether a message is older than the end that is known: order is not promised, and what is over stays over.
+fn is_old(event: &Event, entry: &Entry) -> bool {
+    let Some((at, ended)) = event.at.zip(entry.record.ends_at) else { return false };
+    // What ended because nothing was heard of it may be heard of again.
+    let ran_out = ended == entry.expires_at;
+    !entry.record.is_firing() && event.state != State::Resolved && at <= ended && !ran_out
+}
+
+/// What was known with what is said now: a message that carries less takes nothing away, but what it says to be empty. The
+/// source's own labels are in what was known, and give way to all that was ever said.
+fn overlaid(known: &Labels, said: &Pairs<'_>, checked: impl FnOnce() -> Result<Labels, Fault>) -> Result<Labels, Fault> {
+    let Pairs::Parsed(pairs) = said else { return Ok(known.clone()) };
+    let is_said = |name: &str| pairs.iter().any(|(said, _)| said == name);
+    let new = if pairs.iter().all(|(_, value)| value.is_empty()) { Labels::default() } else { checked()? };
+    let (new, kept) = (new.iter().filter(|(name, _)| is_said(name)), known.iter().filter(|(name, _)| !is_said(name)));
+    Labels::from_pairs(new.chain(kept)).ok_or_else(|| (Reason::Labels, "too long".to_owned()))
+}
+
+fn said_annotations(event: &Event, known: Option<&Entry>) -> Pairs<'static> {
+    let mut pairs: Vec<(String, String)> =
+        event.annotations.iter().map(|(name, value)| (name.clone(), shortened(value, ANNOTATION_BYTES))).collect();
+    if let Some(entry) = known.filter(|entry| entry.record.is_firing()) {
+        let missing: Vec<(String, String)> = entry
+            .annotations()
+            .iter()
+            .filter(|(name, _)| !pairs.iter().any(|(said, _)| said == name))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        pairs.extend(missing);
+    }
+    Pairs::Parsed(pairs)
+}
+
+fn shortened(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(bytes_max.saturating_sub('…'.len_utf8()));
+    format!("{}…", &text[..end])
+}
