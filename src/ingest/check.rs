@@ -8,8 +8,8 @@ use super::wire::{Text, read_pairs};
 use crate::config::Limits;
 use crate::model::Labels;
 
-/// The labels of an alert with the source's own, checked, and the bytes of their names and values.
-pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Result<(Labels, usize), Fault> {
+/// The labels of an alert with the source's own, checked.
+pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Result<Labels, Fault> {
     let fault = |message: String| (Reason::Labels, format!("invalid label set: {message}"));
     let parsed = pairs.parse(limits.labels_per_alert).map_err(fault)?;
     let mut set: Vec<(&str, &str)> = parsed.iter().map(|(name, value)| (&*name.0, &*value.0)).collect();
@@ -45,8 +45,7 @@ pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Res
     if bytes > limits.alert_bytes {
         return Err(too_long());
     }
-    let labels = Labels::from_ordered(&set).ok_or_else(too_long)?;
-    Ok((labels, bytes))
+    Labels::from_ordered(&set).ok_or_else(too_long)
 }
 
 /// The annotations of an alert that has `others` bytes already; checked.

@@ -199,7 +199,7 @@ impl<'a> Intake<'a> {
                 Seen::News | Seen::Unknown => {}
             }
         }
-        let (labels, label_bytes) = check::labels(&said.labels, self.source, self.limits)?;
+        let labels = check::labels(&said.labels, self.source, self.limits)?;
         let fingerprint = match said.identity {
             None => labels.fingerprint(),
             Some(names) => labels.only(names).fingerprint(),
@@ -216,7 +216,7 @@ impl<'a> Intake<'a> {
                 Seen::News | Seen::Unknown => {}
             }
         }
-        self.announce(said, labels, label_bytes, Pending { index, fingerprint, raw_key, heard })
+        self.announce(said, labels, Pending { index, fingerprint, raw_key, heard })
     }
 
     /// Alertmanager's order: an unset start is the end, or now; an unset end is our timeout.
@@ -260,7 +260,7 @@ impl<'a> Intake<'a> {
         Ok(Took::Repeat)
     }
 
-    fn announce(&mut self, said: &Said<'_>, labels: Labels, label_bytes: usize, pending: Pending) -> Result<Took, Fault> {
+    fn announce(&mut self, said: &Said<'_>, labels: Labels, pending: Pending) -> Result<Took, Fault> {
         let heard = &pending.heard;
         if heard.status == AlertStatus::Firing {
             let limits = self.limits;
@@ -275,7 +275,7 @@ impl<'a> Intake<'a> {
                 ));
             }
         }
-        let annotations = check::annotations(&said.annotations, label_bytes + said.generator_url.len(), self.limits)?;
+        let annotations = check::annotations(&said.annotations, labels.bytes() + said.generator_url.len(), self.limits)?;
         let alert = Arc::new(Alert {
             fingerprint: pending.fingerprint,
             labels,

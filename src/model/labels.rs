@@ -137,6 +137,19 @@ impl Labels {
         self.iter().count()
     }
 
+    /// The length of all names and values together, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let bytes = self.text.as_bytes();
+        let (mut at, mut sum) = (0, 0);
+        while at < bytes.len() {
+            let part = part_at(bytes, at);
+            sum += part.len();
+            at = part.end;
+        }
+        sum
+    }
+
     /// Whether there is no label at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -317,7 +330,7 @@ mod tests {
         }
         let set = labels(&[("ä", long.as_str()), ("b", "2")]);
         assert_eq!(set.encoded(), format!("\u{1}b\u{1}2\u{2}ä\u{7f}\0\u{1}\u{48}{long}"));
-        assert_eq!((set.get("ä"), set.len()), (long.as_str(), 2));
+        assert_eq!((set.get("ä"), set.len(), set.bytes()), (long.as_str(), 2, 204));
     }
 
     #[test]
