@@ -17,8 +17,6 @@ use super::query::Query;
 use super::state::{ApiState, Running};
 use crate::model::{Fingerprint, IncidentId, NotificationId, Reason, Time};
 use crate::runtime::live::InForce;
-use crate::storage::disk::FolderDisk;
-use crate::storage::log::{LogError, LogFiles};
 use crate::storage::view::{ViewError, ViewReader};
 use crate::verify::explain::{self, Explanation, Question, QuestionError, Records, RecordsError};
 
@@ -118,7 +116,7 @@ async fn past(state: &ApiState, question: Question, at: Time) -> Result<Json<Val
     let replayed = state.past(move |view| {
         // Until it is done, not until the caller has gone.
         let _permit = permit;
-        Ok(replay(&*engine, view, question, at))
+        Ok(explain::replay(&engine.log_path(), view, &engine.live().rules().rules, question, at))
     });
     match replayed.await? {
         Ok(Some(explanation)) => Ok(Json(explanation.to_json())),
@@ -131,18 +129,6 @@ async fn past(state: &ApiState, question: Question, at: Time) -> Result<Json<Val
             Err(Problem::unavailable("history", "the log cannot be read at the moment"))
         }
     }
-}
-
-fn replay(engine: &dyn Running, view: &ViewReader, question: Question, at: Time) -> Result<Option<Explanation>, QuestionError> {
-    let folder = engine.log_path();
-    let disk = FolderDisk::open_read_only(&folder).map_err(|source| LogError::Io {
-        what: "opening",
-        file: folder.display().to_string(),
-        source,
-    })?;
-    let log = LogFiles::open(disk)?;
-    let mut records = Records::from_log(&log, Some(at))?;
-    records.answer(question, &log, Some(view), &engine.live().rules().rules)
 }
 
 /// Gathers and explains off the serving threads.

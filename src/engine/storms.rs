@@ -180,8 +180,8 @@ impl Engine {
             return self.begin_storm(rule, storm, place, fingerprint, (alerts, usual, level));
         }
         let waits = self.state.alert(fingerprint).is_none_or(|record| record.waiting.is_some());
-        // What comes in quiet times is kept from nobody; the beginning of a storm would open incidents by the dozen.
-        let usual_hold = if alerts >= level.div_ceil(SIGN) { HOLD } else { Millis::ZERO };
+        // What comes in quiet times is kept from nobody, and one alert is no sign of anything; the beginning of a storm would open incidents by the dozen.
+        let usual_hold = if alerts >= level.div_ceil(SIGN).max(2) { HOLD } else { Millis::ZERO };
         let hold = storm.hold.unwrap_or(usual_hold);
         if hold == Millis::ZERO || waits || self.has_waited(fingerprint, hold) {
             return false;

@@ -1,6 +1,6 @@
 //! Why an alert is where it is, or why nobody hears of it.
 
-use super::alert_rules::{Outcome, Verdict, ask, rule_named, wanted};
+use super::alert_rules::{Outcome, Verdict, ask, awaited, rule_named};
 use super::words::{alert_name, incident_line, rule_name, suppression};
 use super::{Explanation, Line, RULES_SHOWN_MAX, Records, cut, history};
 use crate::model::{AlertRecord, Fingerprint, Reason};
@@ -72,11 +72,7 @@ fn whereabouts(record: &AlertRecord, records: &Records, rules: &Ruleset, verdict
         lines.push(line);
     }
     lines.extend(record.waits().map(|waiting| {
-        let rule = rule_named(rules, &waiting.rule.name);
-        let what = match rule.and_then(|rule| rule.threshold.as_ref()) {
-            Some(threshold) => wanted(threshold),
-            None => "it is held until its sequence is complete".to_owned(),
-        };
+        let what = awaited(rule_named(rules, &waiting.rule.name));
         let text = format!("it waits until {} under {}, as {}: {what}", waiting.until, rule_name(&waiting.rule), waiting.key);
         Line::new(text).because(&Reason::Rule(waiting.rule.clone()))
     }));

@@ -141,6 +141,17 @@ fn ask_sequence(rule: &CorrelateRule, sequence: &Sequence, record: &AlertRecord)
     Outcome::Fails(format!("is no step of its sequence: {}", each.join("; ")))
 }
 
+/// What an alert waits for under a rule, which may be gone by now.
+pub(super) fn awaited(rule: Option<&CorrelateRule>) -> String {
+    match rule {
+        Some(CorrelateRule { threshold: Some(threshold), .. }) => wanted(threshold),
+        Some(CorrelateRule { storm: Some(_), .. }) => "it is held to see whether a storm comes".to_owned(),
+        Some(CorrelateRule { sequence: Some(_), .. }) => "it is held until its sequence is complete".to_owned(),
+        Some(_) => "others may come that it is tied to".to_owned(),
+        None => "the rule is not among those of now".to_owned(),
+    }
+}
+
 /// What a threshold asks for.
 pub(super) fn wanted(threshold: &Threshold) -> String {
     let what = match &threshold.distinct {

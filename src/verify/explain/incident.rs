@@ -64,7 +64,15 @@ fn opening(records: &Records, incident: &Incident) -> Vec<Line> {
         (None, Some(why)) => lines.push(Line::new(format!("it is a major incident: {}", reason(why))).because(why)),
         (None, None) => {}
     }
-    let of_interest = ["incident_attached", "incident_reopened", "incident_resolved", "incident_closed", "beat_missed"];
+    let of_interest = [
+        "incident_attached",
+        "incident_detached",
+        "merge_held",
+        "incident_reopened",
+        "incident_resolved",
+        "incident_closed",
+        "beat_missed",
+    ];
     let entries = records.timelines.get(&incident.id).into_iter().flatten();
     let entries = entries.filter(|entry| entry.at <= records.now && of_interest.contains(&entry.kind.as_str()));
     let line = |entry: &TimelineEntry| Line::new(format!("{}: {}", entry.at, entry.text));

@@ -33,7 +33,7 @@ pub use alert::explain_alert;
 pub use incident::explain_incident;
 pub use notification::explain_notification;
 pub use pair::explain_pair;
-pub use question::{Question, QuestionError};
+pub use question::{Question, QuestionError, replay};
 pub use records::{Records, RecordsError};
 pub use show::text;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::alert_rules::{Verdict, ask, taker, wanted};
+use super::alert_rules::{Verdict, ask, taker};
 use super::words::{alert_name, incident_line, rule_name};
 use super::{Explanation, Line, RULES_SHOWN_MAX, Records, alert_rules, cut, ties};
 use crate::model::{AlertRecord, Fingerprint, Incident, Labels, Reason, RuleRef};
@@ -67,8 +67,7 @@ fn apart(both: [&Arc<AlertRecord>; 2], verdicts: &[Vec<Verdict>; 2], records: &R
             lines.push(Line { text: format!("{name} is suppressed and joins nothing: {}", line.text), ..line });
         }
         lines.extend(record.waits().map(|waiting| {
-            let threshold = alert_rules::rule_named(rules, &waiting.rule.name).and_then(|rule| rule.threshold.as_ref());
-            let what = threshold.map_or_else(|| "a sequence is not complete".to_owned(), wanted);
+            let what = alert_rules::awaited(alert_rules::rule_named(rules, &waiting.rule.name));
             let text = format!("{name} waits until {} under {}: {what}", waiting.until, rule_name(&waiting.rule));
             Line::new(text).because(&Reason::Rule(waiting.rule.clone()))
         }));

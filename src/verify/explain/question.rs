@@ -1,9 +1,11 @@
 //! One question, asked of records out of a log: beside them stands what only the view still has, and an alert's whole history.
 
+use std::path::Path;
+
 use super::{Explanation, Records, RecordsError, explain_alert, explain_incident, explain_notification, explain_pair};
-use crate::model::{Fingerprint, IncidentId, NotificationId};
+use crate::model::{Fingerprint, IncidentId, NotificationId, Time};
 use crate::ruleset::Ruleset;
-use crate::storage::disk::Disk;
+use crate::storage::disk::{Disk, FolderDisk};
 use crate::storage::log::{LogError, LogFiles};
 use crate::storage::view::{ViewError, ViewReader};
 
@@ -29,6 +31,27 @@ impl From<LogError> for QuestionError {
     fn from(error: LogError) -> QuestionError {
         QuestionError::Records(error.into())
     }
+}
+
+/// Answers a question about a moment: the log in the folder is replayed up to it.
+///
+/// # Errors
+/// A log or a view that cannot be read, or a log that does not go back so far.
+pub fn replay(
+    folder: &Path,
+    view: &ViewReader,
+    rules: &Ruleset,
+    question: Question,
+    at: Time,
+) -> Result<Option<Explanation>, QuestionError> {
+    let disk = FolderDisk::open_read_only(folder).map_err(|source| LogError::Io {
+        what: "opening",
+        file: folder.display().to_string(),
+        source,
+    })?;
+    let log = LogFiles::open(disk)?;
+    let mut records = Records::from_log(&log, Some(at))?;
+    records.answer(question, &log, Some(view), rules)
 }
 
 impl Records {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::engine::{Act, Input, News};
+use crate::model::incident::IncidentType;
 use crate::model::{Actor, Alert, AlertStatus, Fingerprint, IncidentId, Labels, Millis, NotificationId, Silence, SilenceId};
 use crate::ruleset::{self, Limits, Ruleset, SourceFile, parse_matchers};
 use crate::verify::player::Player;
@@ -62,6 +63,7 @@ fn play(rules: &Arc<Ruleset>, story: &[&str]) -> Player {
             "fire" => news(AlertStatus::Firing),
             "resolve" => news(AlertStatus::Resolved),
             "ack" => by_ann(Act::Acknowledge(IncidentId::parse(rest).unwrap())),
+            "major" => by_ann(Act::SetType(IncidentId::parse(rest).unwrap(), IncidentType::Major, "the press calls".into())),
             "silence" => by_ann(Act::SetSilence(Silence {
                 id: SilenceId(7),
                 matchers: parse_matchers(rest).unwrap(),
@@ -110,7 +112,7 @@ correlate:
     by: [cluster]
     threshold: { count: 3, distinct: host, within: 5m }
   - name: deployed
-    sequence: [{ match: ['alertname="Deploy"'] }, { match: ['alertname="Errors"'] }]
+    sequence: [{ match: ['alertname="Deploy"'] }, { match: ['alertname="Errors"'], when: double(labels.rate) > 5.0 }]
     by: [service]
     within: 15m
   - name: beat
@@ -150,6 +152,12 @@ fn stories() -> Vec<(&'static str, Vec<String>, Question)> {
         ("alert-waiting", vec![fire("1m", SLOW)], OfAlert(SLOW)),
         ("alert-that-waited-in-vain", vec![fire("1m", SLOW), "7m wait".to_owned()], OfAlert(SLOW)),
         ("alert-step", vec![fire("1m", "alertname=Deploy service=shop")], OfAlert("alertname=Deploy service=shop")),
+        (
+            "alert-that-is-no-step",
+            vec![fire("1m", "alertname=Errors service=shop rate=2")],
+            OfAlert("alertname=Errors service=shop rate=2"),
+        ),
+        ("incident-declared-major", vec![fire("1m", DISK), "2m major INC-1".to_owned()], OfIncident(1)),
         ("alert-beat", vec![fire("1m", "alertname=Watchdog")], OfAlert("alertname=Watchdog")),
         (
             "incident-paged",
