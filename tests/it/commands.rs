@@ -146,12 +146,14 @@ fn an_incident_from_first_to_last_by_the_commands() {
     };
     quell(&["send", "alertname=DiskFull", "host=db-1", "severity=critical"], 0);
     assert!(quell(&["incident", "list"], 0).contains("Trouble on db-1"));
-    let steps: [(&[&str], i32, &str); 8] = [
+    let steps: [(&[&str], i32, &str); 10] = [
         (&["close", "INC-1"], 1, "error: INC-1 is open; resolve it first (409)\n"),
         (&["ack", "INC-1", "--by", "ann"], 0, "INC-1 is acknowledged: Trouble on db-1\n"),
         (&["assign", "INC-1", "eve", "--by", "ann"], 0, "INC-1 is acknowledged: Trouble on db-1\n"),
         (&["comment", "INC-1", "on it", "--by", "eve"], 0, "INC-1 is acknowledged: Trouble on db-1\n"),
+        (&["major", "INC-1", "--reason", "the press", "--by", "ann"], 0, "INC-1 is acknowledged: Trouble on db-1\n"),
         (&["resolve", "INC-1"], 0, "INC-1 is resolved: Trouble on db-1\n"),
+        (&["major", "INC-1", "--reason", "late", "--undo"], 1, "error: INC-1 is resolved (409)\n"),
         (&["close", "INC-1"], 0, "INC-1 is closed: Trouble on db-1\n"),
         (&["close", "INC-1"], 1, "error: INC-1 is closed (409)\n"),
         (&["ack", "INC-2"], 1, "error: there is no incident INC-2 (404)\n"),
@@ -160,12 +162,17 @@ fn an_incident_from_first_to_last_by_the_commands() {
         assert_eq!(quell(&[&["incident"], step].concat(), code), said, "{step:?}");
     }
     let shown: Value = serde_json::from_str(&quell(&["incident", "show", "INC-1", "--json"], 0)).unwrap();
-    assert_eq!((&shown["incident"]["status"], &shown["incident"]["assignee"]), (&json!("closed"), &json!("eve")));
+    let incident = &shown["incident"];
+    assert_eq!([&incident["status"], &incident["assignee"], &incident["type"]], ["closed", "eve", "major"]);
     let entries = shown["timeline"].as_array().unwrap();
     let texts: Vec<&str> = entries.iter().map(|entry| entry["text"].as_str().unwrap()).collect();
-    for said in
-        ["opened (rule by-host, hosts.yaml:3): Trouble on db-1", "acknowledged by ann", "assigned to eve by ann", "eve: on it"]
-    {
+    for said in [
+        "opened (rule by-host, hosts.yaml:3): Trouble on db-1",
+        "acknowledged by ann",
+        "assigned to eve by ann",
+        "eve: on it",
+        "declared a major incident by ann: the press",
+    ] {
         assert!(texts.contains(&said), "{said} is not in {texts:#?}");
     }
     // A rule of a file is named as the file is below its folder; what is built in stands nowhere.
