@@ -270,14 +270,22 @@ impl Scene<'_> {
         let all = self.catalogue.callers(catalogue_name(name)).len().max(dependents.len());
         let first = dependents.iter().filter_map(|other| self.suspects.get(*other)).map(|suspect| suspect.first_at).min()?;
         let changed = self.changed(name, first, &BTreeSet::new());
-        if changed.is_none() && (explained < 2 || dependents.len() * 2 < all) {
+        let foreign = name.starts_with("external/");
+        let enough = if foreign { explained > 0 } else { explained > 1 };
+        if changed.is_none() && (!enough || dependents.len() * 2 < all) {
             return None;
         }
-        let worth = SILENT * share(explained, open.len()) * share(dependents.len(), all);
+        let explains = match explained {
+            // What else there is to explain may follow from it by ways that only others know.
+            2.. if foreign => 1.0,
+            1 if foreign => 0.5,
+            _ => share(explained, open.len()),
+        };
+        let worth = SILENT * explains * share(dependents.len(), all);
         let reason = CauseReason::Silent { dependents: number(dependents.len()), of: number(all) };
         // What is somebody else's raises no alert here, whatever is the matter with it: that it is silent says nothing against it.
-        let foreign = name.starts_with("external/").then_some((DEEPEST, CauseReason::Deepest));
-        Some(cause(name.clone(), [(worth, reason)].into_iter().chain(changed).chain(foreign).collect()))
+        let deepest = foreign.then_some((DEEPEST, CauseReason::Deepest));
+        Some(cause(name.clone(), [(worth, reason)].into_iter().chain(changed).chain(deepest).collect()))
     }
 
     /// The last change of a thing before its trouble, where that is not long before, and not in another cluster.
