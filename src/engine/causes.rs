@@ -11,6 +11,7 @@
 //! A thing that raises no alert itself is a cause too where most of what depends on it does and nothing else explains it.
 //! All of it is a function of the incident's alerts, whatever their order, the catalogue and the reported changes.
 
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -162,7 +163,7 @@ fn keep_the_likeliest(suspects: BTreeMap<Arc<str>, Suspect>) -> BTreeMap<Arc<str
     let mut all: Vec<(Arc<str>, Suspect)> = suspects.into_iter().collect();
     all.sort_by_cached_key(|(name, suspect)| {
         let parts = parts.get(name).copied().unwrap_or(0);
-        (std::cmp::Reverse(parts), suspect.gravest.clone(), suspect.first_at, name.clone())
+        (Reverse(parts), suspect.gravest.clone(), suspect.first_at, name.clone())
     });
     all.truncate(SUSPECTS_MAX);
     all.into_iter().collect()
@@ -215,15 +216,14 @@ impl<'a> Scene<'a> {
         }
         let dependents = |name| dependents.get(name).copied().unwrap_or(0);
         let alerting = self.suspects.iter().map(|(name, it)| self.alerting(name, it, &relies_on, dependents(name)));
-        let mut causes: Vec<Cause> = alerting.collect();
+        let mut causes: Vec<(f64, Cause)> = alerting.collect();
         causes.extend(self.silent(&relies_on));
-        causes.sort_by(|a, b| (b.score, &a.entity).cmp(&(a.score, &b.entity)));
-        causes.truncate(CAUSES_MAX);
-        causes
+        causes.sort_by(likelier);
+        causes.into_iter().take(CAUSES_MAX).map(|(_, cause)| cause).collect()
     }
 
     /// What speaks for a thing that alerts, on which so many others that do rely.
-    fn alerting(&self, name: &Arc<str>, suspect: &Suspect, relies_on: &ReliesOn<'_>, dependents: usize) -> Cause {
+    fn alerting(&self, name: &Arc<str>, suspect: &Suspect, relies_on: &ReliesOn<'_>, dependents: usize) -> (f64, Cause) {
         let others = self.suspects.len() - 1;
         let mut reasons: Vec<Weighed> = Vec::new();
         let starved = suspect.gravest.0 == Symptom::Starved;
@@ -265,7 +265,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Things that raise no alert, while most of what depends on them does.
-    fn silent(&self, relies_on: &ReliesOn<'_>) -> Vec<Cause> {
+    fn silent(&self, relies_on: &ReliesOn<'_>) -> Vec<(f64, Cause)> {
         let mut dependents: BTreeMap<Arc<str>, Vec<&Arc<str>>> = BTreeMap::new();
         for name in self.suspects.keys().filter(|name| !self.is_starved(name)) {
             for below in self.directly_below(name).filter(|below| !self.suspects.contains_key(below)) {
@@ -275,23 +275,33 @@ impl<'a> Scene<'a> {
         // What nothing below explains.
         let open = relies_on.iter().filter(|(name, below)| below.is_empty() && !self.is_starved(name));
         let open: BTreeSet<&Arc<str>> = open.map(|(name, _)| *name).collect();
-        let mut found: Vec<Cause> = dependents.iter().filter_map(|(name, on)| self.silent_one(name, on, &open)).collect();
-        found.sort_by(|a, b| (b.score, &a.entity).cmp(&(a.score, &b.entity)));
+        let mut found: Vec<(f64, Cause)> = dependents.iter().filter_map(|(name, on)| self.silent_one(name, on, &open)).collect();
+        found.sort_by(likelier);
         found.truncate(SILENT_MAX);
         found
     }
 
-    fn silent_one(&self, name: &Arc<str>, dependents: &[&Arc<str>], open: &BTreeSet<&Arc<str>>) -> Option<Cause> {
+    fn silent_one(&self, name: &Arc<str>, dependents: &[&Arc<str>], open: &BTreeSet<&Arc<str>>) -> Option<(f64, Cause)> {
         let explained = dependents.iter().filter(|other| open.contains(**other)).count();
         let all = self.catalogue.callers(catalogue_name(name)).len().max(dependents.len());
         let first = dependents.iter().filter_map(|other| self.suspects.get(*other)).map(|suspect| suspect.first_at).min()?;
         let changed = self.changed(name, first, &BTreeSet::new());
-        if changed.is_none() && (explained < 2 || dependents.len() * 2 < all) {
+        let foreign = name.starts_with("external/");
+        let enough = if foreign { explained > 0 } else { explained > 1 };
+        if changed.is_none() && (!enough || dependents.len() * 2 < all) {
             return None;
         }
-        let worth = SILENT * share(explained, open.len()) * share(dependents.len(), all);
+        let explains = match explained {
+            // What else there is to explain may follow from it by ways that only others know.
+            2.. if foreign => 1.0,
+            1 if foreign => 0.5,
+            _ => share(explained, open.len()),
+        };
+        let worth = SILENT * explains * share(dependents.len(), all);
         let reason = CauseReason::Silent { dependents: number(dependents.len()), of: number(all) };
-        Some(cause(name.clone(), [(worth, reason)].into_iter().chain(changed).collect()))
+        // What is somebody else's raises no alert here, whatever is the matter with it: that it is silent says nothing against it.
+        let deepest = foreign.then_some((DEEPEST, CauseReason::Deepest));
+        Some(cause(name.clone(), [(worth, reason)].into_iter().chain(changed).chain(deepest).collect()))
     }
 
     /// The last change of a thing before its trouble, where that is not long before, and not in another cluster.
@@ -344,13 +354,18 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// A cause of these reasons, the weightiest first.
-fn cause(entity: Arc<str>, mut reasons: Vec<Weighed>) -> Cause {
+/// The likelier of two first, of two alike the one whose name comes first.
+fn likelier((a_worth, a): &(f64, Cause), (b_worth, b): &(f64, Cause)) -> Ordering {
+    b_worth.total_cmp(a_worth).then_with(|| a.entity.cmp(&b.entity))
+}
+
+/// A cause of these reasons, the weightiest first, with what they are worth together, which may be more than its score.
+fn cause(entity: Arc<str>, mut reasons: Vec<Weighed>) -> (f64, Cause) {
     reasons.sort_by(|a, b| b.0.total_cmp(&a.0));
     let sum: f64 = reasons.iter().map(|(worth, _)| worth).sum();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 100")]
     let score = sum.round().clamp(1.0, SCORE_MAX) as u32;
-    Cause { entity, score, reasons: reasons.into_iter().map(|(_, reason)| reason).collect() }
+    (sum, Cause { entity, score, reasons: reasons.into_iter().map(|(_, reason)| reason).collect() })
 }
 
 /// People read these; a tenth of a second is no reason.

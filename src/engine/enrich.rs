@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use crate::engine::conditions::holds_for;
 use crate::engine::{Engine, Fact};
-use crate::model::{AlertRecord, Fingerprint, Labels, RuleRef};
+use crate::model::cause::thing_of;
+use crate::model::{AlertRecord, Change, Fingerprint, Labels, Millis, RuleRef};
 use crate::ruleset::AlertSubject;
 
 impl Engine {
@@ -20,16 +21,27 @@ impl Engine {
         // Each change of the labels may bring other rules in, so the index is asked anew behind the rule that made it.
         while let Some(position) = self.next_enrichment(&record, &labels, from) {
             let rule = &rules.enrich[position as usize];
+            from = position + 1;
+            if rule.changed.is_some_and(|within| !self.was_changed(&labels, within)) {
+                continue;
+            }
             if let Some(changed) = rule.apply(&subject(&record, &labels)) {
                 labels = Cow::Owned(changed);
                 applied.push(rule.rule.clone());
             }
-            from = position + 1;
         }
         if !applied.is_empty() {
             let labels = labels.into_owned();
             self.record(Fact::AlertEnriched { fingerprint, labels, rules: applied });
         }
+    }
+
+    /// Whether what an alert is about was changed of late, in its cluster or everywhere.
+    fn was_changed(&self, labels: &Labels, within: Millis) -> bool {
+        let Some(thing) = thing_of(labels) else { return false };
+        let cluster = labels.get("cluster");
+        let here = |change: &Change| change.cluster.as_deref().is_none_or(|other| cluster.is_empty() || cluster == other);
+        self.state.reported.of(&thing, self.now - within, self.now).any(|change| here(change))
     }
 
     fn next_enrichment(&mut self, record: &AlertRecord, labels: &Labels, from: u32) -> Option<u32> {

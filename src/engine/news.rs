@@ -31,7 +31,7 @@ impl Engine {
                 self.leave_conditions(fingerprint);
                 self.leave_ties(fingerprint);
                 if !fires {
-                    self.leave_old_incidents(fingerprint);
+                    self.leave_old_incidents(fingerprint, news.alert.starts_at);
                 }
                 self.record(Fact::AlertFired { alert: news.alert });
                 self.enrich(fingerprint);
@@ -50,10 +50,11 @@ impl Engine {
         }
     }
 
-    /// An alert that is about to fire again leaves the incidents whose rules say that it was away for too long.
-    fn leave_old_incidents(&mut self, fingerprint: Fingerprint) {
+    /// An alert that is about to fire again leaves the incidents whose rules say that it was away for too long. One that began
+    /// before it ended, by its sender's word, was never away: what ended it was a message that came late, or silence.
+    fn leave_old_incidents(&mut self, fingerprint: Fingerprint, starts_at: Time) {
         let Some(record) = self.state.alert(fingerprint) else { return };
-        let Some(ended) = record.ends_at else { return };
+        let Some(ended) = record.ends_at.filter(|ended| starts_at > *ended) else { return };
         let away = self.now.since(ended);
         let too_long = |id: &IncidentId| {
             let incident = self.state.incident(*id)?;

@@ -72,15 +72,30 @@ impl Members {
         }
     }
 
-    /// When the last one began, if so many began after a moment.
-    fn last(&self, count: usize, since: Time) -> Option<Time> {
-        let enough = self.in_order.iter().rev().nth(count.saturating_sub(1)).is_some_and(|(began, _)| *began > since);
-        self.in_order.last().filter(|_| enough).map(|(began, _)| *began)
+    /// How near the nearest one is to an alert that began at a moment, if so many are near enough. More is nearer.
+    fn nearest(&self, tie: &Tie, began: Time) -> Option<i64> {
+        let wanted = tie.alerts as usize;
+        let since = began - tie.within;
+        if tie.lag.is_none() {
+            // The last one of all: what began after the alert did is there already.
+            let enough = self.in_order.iter().rev().nth(wanted.saturating_sub(1)).is_some_and(|(began, _)| *began > since);
+            return self.in_order.last().filter(|_| enough).map(|(began, _)| began.0);
+        }
+        let near =
+            || self.in_order.range((since, NO_FINGERPRINT)..(began + tie.within, NO_FINGERPRINT)).filter(|it| it.0 > since);
+        near().nth(wanted.saturating_sub(1))?;
+        near().map(|(other, _)| -other.since(began).0.abs()).max()
     }
 }
 
 /// An alert that has waited for longer than this finds what began before it no more.
 const KEPT: Millis = Millis::hours(1);
+
+/// A condition is taken to have lasted for no longer than this when its alert fired.
+const LAG_MAX: Millis = Millis::hours(1);
+
+/// Before all others that began at the same moment.
+const NO_FINGERPRINT: Fingerprint = Fingerprint(0);
 
 impl Ties {
     pub(super) fn of(state: &State, rules: &Ruleset) -> Ties {
@@ -118,7 +133,7 @@ impl Ties {
             let tie = thread.tie(rules);
             let Some(value) = value(tie, labels).filter(|_| tie.holds_to(labels)) else { continue };
             let members = entry(&mut thread.members, &value).entry(id).or_default();
-            members.insert(record.alert.fingerprint, record.fired_at);
+            members.insert(record.alert.fingerprint, tie.began(record));
             members.forget(now - tie.within - KEPT);
         }
     }
@@ -175,23 +190,30 @@ impl Thread {
         &rules.correlate[self.rule].ties[self.tie]
     }
 
-    /// The incidents to which an alert is tied, each with when the last alert began that ties it.
+    /// The incidents to which an alert that began at a moment is tied, each with how near it is.
     fn tied<'t>(
         &'t self,
         tie: &'t Tie,
         catalogue: &'t Catalogue,
         value: &'t str,
-        since: Time,
-    ) -> impl Iterator<Item = (Time, IncidentId)> + 't {
-        let wanted = tie.alerts as usize;
+        began: Time,
+    ) -> impl Iterator<Item = (i64, IncidentId)> + 't {
         let incidents = around(tie, catalogue, value).filter_map(|value| self.members.get(value)).flatten();
-        incidents.filter_map(move |(id, members)| Some((members.last(wanted, since)?, *id)))
+        incidents.filter_map(move |(id, members)| Some((members.nearest(tie, began)?, *id)))
     }
 }
 
 impl Tie {
     fn holds_to(&self, labels: &Labels) -> bool {
         self.to.iter().all(|matcher| matcher.matches(labels))
+    }
+
+    /// When an alert began, as far as this tie is concerned: with a lag when its condition did, by its sender's clock, which
+    /// what is late on its way does not change; else when it was first heard of.
+    pub(crate) fn began(&self, record: &AlertRecord) -> Time {
+        let Some(label) = &self.lag else { return record.fired_at };
+        let lag = Millis::parse(record.labels().get(label)).unwrap_or(Millis::ZERO).min(LAG_MAX);
+        record.alert.starts_at.min(record.fired_at) - lag
     }
 }
 
@@ -316,7 +338,7 @@ impl Engine {
         let threads = &self.ties.threads[self.ties.first[place]..];
         rule.ties.iter().zip(threads).find_map(|(tie, thread)| {
             let value = value(tie, record.labels())?;
-            let tied = thread.tied(tie, &self.rules.catalogue, &value, record.fired_at - tie.within);
+            let tied = thread.tied(tie, &self.rules.catalogue, &value, tie.began(record));
             tied.filter(|(_, id)| open(*id) && self.takes(*id, fingerprint)).max().map(|(_, id)| id)
         })
     }
@@ -332,7 +354,7 @@ impl Engine {
                 continue;
             }
             let Some(value) = value(tie, record.labels()) else { continue };
-            let near = |other: &AlertRecord| other.fired_at.since(record.fired_at).0.abs() < tie.within.0;
+            let near = |other: &AlertRecord| tie.began(other).since(tie.began(record)).0.abs() < tie.within.0;
             for (seq, key) in around(tie, &self.rules.catalogue, &value).filter_map(|value| thread.waiting.get(value)).flatten() {
                 if *key != fingerprint && self.state.alert(*key).is_some_and(|other| waits(other, rule) && near(other)) {
                     found.insert((*seq, *key, thread.rule));

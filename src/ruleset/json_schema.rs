@@ -125,6 +125,7 @@ fn enrich() -> Value {
             "description": "Labels and what they become, as templates; an empty result takes the label away",
             "type": "object", "additionalProperties": { "type": "string" }, "minProperties": 1, "maxProperties": enrich::SET_MAX,
         },
+        "changed": about("duration", "Only where what the alert is about was changed no longer ago than this"),
         "table": { "description": "A CSV file, its path from this file on", "type": "string", "pattern": "\\.csv$" },
         "on": with(
             about("words", "The columns that are looked up by the alert's labels of these names"),
@@ -250,6 +251,7 @@ fn correlate() -> Value {
             "type": "array", "minItems": 1, "maxItems": ties::TIES_MAX, "items": of("tie"),
         },
         "wait": about("duration", "How long an alert that is tied to nothing waits for others; default 0s"),
+        "lag": { "description": "The label that says how long an alert's condition had lasted when it fired; ties then compare when conditions began", "type": "string" },
         "back_within": about("duration", "An alert that was away for so long is decided anew; default: it comes back"),
         "storm": with(
             mapping(&["least", "within"], json!({
@@ -271,7 +273,7 @@ fn correlate() -> Value {
         "title": { "description": "A template over by.<label>, labels.<name>, incident.count", "type": "string" },
     });
     let more = json!({
-        "dependentRequired": { "sequence": ["within"], "within": ["sequence"], "hold": ["sequence"], "wait": ["ties"] },
+        "dependentRequired": { "sequence": ["within"], "within": ["sequence"], "hold": ["sequence"], "wait": ["ties"], "lag": ["ties"] },
         "dependentSchemas": {
             "ties": without(&["by", "absent", "sequence", "topology"]),
             "wait": without(&["threshold"]),

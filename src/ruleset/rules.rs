@@ -54,6 +54,8 @@ pub struct EnrichRule {
     pub set: Vec<(Arc<str>, Template)>,
     /// Labels that the row for the alert gives; a rule has this or `set`.
     pub table: Option<Arc<Table>>,
+    /// Applies only where what the alert is about was changed no longer ago than this.
+    pub changed: Option<Millis>,
 }
 
 /// Suppresses alerts while something holds.
@@ -176,6 +178,9 @@ pub struct Tie {
     pub to: Vec<Matcher>,
     /// How many such alerts the incident must have.
     pub alerts: u32,
+    /// The label that says how long an alert's condition had lasted when it fired. Then the tie compares when conditions
+    /// began, in either direction, and not when alerts did.
+    pub lag: Option<Arc<str>>,
 }
 
 /// What two alerts have in common.

@@ -161,6 +161,8 @@ const RULES_WITH_TIES: &str = r#"
 services:
   - { name: h0, depends_on: [h1] }
   - { name: h1, depends_on: [h2] }
+enrich:
+  - { name: lags, match: ['alertname="B"'], set: { lag: 5m } }
 suppress:
   - { name: brief, match: ['alertname="C"', 'host="h0"'], hold: 2m }
 correlate:
@@ -173,6 +175,7 @@ correlate:
     back_within: 5m
   - name: enough
     match: ['alertname!="D"']
+    lag: lag
     ties: [{ same: [job], within: 40m }, { hops: 2, on: host, within: 1h }]
     threshold: { count: 2, distinct: host, within: 30m, otherwise: alone }
     max_age: 2h

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `fire a=b c="d e" @f=g` | a sender says that an alert with these labels (and annotations) fires |
 //! | `resolve a=b` | … that it has resolved |
+//! | `fired 5m a=b` | … that it fires, and has done so for so long |
 //! | `expire a=b` | nothing was heard of it for too long |
 //! | `ack INC-1 ann`, `assign INC-1 ann`, `comment INC-1 text`, `done INC-1 ann`, `reopen INC-1 ann`, `close INC-1 ann`, `major INC-1 why`, `normal INC-1 why` | a person acts |
 //! | `silence 1 10m a="b"` | a silence, numbered, from now on for so long |
@@ -168,6 +169,10 @@ impl Story {
         let act = |act| Input::Act { act, by: by() };
         match verb {
             "fire" => Input::Alert(News { alert: alert(rest, at), status: AlertStatus::Firing, ends_at: None }),
+            "fired" => {
+                let began = at - Millis::parse(first).expect("fired AGO LABELS");
+                Input::Alert(News { alert: alert(second, began), status: AlertStatus::Firing, ends_at: None })
+            }
             "resolve" => Input::Alert(News { alert: alert(rest, at), status: AlertStatus::Resolved, ends_at: Some(at) }),
             "expire" => Input::Expired { fingerprint: alert(rest, at).fingerprint, expired_at: at },
             "ack" => act(Act::Acknowledge(incident())),

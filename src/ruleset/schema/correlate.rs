@@ -14,6 +14,7 @@
 //! | `sequence`, `within`, `hold` | instead of `match`: a list of 2 to 8 steps, each with its `match` or `when`; an incident opens when the last one comes after all others, in order, `within` the time. Earlier steps go on to later rules, and their incidents become its children; with `hold: true` they wait until the time is over, and become its members | |
 //! | `topology` | `{ hops, within }`, instead of `by`: alerts with a `service` join the oldest open incident with news within the time whose service is at most so many (1 to 4) edges of the catalogue away; others that they touch become its children; alone, one incident for each service | |
 //! | `ties`, `wait` | instead of `by`: a list of up to 16, each `{ same, within, to, alerts }` or `{ hops, on, within, to, alerts }`: an alert joins the incident that has an alert with the same labels (or of a thing so near in the catalogue) that began less than `within` before it, by the first tie that holds; one that is tied to nothing waits for `wait` (default `0s`) before it opens an incident, with all that wait and are tied to it | |
+//! | `lag` | beside `ties`: the label that says how long (`10m`) an alert's condition had lasted when it fired, as Prometheus' `for` makes it. Ties then compare when conditions began, in either direction | when alerts began |
 //! | `storm` | `{ above, least, within, hold, pass }`: one incident for each value of `by` takes all that comes while at least `least` alerts, and `above` (10) times what is usual there, come within the time. The first alerts of `pass` (3) kinds go on to later rules as well; without a storm everything does, after `hold` (by default at once, and after 10s while a fifth of what makes a storm has come) | |
 //! | `continue` | `true`: later rules take the alert, too | `false` |
 //! | `title` | a template that sees `by.<label>`, `labels.<name>` (of the alert that opens) and `incident.count` | the rule's name and the values of `by` |
@@ -252,7 +253,7 @@ fn by(fields: &mut Fields<'_>) -> Vec<Arc<str>> {
 }
 
 /// A length of time that is more than nothing.
-pub(super) fn positive(fields: &mut Fields<'_>, key: &'static str) -> Option<Millis> {
+pub(in crate::ruleset) fn positive(fields: &mut Fields<'_>, key: &'static str) -> Option<Millis> {
     let node = fields.get(key)?;
     let length = fields.as_duration(key, node)?;
     if length == Millis::ZERO {

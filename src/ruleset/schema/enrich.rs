@@ -6,6 +6,7 @@
 //! | `when` | an [expression](crate::ruleset::expression) over the alert; default all |
 //! | `set` | labels and what they become, as templates; an empty result takes the label away |
 //! | `table`, `on` | instead of `set`: a CSV file, its path from the rule file on, and which of its columns are looked up by the alert's labels of these names; the row's other columns become labels, but for empty cells |
+//! | `changed` | only where what the alert is about was changed (`/v1/changes`) no longer ago than this, in its cluster or everywhere; default: whether or not |
 //!
 //! Templates see `labels.<name>`, `annotations.<name>`, `alert.source` and `capture.<name>`: what the named group
 //! `(?P<name>…)` of a `=~` matcher took.
@@ -17,6 +18,7 @@ use crate::ruleset::diagnostics::Code;
 use crate::ruleset::fields::Fields;
 use crate::ruleset::matchers::capture_names;
 use crate::ruleset::rules::EnrichRule;
+use crate::ruleset::schema::correlate::positive;
 use crate::ruleset::suggest::listed;
 use crate::ruleset::table::{Table, Tables, is_plain};
 use crate::ruleset::template::Template;
@@ -57,7 +59,8 @@ pub(in crate::ruleset) fn read(fields: &mut Fields<'_>, rule: RuleRef, tables: &
         });
     }
     let when = fields.when_of_alert(&mut matchers);
-    EnrichRule { rule, matchers, when, set, table }
+    let changed = positive(fields, "changed");
+    EnrichRule { rule, matchers, when, set, table, changed }
 }
 
 fn table(fields: &mut Fields<'_>, tables: &Tables<'_>) -> Option<Arc<Table>> {

@@ -7,6 +7,8 @@
 //! | `within` | how long before it the other one has begun, at most (up to 1h) | must be there |
 //! | `to` | matchers for the other one | any alert |
 //! | `alerts` | how many such alerts the incident must have | 1 |
+//!
+//! `lag` beside `ties` names the label that says how long an alert's condition had lasted when it fired.
 
 use super::correlate::{HOPS_MAX, positive, refuse_beside};
 use crate::model::Millis;
@@ -29,8 +31,12 @@ const WAIT_MAX: Millis = Millis::hours(1);
 pub(super) fn read(fields: &mut Fields<'_>) -> (Vec<Tie>, Millis) {
     let wait = positive(fields, "wait");
     let Some(node) = fields.get("ties") else {
-        if wait.is_some() {
-            fields.fault(Code::Missing, &fields.key_span("wait"), "`wait` without `ties`", "others join it by `ties` alone");
+        for key in ["wait", "lag"] {
+            if fields.has(key) {
+                let message = format!("`{key}` without `ties`");
+                fields.fault(Code::Missing, &fields.key_span(key), message, "others join it by `ties` alone");
+                fields.ignore(key);
+            }
         }
         return (Vec::new(), Millis::ZERO);
     };
@@ -44,12 +50,14 @@ pub(super) fn read(fields: &mut Fields<'_>) -> (Vec<Tie>, Millis) {
         let message = format!("`wait` must be at most {WAIT_MAX}");
         fields.fault(Code::Range, &fields.key_span("wait"), message, "");
     }
+    let lag = fields.word("lag");
     let items = fields.as_list("ties", node);
     if items.is_empty() || items.len() > TIES_MAX {
         let message = format!("`ties` has {} entries, but must have 1 to {TIES_MAX}", items.len());
         fields.fault(Code::Range, &node.span, message, "");
     }
-    let ties = items.iter().filter_map(|item| Fields::read(item, "a tie", fields.report, tie).flatten()).collect();
+    let read = |item| Fields::read(item, "a tie", fields.report, tie).flatten();
+    let ties = items.iter().filter_map(read).map(|tie| Tie { lag: lag.clone(), ..tie }).collect();
     (ties, wait.unwrap_or(Millis::ZERO))
 }
 
@@ -63,7 +71,7 @@ fn tie(fields: &mut Fields<'_>) -> Option<Tie> {
     }
     let to = fields.matchers("to");
     let alerts = fields.number("alerts", 1..=ALERTS_MAX).unwrap_or(1);
-    Some(Tie { how: how?, within: within?, to, alerts })
+    Some(Tie { how: how?, within: within?, to, alerts, lag: None })
 }
 
 fn same(fields: &mut Fields<'_>) -> TieHow {

@@ -140,7 +140,15 @@ fn an_inventory_becomes_entries_of_the_catalogue() {
                 r#"{"depends_on":["db@eu1","mail"],"name":"web@eu1"},{"depends_on":["db@eu1","h1","mail"],"name":"web@eu2"},"#,
                 r#"{"depends_on":["db@eu1","mail"],"name":"web@us1"},{"depends_on":["db@eu1"],"name":"db@eu"},"#,
                 r#"{"depends_on":["web@eu1","web@eu2"],"name":"web@eu"},{"depends_on":["web@us1"],"name":"web@us"},"#,
-                r#"{"depends_on":["r1"],"name":"h1"}]}"#,
+                r#"{"depends_on":["r1"],"name":"h1"},{"depends_on":["rack/r1"],"name":"host/h1"}]}"#,
+            )),
+        ),
+        // What is somebody else's is a cause of its own, of which the services know, and not each of their clusters.
+        (
+            r#"{"externals":["psp"],"services":{"pay":{"clusters":["eu1"],"dependsOn":[{"service":"psp"}]}}}"#,
+            Ok(concat!(
+                r#"{"services":[{"depends_on":["external/psp"],"name":"pay"},"#,
+                r#"{"depends_on":["psp"],"name":"pay@eu1"}]}"#,
             )),
         ),
         (r#"{"services":{}}"#, Ok("")),

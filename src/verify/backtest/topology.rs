@@ -3,7 +3,7 @@
 //! A service is an entry under its own name. Where the inventory says in which clusters it runs, it is one in each of them,
 //! too: `cart@eu1`, which depends on the hosts of its pods there and on what it calls. It calls a service of its own cluster, else
 //! of its region, else wherever that one is. `cart@eu`, what a probe of the region sees, depends on those in the region's
-//! clusters. A host depends on its rack. Planned maintenance becomes silences, because at the site somebody would have set them.
+//! clusters. A host depends on its rack, by its own name and as `host/…`. What is not the site's own is `external/…`. Planned maintenance becomes silences, because at the site somebody would have set them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,9 @@ struct Inventory {
     /// The rack of each host.
     #[serde(default)]
     racks: BTreeMap<String, String>,
+    /// Services of others that ours depend on.
+    #[serde(default)]
+    externals: BTreeSet<String>,
     #[serde(default)]
     maintenance: Vec<Window>,
 }
@@ -77,18 +80,20 @@ struct Pod {
 }
 
 /// Reads an inventory: `{"services":{"cart":{"tier":1,"team":"shop","dependsOn":[{"service":"cart-db"}]}}}`, and besides
-/// `clusters` and `pods` of a service, `clusters` with their `region`, `racks` of hosts, and `maintenance` of hosts, which alerts name by `node`. What else it has
+/// `clusters` and `pods` of a service, `clusters` with their `region`, `racks` of hosts, `externals` (services of others), and `maintenance` of hosts, which alerts name by `node`. What else it has
 /// is passed over.
 ///
 /// # Errors
 /// What is wrong with it, in words.
 pub fn read(source: &SourceFile) -> Result<Read, String> {
     let inventory: Inventory = serde_json::from_str(&source.text).map_err(|error| format!("{}: {error}", source.name))?;
-    let plain = inventory
-        .services
-        .iter()
-        .map(|(name, service)| entry(name, Some(service), &service.depends_on.iter().map(|it| it.service.clone()).collect()));
+    let plain = inventory.services.iter().map(|(name, service)| {
+        entry(name, Some(service), &service.depends_on.iter().map(|it| inventory.name_of(&it.service)).collect())
+    });
     let hosts = inventory.racks.iter().map(|(host, rack)| entry(host, None, &BTreeSet::from([rack.clone()])));
+    // Once more by the names under which causes have them.
+    let named = |host: &String, rack: &String| entry(&format!("host/{host}"), None, &BTreeSet::from([format!("rack/{rack}")]));
+    let hosts = hosts.chain(inventory.racks.iter().map(|(host, rack)| named(host, rack)));
     let entries: Vec<Value> = plain.chain(inventory.placed()).chain(inventory.fronts()).chain(hosts).collect();
     // JSON is YAML, so that the usual reader takes it, with its limits and its words.
     let text = if entries.is_empty() { String::new() } else { json!({ "services": entries }).to_string() };
@@ -151,6 +156,11 @@ impl Inventory {
         let same = near(&|cluster| cluster == from);
         let region = || near(&|cluster| self.region(cluster).is_some() && self.region(cluster) == self.region(from));
         [same, region()].into_iter().find(|found| !found.is_empty()).unwrap_or_else(|| near(&|_| true))
+    }
+
+    /// What a service depends on by itself, and not in one of its clusters: what is not ours says so, and alone is a cause.
+    fn name_of(&self, service: &str) -> String {
+        if self.externals.contains(service) { format!("external/{service}") } else { service.to_owned() }
     }
 
     fn region(&self, cluster: &str) -> Option<&str> {

@@ -30,7 +30,7 @@ fn unmet(tie: &Tie, earlier: &AlertRecord, later: &AlertRecord, catalogue: &Cata
         TieHow::Same(labels) => labels.iter().find_map(|label| apart(label, &|_, _| false)),
         TieHow::Near { label, hops } => apart(label, &|a, b| catalogue.near(b, *hops).any(|name| **name == *a)),
     };
-    let gap = later.fired_at.since(earlier.fired_at);
+    let gap = tie.began(later).since(tie.began(earlier));
     differ
         .or_else(|| {
             tie.to
@@ -38,7 +38,9 @@ fn unmet(tie: &Tie, earlier: &AlertRecord, later: &AlertRecord, catalogue: &Cata
                 .find(|it| !it.matches(earlier.labels()))
                 .map(|it| format!("of the earlier one {}", told(it, earlier.labels())))
         })
-        .or_else(|| (gap >= tie.within).then(|| format!("the later one began {gap} behind, and it looks back {}", tie.within)))
+        .or_else(|| {
+            (gap.0.abs() >= tie.within.0).then(|| format!("the later one began {gap} behind, and it looks back {}", tie.within))
+        })
         .or_else(|| (tie.alerts > 1).then(|| format!("it asks for {} such alerts", tie.alerts)))
         .unwrap_or_else(|| "it holds, but the incident had closed, was full or too old when the later one came".to_owned())
 }
