@@ -47,7 +47,10 @@ pub enum Act {
     Reopen(IncidentId),
     Close(IncidentId),
     RetryNotification(NotificationId),
+    /// Refused where it would cover everything, which is a slip of the pen most likely.
     SetSilence(Silence),
+    /// The same for a silence that may cover everything: somebody has said in so many words that it shall.
+    SetSilenceOfAll(Silence),
     EndSilence(SilenceId),
     RecordChange(Arc<Change>),
 }

@@ -84,7 +84,11 @@ impl Story<'_> {
             Act::Reopen(id) => format!("reopen: {}", self.name(*id)),
             Act::Close(id) => format!("close: {}", self.name(*id)),
             // Silences have their own list, and nobody notes a retry of a message.
-            Act::SetSilence(_) | Act::EndSilence(_) | Act::RetryNotification(_) | Act::RecordChange(_) => return String::new(),
+            Act::SetSilence(_)
+            | Act::SetSilenceOfAll(_)
+            | Act::EndSilence(_)
+            | Act::RetryNotification(_)
+            | Act::RecordChange(_) => return String::new(),
         };
         format!("      - {{ at: {}, {what}, by: {} }}", self.at(at), scalar(by))
     }
