@@ -37,7 +37,10 @@ impl Engine {
             }
             Act::SetType(id, to, why) => self.set_type(id, to, why, by),
             Act::RetryNotification(id) => self.retry(id, by),
-            Act::SetSilence(silence) => self.set_silence(silence),
+            Act::SetSilence(silence) if !silence.matchers.is_empty() && silence.covers_everything() => Err(Refusal::Forbidden(
+                "the silence would cover every alert; narrow its matchers, or say that it shall".to_owned(),
+            )),
+            Act::SetSilence(silence) | Act::SetSilenceOfAll(silence) => self.set_silence(silence),
             Act::EndSilence(id) => self.end_silence_early(id),
             Act::RecordChange(change) => Ok(self.record_change(&change)),
         }

@@ -50,7 +50,10 @@ pub enum Act {
     /// Says of what type it is, and why.
     SetType(IncidentId, IncidentType, Arc<str>),
     RetryNotification(NotificationId),
+    /// Refused where it would cover everything, which is a slip of the pen most likely.
     SetSilence(Silence),
+    /// The same for a silence that may cover everything: somebody has said in so many words that it shall.
+    SetSilenceOfAll(Silence),
     EndSilence(SilenceId),
     RecordChange(Arc<Change>),
 }

@@ -31,4 +31,52 @@ impl Silence {
     pub fn matches(&self, labels: &Labels) -> bool {
         self.matchers.iter().all(|matcher| matcher.matches(labels))
     }
+
+    /// Whether it covers whatever comes, as `alertname=~".+"` does, or everything but a few, as `env!="test"`. Expressions are
+    /// not understood but tried: one that takes all of [`PROBES`] takes what people will meet.
+    #[must_use]
+    pub fn covers_everything(&self) -> bool {
+        self.matchers.iter().all(|matcher| PROBES.iter().all(|probe| matcher.matches_value(probe)))
+    }
+}
+
+/// Values as unlike each other as those of labels are.
+const PROBES: [&str; 8] = ["a", "Zz", "0", "_", "10.0.0.1:9100", "two words", "\u{e9}/\u{4e16}", "Kj7-qx.example_[x]"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MatchOp;
+
+    #[test]
+    fn what_covers_everything() {
+        let cases: [(&[(&str, MatchOp, &str)], bool); 12] = [
+            (&[("alertname", MatchOp::Matches, ".+")], true),
+            (&[("alertname", MatchOp::Matches, ".*"), ("severity", MatchOp::Matches, "(?i).*")], true),
+            (&[("alertname", MatchOp::NotEqual, "")], true),
+            (&[("env", MatchOp::NotEqual, "test")], true),
+            (&[("env", MatchOp::NotMatches, "test|dev")], true),
+            (&[("host", MatchOp::Matches, "[^x]+|.*y.*|.")], true),
+            (&[("alertname", MatchOp::Equal, "DiskFull")], false),
+            (&[("alertname", MatchOp::Matches, ".+"), ("env", MatchOp::Equal, "test")], false),
+            (&[("host", MatchOp::Matches, "db-.*")], false),
+            (&[("host", MatchOp::Matches, "[a-z].*")], false),
+            // Alerts without the label; fewer than all.
+            (&[("env", MatchOp::Equal, "")], false),
+            (&[("env", MatchOp::NotMatches, ".+")], false),
+        ];
+        for (matchers, expected) in cases {
+            let matchers = matchers.iter().map(|(name, op, value)| Matcher::new(name, *op, value).unwrap()).collect();
+            let silence = Silence {
+                id: SilenceId(1),
+                matchers,
+                starts_at: Time(0),
+                ends_at: Time(1),
+                updated_at: Time(0),
+                created_by: "ann".into(),
+                comment: "".into(),
+            };
+            assert_eq!(silence.covers_everything(), expected, "{:?}", silence.matchers);
+        }
+    }
 }

@@ -11,6 +11,7 @@
 //! | `expire a=b` | nothing was heard of it for too long |
 //! | `ack INC-1 ann`, `assign INC-1 ann`, `comment INC-1 text`, `done INC-1 ann`, `reopen INC-1 ann`, `close INC-1 ann`, `major INC-1 why`, `normal INC-1 why` | a person acts |
 //! | `silence 1 10m a="b"` | a silence, numbered, from now on for so long |
+//! | `silence-all 1 5m a!=""` | a silence that may cover everything |
 //! | `silence-later 1 5m 10m a="b"` | a silence that begins after 5m and lasts 10m |
 //! | `unsilence 1` | it ends |
 //! | `change deploy 5m service=cart cluster=eu1` | a change is reported that began so long ago; further words: `id`, `summary` |
@@ -188,6 +189,10 @@ impl Story {
             "silence" => {
                 let (length, matchers) = second.split_once(' ').expect("silence NUMBER LENGTH MATCHERS");
                 Input::Act { act: Act::SetSilence(silence(number(), at, length, matchers)), by: Actor::Person("ann".into()) }
+            }
+            "silence-all" => {
+                let (length, matchers) = second.split_once(' ').expect("silence-all NUMBER LENGTH MATCHERS");
+                act(Act::SetSilenceOfAll(silence(number(), at, length, matchers)))
             }
             "silence-later" => {
                 let mut words = second.splitn(3, ' ');

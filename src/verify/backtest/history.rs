@@ -249,8 +249,9 @@ fn changed(change: &Arc<Change>) -> Event {
     Event::Input(Input::Act { act: Act::RecordChange(change.clone()), by: Actor::Engine })
 }
 
-/// A silence as it was set. One that ended in the same moment was ended by hand.
+/// A silence as it was set: whether it might cover everything was settled then. One that ended in the same moment was ended
+/// by hand.
 fn silenced(silence: &Arc<Silence>, at: Time) -> Event {
-    let act = if silence.ends_at <= at { Act::EndSilence(silence.id) } else { Act::SetSilence((**silence).clone()) };
+    let act = if silence.ends_at <= at { Act::EndSilence(silence.id) } else { Act::SetSilenceOfAll((**silence).clone()) };
     Event::Input(Input::Act { act, by: Actor::Engine })
 }

@@ -55,7 +55,7 @@ impl Run {
         let player = Player::of_site(rules, start, site.options, &site.receivers);
         let mut run = Run { player, watcher: Watcher::new(from), facts: Vec::new() };
         for silence in &site.silences {
-            run.input(start, Input::Act { act: Act::SetSilence(silence.clone()), by: Actor::Engine });
+            run.input(start, Input::Act { act: Act::SetSilenceOfAll(silence.clone()), by: Actor::Engine });
         }
         run
     }

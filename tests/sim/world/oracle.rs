@@ -92,6 +92,11 @@ impl Oracle {
         self.lines.iter().filter(|line| line.fact.kind() == kind).count()
     }
 
+    /// Reads what has been committed by now, and holds it against nothing.
+    pub(crate) fn follow(&mut self, runtime: &Stepped<SimDisk>, disk: &SimDisk) {
+        self.read(runtime, disk);
+    }
+
     /// Reads on to what is committed.
     fn read(&mut self, runtime: &Stepped<SimDisk>, disk: &SimDisk) {
         let committed = runtime.handle().status().seq;
