@@ -4,7 +4,7 @@
 //! or was refused, 2 when the command line itself is wrong. Colour only on a terminal; `--json` wherever there is data.
 //!
 //! Commands that speak to a running daemon ([`incident`], [`notification`], [`send`]) use its HTTP API and nothing else.
-//! `check`, [`test`], [`backtest`] and `log` work on files without any daemon; [`explain`] does either.
+//! `check`, [`test`], [`backtest`], [`source`] and `log` work on files without any daemon; [`explain`] does either.
 
 mod backtest;
 pub mod check;
@@ -19,6 +19,7 @@ mod screen;
 mod send;
 mod serve;
 mod site;
+mod source;
 mod test;
 
 #[cfg(test)]
@@ -70,6 +71,9 @@ enum Command {
     Explain(explain::Args),
     /// Send an alert to a daemon, for trying out and from scripts
     Send(send::Args),
+    /// See what the messages of a source become
+    #[command(subcommand)]
+    Source(source::Command),
     /// List incidents and work on them
     #[command(subcommand)]
     Incident(incident::Command),
@@ -127,6 +131,7 @@ fn dispatch(command: Command, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         Command::Backtest(args) => backtest::run(&args, screen),
         Command::Explain(args) => explain::run(&args, screen),
         Command::Send(args) => send::run(&args, screen),
+        Command::Source(command) => source::run(&command, screen),
         Command::Incident(command) => incident::run(command, screen),
         Command::Notification(command) => notification::run(command, screen),
         Command::Log(command) => command.run(screen),

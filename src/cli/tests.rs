@@ -348,3 +348,46 @@ fn the_demos_rules_can_be_read() {
     let (code, out, _) = quell(&["demo", "--rules"]);
     assert!(code == 0 && out.contains("database-cluster") && out.contains("escalate:"), "{out}");
 }
+
+/// What messages of sources become: printed, as JSON, and with what is wrong.
+#[test]
+fn messages_are_shown_before_anybody_sends_them() {
+    let payloads = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/payloads");
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("quell.yaml");
+    std::fs::write(
+        &config,
+        "sources: [{ name: pd, format: pagerduty-events-v2 }, { name: z, format: zabbix }, { name: n, format: nagios }]",
+    )
+    .unwrap();
+    let test = |file: &str, source: &str, more: &[&str]| {
+        let file = if file.starts_with('/') { file.to_owned() } else { format!("{payloads}/{file}") };
+        let mut line = vec!["source", "test", &file, "--source", source, "--config", config.to_str().unwrap()];
+        line.extend(more);
+        quell(&line)
+    };
+    let (code, out, err) = test("zabbix/acknowledged.json", "z", &[]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    for part in [
+        "firing, acknowledged",
+        "  host: db-orders-01\n",
+        "  severity: critical\n",
+        "is known nowhere",
+        "not replaced: ",
+        "not used: ",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let (code, out, _) = test("pagerduty-events-v2/firing.json", "pd", &["--json"]);
+    let said: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &said["alerts"][0]["labels"]["service"]), (0, &serde_json::json!("orders-db")));
+    assert_eq!(said["unused"], serde_json::json!(["images[0].alt", "images[0].href", "images[0].src", "links[0].text"]));
+    let (code, out, _) = test("pagerduty-events-v2/resolved.json", "pd", &[]);
+    assert!(code == 0 && out.contains(" resolved\n"), "{out}");
+    let broken = folder.path().join("broken.json");
+    std::fs::write(&broken, r#"{"NOTIFICATIONTYPE":"PROBLEM"}"#).unwrap();
+    let (code, out, _) = test(broken.to_str().unwrap(), "n", &[]);
+    assert!(code == 1 && out.contains("alert 0: not understood: `HOSTNAME` is missing"), "{out}");
+    let (code, _, err) = test("zabbix/firing.json", "x", &[]);
+    assert!(code == 2 && err.contains("hint: there are: prometheus, pd, z, n"), "{err}");
+}

@@ -1,8 +1,9 @@
-//! Any JSON, mapped to alerts by a source's templates. The templates are the site's own; what comes in is only ever
+//! Any JSON or form, mapped to alerts by a source's templates. The templates are the site's own; what comes in is only ever
 //! data to them, and their steps are bounded.
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 
+use super::format;
 use super::intake::{Intake, Pairs, Reason, Said};
 use super::wire::BodyFault;
 use crate::config::{ConfigError, GenericMap};
@@ -51,6 +52,26 @@ impl Mapping {
             annotations: names(&map.annotations),
             identity: map.identity.clone(),
         })
+    }
+
+    /// The paths below a body that no template looks at.
+    #[must_use]
+    pub fn unused(&self, body: &serde_json::Value) -> Vec<String> {
+        let mut asked = Vec::new();
+        for (_, template) in self.templates.templates() {
+            asked.extend(template.undeclared_variables(true));
+        }
+        let each = self.each.as_ref().map(|path| path.iter().map(|key| format!(".{key}")).collect::<String>());
+        let mut unused = Vec::new();
+        leaves(body, "body", each.as_deref().map(|path| format!("body{path}")).as_deref(), &mut |path| {
+            let is_asked = asked
+                .iter()
+                .any(|name| path == name || path.starts_with(&format!("{name}.")) || path.starts_with(&format!("{name}[")));
+            if !is_asked && !unused.iter().any(|known| known == path) {
+                unused.push(path.to_owned());
+            }
+        });
+        unused
     }
 
     fn said(&self, body: &Value, item: &Value) -> Result<Said<'_>, (Reason, String)> {
@@ -103,13 +124,9 @@ impl Mapping {
 /// Takes in a body.
 ///
 /// # Errors
-/// A body that is no JSON, is nested too deep, or has no list where `each` wants one.
+/// A body that is neither JSON nor a form, is nested too deep, or has no list where `each` wants one.
 pub fn read(body: &str, mapping: &Mapping, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
-    let max_depth = intake.limits().json_depth;
-    if depth(body) > max_depth {
-        return Err(BodyFault::Unreadable(format!("nested deeper than {max_depth}")));
-    }
-    let json: serde_json::Value = serde_json::from_str(body).map_err(|error| BodyFault::Unreadable(error.to_string()))?;
+    let json = format::parse(body, intake.limits().json_depth)?;
     let items: Vec<&serde_json::Value> = match &mapping.each {
         None => vec![&json],
         Some(path) => {
@@ -131,6 +148,21 @@ pub fn read(body: &str, mapping: &Mapping, intake: &mut Intake<'_>) -> Result<()
     Ok(())
 }
 
+/// Calls `found` with the path of each value that is neither map nor list, as templates write it: below the list that `each`
+/// names, it is an `item`'s.
+fn leaves(value: &serde_json::Value, path: &str, each: Option<&str>, found: &mut dyn FnMut(&str)) {
+    match value {
+        serde_json::Value::Object(pairs) => {
+            pairs.iter().for_each(|(key, value)| leaves(value, &format!("{path}.{key}"), each, found));
+        }
+        serde_json::Value::Array(items) if each == Some(path) => {
+            items.iter().for_each(|item| leaves(item, "item", each, found));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| leaves(item, &format!("{path}[]"), each, found)),
+        _ => found(path),
+    }
+}
+
 /// JSON as templates see it. Whole numbers stay whole: ids are longer than a float keeps.
 fn value(json: &serde_json::Value) -> Value {
     use serde_json::Value as Json;
@@ -146,25 +178,6 @@ fn value(json: &serde_json::Value) -> Value {
         Json::Array(items) => Value::from(items.iter().map(value).collect::<Vec<Value>>()),
         Json::Object(pairs) => Value::from_pairs(pairs.iter().map(|(key, item)| (key.as_str(), value(item)))),
     }
-}
-
-/// How deep lists and maps are nested, by their brackets outside of strings.
-fn depth(json: &str) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// RFC 3339, or seconds or milliseconds since 1970; which of the two, the size tells. A number past year 2262 is no time.

@@ -48,6 +48,8 @@ pub struct Intake<'a> {
     repeats: u64,
     rejected: Vec<Rejected>,
     acknowledged: Vec<Fingerprint>,
+    /// Whether the end of what nobody knows is told, too.
+    tells_all: bool,
     /// Alerts that this request has news of: a further word on one of these is the engine's to judge, since the table
     /// does not have the first one yet.
     fresh: FingerprintSet,
@@ -154,9 +156,16 @@ impl<'a> Intake<'a> {
             repeats: 0,
             rejected: Vec::new(),
             acknowledged: Vec::new(),
+            tells_all: false,
             fresh: live.set(),
             fresh_firing: 0,
         }
+    }
+
+    /// The same, for showing what a message says: also the end of what nobody knows is news.
+    #[must_use]
+    pub fn telling_all(self) -> Intake<'a> {
+        Intake { tells_all: true, ..self }
     }
 
     /// What came of the request's alerts; waits for nothing and borrows nothing any more.
@@ -212,7 +221,7 @@ impl<'a> Intake<'a> {
             match seen {
                 Seen::Repeat => return Ok(Took::Repeat),
                 Seen::Reworded => return self.reword(fingerprint, said, &heard),
-                Seen::Unknown if heard.status == AlertStatus::Resolved => return Ok(Took::Repeat),
+                Seen::Unknown if heard.status == AlertStatus::Resolved && !self.tells_all => return Ok(Took::Repeat),
                 Seen::News | Seen::Unknown => {}
             }
         }

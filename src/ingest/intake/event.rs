@@ -53,7 +53,7 @@ impl Intake<'_> {
         let is_described = !event.labels.is_empty();
         if event.state == State::Acknowledged {
             self.acknowledged.push(fingerprint);
-            if !is_described || known.as_ref().is_some_and(|entry| !entry.record.is_firing()) {
+            if !(is_described || self.tells_all) || known.as_ref().is_some_and(|entry| !entry.record.is_firing()) {
                 return Ok(Took::Repeat);
             }
         }
@@ -71,6 +71,10 @@ impl Intake<'_> {
             identity: None,
         };
         let pending = Pending { index, fingerprint, raw_key: None, heard };
+        if self.tells_all {
+            let labels = if is_described { check::labels(&said.labels, self.source, self.limits)? } else { Labels::default() };
+            return self.announce(&said, labels, pending);
+        }
         let seen = if self.is_fresh(fingerprint) { Seen::News } else { self.live.seen(fingerprint, &heard) };
         match (seen, known) {
             (Seen::Unknown, _) if heard.status == AlertStatus::Resolved => Ok(Took::Repeat),

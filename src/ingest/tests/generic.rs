@@ -1,6 +1,11 @@
 //! Mapped JSON and Alertmanager's webhook: what is answered and known, message by message.
 
-use super::Setup;
+use std::collections::BTreeMap;
+
+use super::tools::FOLDER;
+use super::{Setup, T0};
+use crate::config::load_text;
+use crate::model::{AlertStatus, Millis};
 
 const MAP: &str = r#"
 sources:
@@ -103,4 +108,54 @@ fn a_webhook_says_its_states_and_never_expires() {
     for body in ["[]", "{}", r#"{"alerts":5}"#] {
         assert_eq!(setup.post(20_000, "/v1/ingest/am", body).0, 400, "{body}");
     }
+}
+
+/// PRTG, StatusCake and LibreNMS have formats of their own, and could have been written as mappings: forms, texts, tags and all.
+#[test]
+fn a_mapping_says_what_a_format_says() {
+    let messages = [
+        ("prtg", "firing.form"),
+        ("prtg", "resolved.form"),
+        ("statuscake", "firing.form"),
+        ("statuscake", "resolved.form"),
+        ("librenms", "firing.json"),
+        ("librenms", "worse.json"),
+        ("librenms", "resolved.json"),
+        ("librenms", "firing.json"),
+    ];
+    let setup = Setup::new(include_str!("../../../tests/golden/payloads/generic.yaml"));
+    for (seconds, (tool, file)) in messages.iter().enumerate() {
+        let body = std::fs::read_to_string(format!("{FOLDER}/{tool}/{file}")).unwrap();
+        for source in [(*tool).to_owned(), format!("generic-{tool}")] {
+            let path = format!("/v1/ingest/{source}");
+            setup.engine.set_now(T0 + Millis::seconds(i64::try_from(seconds).unwrap()));
+            let (status, text) = setup.send(&path, &[], body.as_bytes());
+            assert!((200..300).contains(&status) && text.contains(r#""rejected":[]"#), "{source} {file}: {status} {text}");
+        }
+        let said = |source: &str| {
+            let entries = setup.engine.live.alerts(|entry| &*entry.record.alert.source == source);
+            let [entry] = &entries[..] else { panic!("{source} {file}: {} alerts", entries.len()) };
+            let record = &entry.record;
+            let labels: Vec<(String, String)> = record
+                .alert
+                .labels
+                .iter()
+                .filter(|(name, _)| *name != "key")
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            (record.status, record.ends_at, labels, entry.annotations().clone(), entry.expires_at)
+        };
+        assert_eq!(said(tool), said(&format!("generic-{tool}")), "{tool}/{file}");
+    }
+}
+
+#[test]
+fn what_no_template_looks_at_is_known() {
+    let (config, _) = load_text("", MAP, &BTreeMap::new(), &BTreeMap::new()).unwrap();
+    let source = config.sources.iter().find(|source| &*source.name == "jobs").unwrap();
+    let body =
+        r#"{"events":[{"job":"B","node":"n","level":"WARN","state":"OK","since":1800000000,"owner":{"team":"t"}}],"sent":"now"}"#;
+    let trial = crate::ingest::trial::read(&config, source, body, &hyper::HeaderMap::new(), T0).unwrap();
+    assert_eq!(trial.unused.unwrap(), ["item.owner.team", "body.sent"]);
+    assert_eq!((trial.alerts.len(), trial.alerts[0].status), (1, AlertStatus::Resolved), "also the end of what nobody knows");
 }
