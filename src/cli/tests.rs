@@ -357,7 +357,7 @@ fn messages_are_shown_before_anybody_sends_them() {
     let config = folder.path().join("quell.yaml");
     std::fs::write(
         &config,
-        "sources: [{ name: pd, format: pagerduty-events-v2 }, { name: z, format: zabbix }, { name: n, format: nagios }]",
+        "sources: [{ name: pd, format: pagerduty-events-v2 }, { name: z, format: zabbix }, { name: nag, format: nagios }]",
     )
     .unwrap();
     let test = |file: &str, source: &str, more: &[&str]| {
@@ -386,8 +386,8 @@ fn messages_are_shown_before_anybody_sends_them() {
     assert!(code == 0 && out.contains(" resolved\n"), "{out}");
     let broken = folder.path().join("broken.json");
     std::fs::write(&broken, r#"{"NOTIFICATIONTYPE":"PROBLEM"}"#).unwrap();
-    let (code, out, _) = test(broken.to_str().unwrap(), "n", &[]);
+    let (code, out, _) = test(broken.to_str().unwrap(), "nag", &[]);
     assert!(code == 1 && out.contains("alert 0: not understood: `HOSTNAME` is missing"), "{out}");
     let (code, _, err) = test("zabbix/firing.json", "x", &[]);
-    assert!(code == 2 && err.contains("hint: there are: prometheus, pd, z, n"), "{err}");
+    assert!(code == 2 && err.contains("hint: there are: prometheus, pd, z, nag"), "{err}");
 }
