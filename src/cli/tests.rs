@@ -368,14 +368,7 @@ fn messages_are_shown_before_anybody_sends_them() {
     };
     let (code, out, err) = test("zabbix/acknowledged.json", "z", &[]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    for part in [
-        "firing, acknowledged",
-        "  host: db-orders-01\n",
-        "  severity: critical\n",
-        "is known nowhere",
-        "not replaced: ",
-        "not used: ",
-    ] {
+    for part in ["firing, acknowledged", "  host: db-orders-01\n", "  severity: critical\n", "is known nowhere", "not used: "] {
         assert!(out.contains(part), "{part}: {out}");
     }
     let (code, out, _) = test("pagerduty-events-v2/firing.json", "pd", &["--json"]);
