@@ -10,7 +10,7 @@
 //! | only conditions that absence satisfies | the rest | always |
 //! | nothing | all | always |
 //!
-//! Fixed values are those of `=` and of expressions that list literals (`a|b|c`, `web-(1|2)`). An empty value is none: the label
+//! Fixed values are those of `=` and of expressions that only list literals (`a|b|c`). An empty value is none: the label
 //! may be absent. Keys are hashes: two that collide only share their candidates, and every candidate is checked in full.
 //!
 //! Lists come and go one by one, and what is there is not built anew for them: silences do so all day.
@@ -19,7 +19,6 @@ mod expressions;
 
 use std::cmp::Reverse;
 
-use regex_syntax::hir::literal::Extractor;
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -249,22 +248,24 @@ fn fixed_values(matcher: &Matcher) -> Option<Vec<String>> {
     usable.then_some(values)
 }
 
-/// All that an expression matches, where that is a list: `a|b\.c`, `web-(1|2)`, `db[12]`. Sorted.
+/// The alternatives of an expression that only lists literals: `a|b\.c`, `(a|b)`, `(?:a|b)`.
 pub(super) fn literals(pattern: &str) -> Option<Vec<String>> {
-    /// Alternatives of one class: `[a-z]` is no list that anybody would write.
-    const CLASS_MAX: usize = 16;
-    const LITERAL_BYTES_MAX: usize = 1_024;
-    let hir = regex_syntax::parse(pattern).ok()?;
-    // What stands between characters is no part of the extracted text.
-    if !hir.properties().look_set().is_empty() {
-        return None;
+    let inside = pattern.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    let pattern = inside.map_or(pattern, |inside| inside.strip_prefix("?:").unwrap_or(inside));
+    let mut values = vec![String::new()];
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        let literal = match c {
+            '|' => {
+                values.push(String::new());
+                continue;
+            }
+            '\\' => chars.next().filter(char::is_ascii_punctuation).filter(|c| !"<>".contains(*c))?,
+            '.' | '+' | '*' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '^' | '$' => return None,
+            c => c,
+        };
+        values.last_mut()?.push(literal);
     }
-    let mut extractor = Extractor::new();
-    extractor.limit_total(VALUES_MAX).limit_class(CLASS_MAX).limit_repeat(2).limit_literal_len(LITERAL_BYTES_MAX);
-    let found = extractor.extract(&hir);
-    let exact = found.literals().filter(|_| found.is_exact())?;
-    let mut values =
-        exact.iter().map(|literal| str::from_utf8(literal.as_bytes()).ok().map(str::to_owned)).collect::<Option<Vec<_>>>()?;
     values.sort_unstable();
     values.dedup();
     Some(values)
