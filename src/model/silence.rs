@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn what_covers_everything() {
-        let cases: [(&[(&str, MatchOp, &str)], bool); 12] = [
+        type Matchers = &'static [(&'static str, MatchOp, &'static str)];
+        let cases: [(Matchers, bool); 12] = [
             (&[("alertname", MatchOp::Matches, ".+")], true),
             (&[("alertname", MatchOp::Matches, ".*"), ("severity", MatchOp::Matches, "(?i).*")], true),
             (&[("alertname", MatchOp::NotEqual, "")], true),
