@@ -21,6 +21,10 @@ use quell::model::AlertStatus;
 
 use worlds::{CURVES, Curve, START, World, alert};
 
+/// The daemon's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Alerts that one round measures on one point.
 const ALERTS: u64 = 5_000;
 

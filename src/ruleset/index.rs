@@ -18,6 +18,7 @@
 mod expressions;
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -30,18 +31,33 @@ use expressions::Expressions;
 #[derive(Debug, Default)]
 pub struct MatcherIndex {
     lists: FxHashMap<u32, List>,
-    /// Lists under one label value.
-    ones: FxHashMap<u64, Vec<u32>>,
+    /// The labels that lists stand under; an alert's other ones, mostly those with the most values, are not looked at.
+    labels: FxHashMap<Box<str>, Label>,
+    /// What stands under each label value.
+    values: FxHashMap<u64, Value>,
     /// Lists under two label values.
     pairs: FxHashMap<u64, Vec<u32>>,
-    /// How many keys of `pairs` each label value takes part in, so that other values are not tried in pairs.
-    halves: FxHashMap<u64, u32>,
-    /// By label name: lists that want an expression to hit this label.
-    expressions: FxHashMap<Box<str>, Expressions>,
     /// Lists that only a look at each can tell.
     rest: Vec<u32>,
     /// Lists without any condition.
     all: Vec<u32>,
+}
+
+/// What stands under a label.
+#[derive(Debug, Default)]
+struct Label {
+    /// How many keys of lists are values of this label.
+    keys: u32,
+    /// Lists that want an expression to hit it.
+    expressions: Expressions,
+}
+
+/// What stands under a label value.
+#[derive(Debug, Default)]
+struct Value {
+    lists: Vec<u32>,
+    /// How many keys of `pairs` it takes part in, so that other values are not tried in pairs.
+    halves: u32,
 }
 
 #[derive(Debug)]
@@ -58,11 +74,11 @@ enum Place {
     All,
     Rest,
     /// The expression's label.
-    Expression(Box<str>),
-    /// One key for each value of the label.
-    Ones(Box<[u64]>),
-    /// One pair of label values for each combination of the two labels' values.
-    Pairs(Box<[(u64, u64)]>),
+    Expression(Arc<str>),
+    /// A label, and one key for each value.
+    Ones(Arc<str>, Box<[u64]>),
+    /// Two labels, and one pair for each combination of their values.
+    Pairs([Arc<str>; 2], Box<[(u64, u64)]>),
 }
 
 /// Values that one expression may list to count as fixed values.
@@ -70,8 +86,8 @@ const VALUES_MAX: usize = 1_000;
 /// Keys that one list may take up in `pairs`.
 const COMBINATIONS_MAX: usize = 16;
 /// Lists under one key from which the next one stands under its expression, if it has any: a set of expressions tells
-/// a thousand lists apart in the time that three single ones take.
-const CROWDED: usize = 8;
+/// a thousand lists apart in the time that three single ones take, and mostly remembers the value.
+const CROWDED: usize = 3;
 /// Labels with fixed values that are compared to find a list's rarest pair.
 const LABELS_COMPARED_MAX: usize = 6;
 /// Labels of an alert that are looked up without asking for memory.
@@ -86,22 +102,32 @@ impl MatcherIndex {
             Place::All => add(&mut self.all, number),
             Place::Rest => add(&mut self.rest, number),
             Place::Expression(name) => {
-                let pattern = matchers.iter().find(|m| wants_label(m) && *m.name == **name).map_or("", |m| &m.value);
-                let on_label: Vec<&Matcher> = matchers.iter().filter(|m| *m.name == **name).collect();
-                let group = self.expressions.entry(name.clone()).or_default();
-                group.insert(number, pattern, |value| on_label.iter().all(|m| m.matches_value(value)));
+                let pattern = matchers.iter().find(|m| wants_label(m) && m.name == *name).map_or("", |m| &m.value);
+                let on_label: Vec<&Matcher> = matchers.iter().filter(|m| m.name == *name).collect();
+                let label = self.label(name);
+                label.expressions.insert(number, pattern, |value| on_label.iter().all(|m| m.matches_value(value)));
             }
-            Place::Ones(keys) => keys.iter().for_each(|key| add(self.ones.entry(*key).or_default(), number)),
-            Place::Pairs(keys) => {
+            Place::Ones(name, keys) => {
+                self.label(name).keys += count(keys);
+                keys.iter().for_each(|key| add(&mut self.values.entry(*key).or_default().lists, number));
+            }
+            Place::Pairs(names, keys) => {
+                for name in names {
+                    self.label(name).keys += count(keys);
+                }
                 for (a, b) in keys {
                     add(self.pairs.entry(mix(*a, *b)).or_default(), number);
-                    *self.halves.entry(*a).or_default() += 1;
-                    *self.halves.entry(*b).or_default() += 1;
+                    self.values.entry(*a).or_default().halves += 1;
+                    self.values.entry(*b).or_default().halves += 1;
                 }
             }
         }
-        let settled = matches!(&place, Place::Expression(name) if matchers.iter().all(|m| *m.name == **name));
+        let settled = matches!(&place, Place::Expression(name) if matchers.iter().all(|m| m.name == *name));
         self.lists.insert(number, List { matchers: matchers.into(), place, settled });
+    }
+
+    fn label(&mut self, name: &str) -> &mut Label {
+        self.labels.entry(name.into()).or_default()
     }
 
     /// Takes the list under `number` out, if there is one.
@@ -110,28 +136,43 @@ impl MatcherIndex {
         match list.place {
             Place::All => take(&mut self.all, number),
             Place::Rest => take(&mut self.rest, number),
-            Place::Expression(name) => {
-                if let Some(group) = self.expressions.get_mut(&name) {
-                    group.remove(number);
-                    if group.is_empty() {
-                        self.expressions.remove(&name);
-                    }
-                }
+            Place::Expression(name) => self.leave_label(&name, |label| label.expressions.remove(number)),
+            Place::Ones(name, keys) => {
+                self.leave_label(&name, |label| label.keys -= count(&keys));
+                keys.iter().for_each(|key| self.leave_value(*key, |value| take(&mut value.lists, number)));
             }
-            Place::Ones(keys) => keys.iter().for_each(|key| take_from(&mut self.ones, *key, number)),
-            Place::Pairs(keys) => {
+            Place::Pairs(names, keys) => {
+                for name in &names {
+                    self.leave_label(name, |label| label.keys -= count(&keys));
+                }
                 for (a, b) in keys {
-                    take_from(&mut self.pairs, mix(a, b), number);
-                    for half in [a, b] {
-                        if let Some(count) = self.halves.get_mut(&half) {
-                            *count -= 1;
-                            if *count == 0 {
-                                self.halves.remove(&half);
-                            }
+                    if let Some(numbers) = self.pairs.get_mut(&mix(a, b)) {
+                        take(numbers, number);
+                        if numbers.is_empty() {
+                            self.pairs.remove(&mix(a, b));
                         }
                     }
+                    for half in [a, b] {
+                        self.leave_value(half, |value| value.halves -= 1);
+                    }
                 }
             }
+        }
+    }
+
+    fn leave_label(&mut self, name: &str, change: impl FnOnce(&mut Label)) {
+        let Some(label) = self.labels.get_mut(name) else { return };
+        change(label);
+        if label.keys == 0 && label.expressions.is_empty() {
+            self.labels.remove(name);
+        }
+    }
+
+    fn leave_value(&mut self, key: u64, change: impl FnOnce(&mut Value)) {
+        let Some(value) = self.values.get_mut(&key) else { return };
+        change(value);
+        if value.halves == 0 && value.lists.is_empty() {
+            self.values.remove(&key);
         }
     }
 
@@ -154,29 +195,26 @@ impl MatcherIndex {
         let mut stack = [0; LABELS_USUAL];
         let mut heap = Vec::new();
         // The keys of those labels that take part in a pair.
-        let halves = if self.halves.is_empty() || labels.len() <= LABELS_USUAL {
+        let halves = if self.pairs.is_empty() || labels.len() <= LABELS_USUAL {
             &mut stack[..]
         } else {
             heap.resize(labels.len(), 0);
             &mut heap[..]
         };
         let mut halves_len = 0;
-        let no_keys = self.ones.is_empty() && self.halves.is_empty();
         for (name, value) in labels.iter() {
-            if !self.expressions.is_empty()
-                && let Some(group) = self.expressions.get(name)
-            {
+            let Some(label) = self.labels.get(name) else { continue };
+            if !label.expressions.is_empty() {
                 let of_label = |list: &List| list.matchers.iter().all(|m| *m.name != *name || m.matches_value(value));
-                group.hits(value, found, |number| self.lists.get(&number).is_some_and(of_label));
+                label.expressions.hits(value, found, |number| self.lists.get(&number).is_some_and(of_label));
             }
-            if no_keys {
+            if label.keys == 0 {
                 continue;
             }
             let key = key(name, value);
-            if let Some(numbers) = self.ones.get(&key) {
-                found.extend_from_slice(numbers);
-            }
-            if self.halves.contains_key(&key) {
+            let Some(under) = self.values.get(&key) else { continue };
+            found.extend_from_slice(&under.lists);
+            if under.halves > 0 {
                 for other in &halves[..halves_len] {
                     if let Some(numbers) = self.pairs.get(&mix(*other, key)) {
                         found.extend_from_slice(numbers);
@@ -194,15 +232,13 @@ impl MatcherIndex {
         if matchers.is_empty() {
             return Place::All;
         }
-        let mut fixed: Vec<Box<[u64]>> = Vec::new();
-        let mut names: Vec<&str> = Vec::new();
+        let mut fixed: Vec<(&Arc<str>, Box<[u64]>)> = Vec::new();
         for matcher in matchers {
             if fixed.len() < LABELS_COMPARED_MAX
-                && !names.contains(&&*matcher.name)
+                && fixed.iter().all(|(name, _)| **name != matcher.name)
                 && let Some(values) = fixed_values(matcher)
             {
-                names.push(&matcher.name);
-                fixed.push(values.iter().map(|value| key(&matcher.name, value)).collect());
+                fixed.push((&matcher.name, values.iter().map(|value| key(&matcher.name, value)).collect()));
             }
         }
         let shared = |keys: &[(u64, u64)]| keys.iter().map(|(a, b)| self.pairs.get(&mix(*a, *b)).map_or(0, Vec::len)).max();
@@ -213,22 +249,23 @@ impl MatcherIndex {
             .iter()
             .enumerate()
             .flat_map(|(i, first)| fixed[i + 1..].iter().map(move |second| (first, second)))
-            .filter(|(first, second)| first.len() * second.len() <= COMBINATIONS_MAX)
-            .map(|(first, second)| combine(first, second));
+            .filter(|((_, first), (_, second))| first.len() * second.len() <= COMBINATIONS_MAX)
+            .map(|((a, first), (b, second))| ([Arc::clone(a), Arc::clone(b)], combine(first, second)));
         // A longer pattern is likely to hit less.
         let expression = matchers.iter().filter(|m| wants_label(m)).min_by_key(|m| Reverse(m.value.len()));
         let too_common = |load: usize| load >= CROWDED && expression.is_some();
-        let load = |keys: &[u64]| keys.iter().map(|key| self.ones.get(key).map_or(0, Vec::len)).max().unwrap_or(0);
-        if let Some(keys) = combinations.min_by_key(|keys| (shared(keys), keys.len())) {
+        let of_value = |key: &u64| self.values.get(key).map_or(0, |value| value.lists.len());
+        let load = |keys: &[u64]| keys.iter().map(of_value).max().unwrap_or(0);
+        if let Some((names, keys)) = combinations.min_by_key(|(_, keys)| (shared(keys), keys.len())) {
             if !too_common(shared(&keys).unwrap_or(0)) {
-                return Place::Pairs(keys);
+                return Place::Pairs(names, keys);
             }
-        } else if let Some(keys) = fixed.iter().min_by_key(|keys| (load(keys), keys.len()))
+        } else if let Some((name, keys)) = fixed.iter().min_by_key(|(_, keys)| (load(keys), keys.len()))
             && !too_common(load(keys))
         {
-            return Place::Ones(keys.clone());
+            return Place::Ones(Arc::clone(name), keys.clone());
         }
-        expression.map_or(Place::Rest, |matcher| Place::Expression((&*matcher.name).into()))
+        expression.map_or(Place::Rest, |matcher| Place::Expression(matcher.name.clone()))
     }
 }
 
@@ -292,13 +329,8 @@ fn take(numbers: &mut Vec<u32>, number: u32) {
     }
 }
 
-fn take_from(postings: &mut FxHashMap<u64, Vec<u32>>, key: u64, number: u32) {
-    if let Some(numbers) = postings.get_mut(&key) {
-        take(numbers, number);
-        if numbers.is_empty() {
-            postings.remove(&key);
-        }
-    }
+fn count<T>(list: &[T]) -> u32 {
+    u32::try_from(list.len()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

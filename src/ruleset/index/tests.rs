@@ -134,7 +134,7 @@ fn what_is_remembered_of_a_value_is_what_would_be_found_anew() {
         assert_eq!(found(&index, &[("a", &format!("x{n}"))]), [3]);
     }
     assert_eq!(found(&index, &[("a", &"x".repeat(KNOWN_BYTES_MAX + 1))]), [3]);
-    let known = index.expressions["a"].known();
+    let known = index.labels["a"].expressions.known();
     assert!(known.len() <= KNOWN_MAX && known.iter().all(|value| value.len() <= KNOWN_BYTES_MAX), "{}", known.len());
 }
 
@@ -144,13 +144,13 @@ fn one_more_expression_leaves_the_others_built() {
     let list = |n: u32| parse_matchers(&format!(r#"a=~"v{n}(x|y)+""#)).unwrap();
     let mut index = MatcherIndex::default();
     (0..1_500).for_each(|n| index.insert(n, &list(n)));
-    let sizes = |index: &MatcherIndex| index.expressions["a"].sets().iter().map(|(size, _)| *size).collect::<Vec<_>>();
+    let sizes = |index: &MatcherIndex| index.labels["a"].expressions.sets().iter().map(|(size, _)| *size).collect::<Vec<_>>();
     assert_eq!(sizes(&index), [1_024, 256, 128, 64, 16, 8, 4]);
     assert_eq!(found(&index, &[("a", "v1400xy")]), [1_400]);
-    assert!(index.expressions["a"].sets().iter().all(|(_, built)| *built));
+    assert!(index.labels["a"].expressions.sets().iter().all(|(_, built)| *built));
     index.insert(1_500, &list(1_500));
     index.remove(3);
-    assert_eq!(index.expressions["a"].sets()[..7], [1_024, 256, 128, 64, 16, 8, 4].map(|size| (size, true)));
+    assert_eq!(index.labels["a"].expressions.sets()[..7], [1_024, 256, 128, 64, 16, 8, 4].map(|size| (size, true)));
     assert_eq!(found(&index, &[("a", "v1500x")]), [1_500]);
     assert_eq!(found(&index, &[("a", "v3x")]), [0; 0]);
     // Holes are filled before they are more than what is there.
