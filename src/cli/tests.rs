@@ -349,7 +349,7 @@ fn messages_are_shown_before_anybody_sends_them() {
     let config = folder.path().join("quell.yaml");
     std::fs::write(
         &config,
-        "sources: [{ name: pd, format: pagerduty-events-v2 }, { name: z, format: zabbix }, { name: n, format: nagios }]",
+        "sources: [{ name: pd, format: pagerduty-events-v2 }, { name: z, format: zabbix }, { name: nag, format: nagios }]",
     )
     .unwrap();
     let test = |file: &str, source: &str, more: &[&str]| {
@@ -360,14 +360,7 @@ fn messages_are_shown_before_anybody_sends_them() {
     };
     let (code, out, err) = test("zabbix/acknowledged.json", "z", &[]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    for part in [
-        "firing, acknowledged",
-        "  host: db-orders-01\n",
-        "  severity: critical\n",
-        "is known nowhere",
-        "not replaced: ",
-        "not used: ",
-    ] {
+    for part in ["firing, acknowledged", "  host: db-orders-01\n", "  severity: critical\n", "is known nowhere", "not used: "] {
         assert!(out.contains(part), "{part}: {out}");
     }
     let (code, out, _) = test("pagerduty-events-v2/firing.json", "pd", &["--json"]);
@@ -378,8 +371,8 @@ fn messages_are_shown_before_anybody_sends_them() {
     assert!(code == 0 && out.contains(" resolved\n"), "{out}");
     let broken = folder.path().join("broken.json");
     std::fs::write(&broken, r#"{"NOTIFICATIONTYPE":"PROBLEM"}"#).unwrap();
-    let (code, out, _) = test(broken.to_str().unwrap(), "n", &[]);
+    let (code, out, _) = test(broken.to_str().unwrap(), "nag", &[]);
     assert!(code == 1 && out.contains("alert 0: not understood: `HOSTNAME` is missing"), "{out}");
     let (code, _, err) = test("zabbix/firing.json", "x", &[]);
-    assert!(code == 2 && err.contains("hint: there are: prometheus, pd, z, n"), "{err}");
+    assert!(code == 2 && err.contains("hint: there are: prometheus, pd, z, nag"), "{err}");
 }

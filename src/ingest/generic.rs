@@ -61,9 +61,9 @@ impl Mapping {
         for (_, template) in self.templates.templates() {
             asked.extend(template.undeclared_variables(true));
         }
-        let each = self.each.as_ref().map(|path| path.iter().map(|key| format!(".{key}")).collect::<String>());
+        let each = self.each.as_ref().map(|path| format!("body.{}", path.join(".")));
         let mut unused = Vec::new();
-        leaves(body, "body", each.as_deref().map(|path| format!("body{path}")).as_deref(), &mut |path| {
+        leaves(body, "body", each.as_deref(), &mut |path| {
             let is_asked = asked
                 .iter()
                 .any(|name| path == name || path.starts_with(&format!("{name}.")) || path.starts_with(&format!("{name}[")));
@@ -156,7 +156,9 @@ fn leaves(value: &serde_json::Value, path: &str, each: Option<&str>, found: &mut
             pairs.iter().for_each(|(key, value)| leaves(value, &format!("{path}.{key}"), each, found));
         }
         serde_json::Value::Array(items) if each == Some(path) => {
-            items.iter().for_each(|item| leaves(item, "item", each, found));
+            for item in items {
+                leaves(item, "item", each, found);
+            }
         }
         serde_json::Value::Array(items) => items.iter().for_each(|item| leaves(item, &format!("{path}[]"), each, found)),
         _ => found(path),
