@@ -31,6 +31,16 @@ impl Notes {
         self.unknown.borrow().clone()
     }
 
+    /// Counts them, also in fields that nothing is made of: a template that was pasted wrongly is wrong in all of them.
+    pub(super) fn count_placeholders(&self, value: &Value) {
+        match value {
+            Value::String(text) if is_placeholder(text.trim()) => self.placeholders.set(self.placeholders.get() + 1),
+            Value::Object(pairs) => pairs.values().for_each(|value| self.count_placeholders(value)),
+            Value::Array(items) => items.iter().for_each(|value| self.count_placeholders(value)),
+            _ => {}
+        }
+    }
+
     pub(super) fn unknown_severity(&self, word: &str) {
         self.unknown.borrow_mut().push(word.to_owned());
     }
@@ -99,11 +109,7 @@ impl<'a> Field<'a> {
             Value::Null | Value::Array(_) | Value::Object(_) => return None,
         };
         self.use_up();
-        if is_placeholder(&text) {
-            self.notes.placeholders.set(self.notes.placeholders.get() + 1);
-            return None;
-        }
-        Some(text).filter(|text| !text.is_empty())
+        Some(text).filter(|text| !text.is_empty() && !is_placeholder(text))
     }
 
     /// The first of some paths that has a text.
@@ -252,6 +258,7 @@ mod tests {
         assert_eq!(field.text("id").as_deref(), Some("8124467750316249001"));
         assert_eq!(field.text("state").as_deref(), Some("2"));
         assert_eq!((field.text("x.empty"), field.text("x.none"), field.text("$")), (None, None, None));
+        notes.count_placeholders(&body);
         assert_eq!(notes.placeholders(), 1);
         assert_eq!(notes.unused(&body), ["x.y[0]", "x.y[1].z"]);
     }

@@ -162,6 +162,7 @@ pub fn read(tool: Tool, text: &str, headers: &HeaderMap, limits: &Limits) -> Res
 pub fn read_value(tool: Tool, body: Box<Value>, headers: &HeaderMap, limits: &Limits) -> Result<Reading, Fault> {
     let notes = Notes::default();
     let mut out = Out::default();
+    notes.count_placeholders(&body);
     let field = Field::root(&body, &notes);
     let read = match tool {
         Tool::AzureMonitor => azure_monitor::read(field, &mut out),
