@@ -1,8 +1,9 @@
 //! Inhibition: an alert is suppressed while another one fires, in whichever order the two come.
 //!
 //! For each pair of source and target ([`crate::ruleset::Inhibition`]) and each combination of their `equal` labels' values
-//! there is a *set* of sources, so that the end of one source releases nothing while another still fires. An alert that is source and target of a rule is not inhibited by
-//! one that is both, too (Alertmanager's rule, without which two such alerts would silence each other).
+//! there is a *set* of sources, so that the end of one source releases nothing while another still fires. An alert that is
+//! source and target of a rule is not inhibited by one that is both, too (Alertmanager's rule, without which two such
+//! alerts would silence each other).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

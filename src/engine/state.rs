@@ -4,6 +4,7 @@ mod apply;
 mod change;
 mod reported;
 mod timers;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -8,9 +8,11 @@
 //! ```
 //!
 //! A format's file turns a body into [`Said`](intake::Said) values and knows nothing of tables; [`intake`] asks the
-//! tables and knows nothing of formats; `route` knows HTTP. What monitoring tools post in forms of their own is read in
-//! [`format`], and taken in by `tools`; `drop_in` has the addresses of PagerDuty and Opsgenie; [`trial`] only shows. What a sender can get wrong about one alert costs it that
-//! alert only. Everything that is not about taking alerts in goes to the API's router.
+//! tables and knows nothing of formats; `route` knows HTTP. What Prometheus and Alertmanager post is read by [`wire`]: in
+//! one pass by `plain` where it has the usual form, else by `general`. What monitoring tools post in forms of their own is
+//! read in [`format`], and taken in by `tools`; `drop_in` has the addresses of PagerDuty and Opsgenie; [`trial`] only
+//! shows. What a sender can get wrong about one alert costs it that alert only. Everything that is not about taking alerts
+//! in goes to the API's router.
 
 mod answer;
 mod auth;

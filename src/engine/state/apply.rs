@@ -6,12 +6,11 @@ use super::State;
 use super::change::Contribution;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
-use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Waiting};
+use crate::model::alert::{Beat, FlapSpell, Flaps, Step};
 use crate::model::incident::{Growth, IncidentType, MajorStep, OpenedAt, SERVICES_MAX, SaidType, StepState, priority};
 use crate::model::{
     Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
-    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Time,
-    Usual,
+    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, Severity, Silence, SilenceId, Storm, Time, Usual,
 };
 
 impl State {
@@ -317,91 +316,6 @@ impl State {
             AlertRecord { incidents, flaps, beat, steps, ..AlertRecord::firing(alert.clone(), seq, began.unwrap_or(now)) };
         self.put_alert(seq, now, Arc::new(record));
         self.start_beating(alert.fingerprint);
-    }
-
-    fn wait(&mut self, seq: u64, now: Time, fingerprint: Fingerprint, rule: &RuleRef, key: &Labels, until: Time) {
-        self.change_alert(seq, now, fingerprint, |record| {
-            let mut last = &mut record.waiting;
-            while let Some(waiting) = last {
-                last = &mut waiting.also;
-            }
-            *last = Some(Box::new(Waiting { rule: rule.clone(), key: key.clone(), since: now, until, also: None }));
-        });
-        if let Some(record) = self.alerts.get(&fingerprint) {
-            let place = (record.fired_seq, fingerprint);
-            self.waiting.entry((rule.name.clone(), key.clone())).or_default().insert(place);
-        }
-    }
-
-    fn stop_waiting(&mut self, seq: u64, now: Time, fingerprint: Fingerprint) {
-        while let Some(first) = self.alerts.get(&fingerprint).and_then(|record| record.waiting.as_ref()) {
-            let rule = first.rule.name.clone();
-            self.stop_waiting_under(seq, now, fingerprint, &rule);
-        }
-    }
-
-    fn stop_waiting_under(&mut self, seq: u64, now: Time, fingerprint: Fingerprint, rule: &str) {
-        let Some(record) = self.alerts.get(&fingerprint) else { return };
-        let Some(waiting) = record.waits_under(rule) else { return };
-        let (group, place) = ((waiting.rule.name.clone(), waiting.key.clone()), (record.fired_seq, fingerprint));
-        if let Some(others) = self.waiting.get_mut(&group) {
-            others.remove(&place);
-            if others.is_empty() {
-                self.waiting.remove(&group);
-            }
-        }
-        self.change_alert(seq, now, fingerprint, |record| {
-            let mut place = &mut record.waiting;
-            while place.as_ref().is_some_and(|waiting| &*waiting.rule.name != rule) {
-                let Some(waiting) = place else { return };
-                place = &mut waiting.also;
-            }
-            *place = place.take().and_then(|waiting| waiting.also);
-        });
-    }
-
-    /// Notes a step, and forgets those of the alert that no rule looks at any more.
-    fn step(&mut self, seq: u64, now: Time, fingerprint: Fingerprint, step: Step) {
-        let Some(record) = self.alerts.get(&fingerprint) else { return };
-        let old: Vec<Step> = record.steps().filter(|step| step.until <= now).cloned().collect();
-        for step in &old {
-            self.forget_step(step);
-        }
-        let group = (step.rule.name.clone(), step.key.clone());
-        self.steps.entry(group).or_default().insert((step.step, step.seq), (step.at, fingerprint));
-        self.change_alert(seq, now, fingerprint, |record| {
-            let steps = record.steps.get_or_insert_default();
-            steps.list.retain(|step| step.until > now);
-            steps.list.push(step);
-        });
-    }
-
-    fn forget_step(&mut self, step: &Step) {
-        let group = (step.rule.name.clone(), step.key.clone());
-        if let Some(steps) = self.steps.get_mut(&group) {
-            steps.remove(&(step.step, step.seq));
-            if steps.is_empty() {
-                self.steps.remove(&group);
-            }
-        }
-    }
-
-    /// Notes an alert among the beats that fire, if it is one.
-    fn start_beating(&mut self, fingerprint: Fingerprint) {
-        let Some(record) = self.alerts.get(&fingerprint) else { return };
-        let Some(beat) = record.beat.as_ref().filter(|_| record.is_firing()) else { return };
-        self.beats.entry((beat.rule.name.clone(), beat.key.clone())).or_default().insert(fingerprint);
-    }
-
-    fn stop_beating(&mut self, fingerprint: Fingerprint) {
-        let Some(beat) = self.alerts.get(&fingerprint).and_then(|record| record.beat.as_ref()) else { return };
-        let group = (beat.rule.name.clone(), beat.key.clone());
-        if let Some(others) = self.beats.get_mut(&group) {
-            others.remove(&fingerprint);
-            if others.is_empty() {
-                self.beats.remove(&group);
-            }
-        }
     }
 
     fn open(&mut self, seq: u64, now: Time, fact: &Fact) {

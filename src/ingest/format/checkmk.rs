@@ -1,18 +1,9 @@
 //! Checkmk: a notification script that posts its environment, `NOTIFY_` left out.
 
-use super::states::{self, Notice};
-use super::{Event, Field, Out, Unmapped, words};
+use super::{Event, Field, Out, Unmapped, states, words};
 
 pub(super) fn read(body: Field<'_>, out: &mut Out) -> Result<(), Unmapped> {
-    let word = body.need("NOTIFICATIONTYPE")?;
-    let state = match states::notice(&word) {
-        Some(Notice::State(state)) => state,
-        Some(Notice::Aside(aside)) => {
-            out.aside(aside);
-            return Ok(());
-        }
-        None => return Err(Unmapped(format!("`NOTIFICATIONTYPE` {word:?} is not known"))),
-    };
+    let Some(state) = states::told(body, "NOTIFICATIONTYPE", out)? else { return Ok(()) };
     let (site, host) = (body.text("OMD_SITE").unwrap_or_default(), body.need("HOSTNAME")?);
     let check = if body.text("WHAT").as_deref() == Some("HOST") { None } else { Some(body.need("SERVICEDESC")?) };
     let (key, word, output) = match &check {

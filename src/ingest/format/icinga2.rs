@@ -1,8 +1,7 @@
 //! Icinga 2, three ways: our notification script, a line of its event stream, an event of Icinga Notifications. All give
 //! one check the same key.
 
-use super::states::{self, Notice};
-use super::{Aside, Event, Field, Out, State, Unmapped, words};
+use super::{Aside, Event, Field, Out, State, Unmapped, states, words};
 use crate::model::Severity;
 
 /// Of Icinga Notifications; syslog's words.
@@ -29,8 +28,7 @@ pub(super) fn read(body: Field<'_>, out: &mut Out) -> Result<(), Unmapped> {
 }
 
 fn script(body: Field<'_>, out: &mut Out) -> Result<(), Unmapped> {
-    let word = body.need("notification.type")?;
-    let Some(state) = state(&word, out)? else { return Ok(()) };
+    let Some(state) = states::told(body, "notification.type", out)? else { return Ok(()) };
     let check = body.text("service.name");
     let of = body.get(if check.is_some() { "service" } else { "host" });
     let word = of.need("state")?;
@@ -61,7 +59,7 @@ fn stream(body: Field<'_>, out: &mut Out) -> Result<(), Unmapped> {
         "StateChange" if word.is_some_and(states::is_good) => State::Resolved,
         "StateChange" if word.is_some() => State::Firing,
         "AcknowledgementSet" => State::Acknowledged,
-        "Notification" => match state(&body.need("notification_type")?, out)? {
+        "Notification" => match states::told(body, "notification_type", out)? {
             Some(state) => state,
             None => return Ok(()),
         },
@@ -91,18 +89,6 @@ fn notifications(body: Field<'_>, out: &mut Out) -> Result<(), Unmapped> {
             .severity(severity),
     );
     Ok(())
-}
-
-/// What a notification's type says; `None` for one that is no state and is noted.
-fn state(word: &str, out: &mut Out) -> Result<Option<State>, Unmapped> {
-    match states::notice(word) {
-        Some(Notice::State(state)) => Ok(Some(state)),
-        Some(Notice::Aside(aside)) => {
-            out.aside(aside);
-            Ok(None)
-        }
-        None => Err(Unmapped(format!("the notification type {word:?} is not known"))),
-    }
 }
 
 fn about(body: Field<'_>, host: &str, check: Option<&str>, state: State, word: Option<&str>) -> Event {

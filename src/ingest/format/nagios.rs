@@ -2,19 +2,10 @@
 //!
 //! `SERVICEPROBLEMID` is 0 in the recovery, so host and service are the key.
 
-use super::states::{self, Notice};
-use super::{Event, Field, Out, Unmapped, words};
+use super::{Event, Field, Out, Unmapped, states, words};
 
 pub(super) fn read(body: Field<'_>, out: &mut Out) -> Result<(), Unmapped> {
-    let word = body.need("NOTIFICATIONTYPE")?;
-    let state = match states::notice(&word) {
-        Some(Notice::State(state)) => state,
-        Some(Notice::Aside(aside)) => {
-            out.aside(aside);
-            return Ok(());
-        }
-        None => return Err(Unmapped(format!("`NOTIFICATIONTYPE` {word:?} is not known"))),
-    };
+    let Some(state) = states::told(body, "NOTIFICATIONTYPE", out)? else { return Ok(()) };
     let host = body.need("HOSTNAME")?;
     let check = body.text("SERVICEDESC");
     let (key, word, output) = match &check {

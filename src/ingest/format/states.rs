@@ -1,28 +1,29 @@
 //! The words that Nagios has and its kin have kept: what a notification is about, and how bad a state is.
 
-use super::{Aside, State};
+use super::{Aside, Field, Out, State, Unmapped};
 use crate::model::Severity;
 
-/// What a notification is.
-pub(super) enum Notice {
-    State(State),
-    /// A comment, flapping, a downtime: nothing began, and nothing ended.
-    Aside(Aside),
-}
-
-/// A `NOTIFICATIONTYPE`; `None` for a word that none of them has.
-pub(super) fn notice(word: &str) -> Option<Notice> {
-    let word = word.to_ascii_uppercase();
+/// What the type of a notification, which stands in `field`, says of a state. `None` for a comment, flapping, a downtime: nothing began and nothing ended,
+/// which is noted.
+///
+/// # Errors
+/// No such field, and a word that none of them has.
+pub(super) fn told(body: Field<'_>, field: &str, out: &mut Out) -> Result<Option<State>, Unmapped> {
+    let word = body.need(field)?;
+    let upper = word.to_ascii_uppercase();
     // Checkmk writes "PROBLEM", "ALERTHANDLER (OK)", "FLAPPINGSTART".
-    let first = word.split([' ', '(']).next().unwrap_or_default();
-    Some(match first {
-        "PROBLEM" => Notice::State(State::Firing),
-        "RECOVERY" => Notice::State(State::Resolved),
-        "ACKNOWLEDGEMENT" | "ACKNOWLEDGMENT" => Notice::State(State::Acknowledged),
-        "CUSTOM" | "ALERTHANDLER" => Notice::Aside(Aside::Comment(word)),
-        _ if first.starts_with("FLAPPING") || first.starts_with("DOWNTIME") => Notice::Aside(Aside::Comment(word)),
-        _ => return None,
-    })
+    let first = upper.split([' ', '(']).next().unwrap_or_default();
+    let is_aside = ["CUSTOM", "ALERTHANDLER"].contains(&first) || first.starts_with("FLAPPING") || first.starts_with("DOWNTIME");
+    match first {
+        "PROBLEM" => Ok(Some(State::Firing)),
+        "RECOVERY" => Ok(Some(State::Resolved)),
+        "ACKNOWLEDGEMENT" | "ACKNOWLEDGMENT" => Ok(Some(State::Acknowledged)),
+        _ if is_aside => {
+            out.aside(Aside::Comment(upper));
+            Ok(None)
+        }
+        _ => Err(Unmapped(format!("`{field}` {word:?} is not known"))),
+    }
 }
 
 /// How bad these states are.
