@@ -3,8 +3,8 @@
 use super::{Aside, Field, Out, State, Unmapped};
 use crate::model::Severity;
 
-/// What the type of a notification, which stands in `field`, says of a state. `None` for a comment, flapping, a downtime: nothing began and nothing ended,
-/// which is noted.
+/// What the type of a notification, which stands in `field`, says of a state. `None` for a comment, flapping, a downtime:
+/// nothing began and nothing ended, which is noted.
 ///
 /// # Errors
 /// No such field, and a word that none of them has.
