@@ -8,12 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::engine::conditions::holds_for;
 use crate::engine::{Engine, Fact, State};
-use crate::model::{AlertRecord, Fingerprint, Labels, Reason, Suppression, SuppressionKind};
+use crate::model::{AlertRecord, Fingerprint, KeyedMap, Labels, Reason, Suppression, SuppressionKind};
 use crate::ruleset::Ruleset;
 
 /// Where an alert is source or target: a target of the rules and [`key_of`] its `equal` labels.
@@ -24,7 +23,7 @@ type Place = (u32, u128);
 pub(super) struct Inhibitions {
     /// Whether any rule inhibits; where none does, alerts pass without a look.
     any: bool,
-    groups: FxHashMap<Place, Group>,
+    groups: KeyedMap<Place, Group>,
 }
 
 #[derive(Debug, Default)]
@@ -121,7 +120,7 @@ struct SourcePart {
 
 impl Inhibitions {
     pub(super) fn of(state: &State, rules: &Ruleset) -> Inhibitions {
-        let mut all = Inhibitions { any: !rules.inhibition.is_empty(), groups: FxHashMap::default() };
+        let mut all = Inhibitions { any: !rules.inhibition.is_empty(), groups: KeyedMap::default() };
         if all.any {
             let mut found = Vec::new();
             for record in state.alerts().filter(|record| record.is_firing()) {
