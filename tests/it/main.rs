@@ -10,6 +10,7 @@
 //! - [`overload`]: far more than the engine takes.
 //! - [`service`]: what systemd and people at a terminal see: readiness, watchdog, signals, ports, folders.
 //! - [`reload`]: broken rules at start and at reload.
+//! - [`replay`]: the same inputs and the same log give the same state on any thread, build and processor.
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
 //! - [`packs`]: the shipped rule packs, and the alert names that they must know.
 //! - [`secrets`]: canaries, and a search through every output.
@@ -38,6 +39,7 @@ mod overload;
 mod packs;
 mod prometheus;
 mod reload;
+mod replay;
 mod secrets;
 mod service;
 mod systemd;
