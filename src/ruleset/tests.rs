@@ -264,3 +264,35 @@ proptest::proptest! {
         shown(&files);
     }
 }
+
+/// Whoever sends an alert chooses its values, and whoever writes rules is not always careful: an expression either does not load,
+/// or takes a time that grows with the value alone. A matcher that tries one way after the other would not come back from the
+/// first of these before the sun has burnt out, so that it is enough that this ends.
+#[test]
+fn hostile_expressions_are_refused_or_run_through_a_value_once() {
+    let words: Vec<String> = (0..10_000).map(|n| format!("w{n}")).collect();
+    let captures: String = (0..100).map(|n| format!("(?P<c{n}>a*)")).collect();
+    let (words, long) = (words.join("|"), "a".repeat(1_000_000));
+    let refused = ["(a{1000}){1000}", "((((a{50}){50}){50}){50})", &long];
+    for pattern in refused {
+        let text = format!("correlate:\n- {{ name: bomb, match: ['host=~\"{pattern}\"'] }}\n");
+        let files = [SourceFile { name: "rules.yaml".to_owned(), text }];
+        let found = load(&files, Some(&receivers()), Limits::default()).expect_err("refused");
+        let shown = found[0].render("");
+        assert!(found.len() == 1 && shown.len() < 10_000, "{} bytes of {} faults", shown.len(), found.len());
+    }
+    let hits = ["(a+)+x", "(a|aa)+x", "(a|a?)+x", "(.*a){12}x", "(a*)*x", "([a-z]+)*", "(((a+)+)+)+x", &format!("{captures}x")];
+    let misses = ["(a+)+", "(a|aa)+", "(.*a){12}", "(a*)*b", "(x+x+)+y", "([a-w]+)*", "(((a+)+)+)+", &words];
+    let text: String = (0..).zip(hits.iter().chain(&misses)).fold("correlate:\n".to_owned(), |text, (n, pattern)| {
+        text + &format!("- {{ name: bomb{n}, match: ['host=~\"{pattern}\"'], continue: true }}\n")
+    });
+    let rules = ruleset(&text);
+    let value = format!("{}x", "a".repeat(1_023));
+    let expected: Vec<u32> = (0..u32::try_from(hits.len()).unwrap()).collect();
+    let default = u32::try_from(hits.len() + misses.len()).unwrap();
+    assert_eq!(found(&rules.correlate_index, &[("host", &value)]), [&expected[..], &[default]].concat());
+    // Each alone, too, as a condition that no index stands before.
+    for (position, rule) in rules.correlate.iter().enumerate().take(hits.len() + misses.len()) {
+        assert_eq!(rule.matchers[0].matches_value(&value), position < hits.len(), "{}", rule.matchers[0]);
+    }
+}
