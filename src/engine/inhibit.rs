@@ -12,9 +12,10 @@ use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::engine::conditions::holds_for;
+use crate::engine::matched::Matched;
 use crate::engine::{Engine, Fact, State};
 use crate::model::{AlertRecord, Fingerprint, Labels, Reason, Suppression, SuppressionKind};
-use crate::ruleset::Ruleset;
+use crate::ruleset::{Listed, Ruleset};
 
 /// Where an alert is source or target: a target of the rules and [`key_of`] its `equal` labels.
 type Place = (u32, u128);
@@ -123,9 +124,9 @@ impl Inhibitions {
     pub(super) fn of(state: &State, rules: &Ruleset) -> Inhibitions {
         let mut all = Inhibitions { any: !rules.inhibition.is_empty(), groups: FxHashMap::default() };
         if all.any {
-            let mut found = Vec::new();
+            let mut matched = Matched::default();
             for record in state.alerts().filter(|record| record.is_firing()) {
-                all.insert(&parts(rules, record, &mut found), record.alert.fingerprint);
+                all.insert(&parts(rules, record, &mut matched), record.alert.fingerprint);
             }
         }
         all
@@ -178,7 +179,7 @@ fn key_of(labels: &Labels, equal: &[Arc<str>]) -> u128 {
 }
 
 /// What an alert takes part in. A rule's expression is about its target.
-fn parts(rules: &Ruleset, record: &AlertRecord, found: &mut Vec<u32>) -> Parts {
+fn parts(rules: &Ruleset, record: &AlertRecord, matched: &mut Matched) -> Parts {
     let (labels, all) = (record.labels(), &rules.inhibition);
     // Rules that look at the same labels share one key.
     let mut keys: Vec<(u32, u128)> = Vec::new();
@@ -196,10 +197,10 @@ fn parts(rules: &Ruleset, record: &AlertRecord, found: &mut Vec<u32>) -> Parts {
         let conditional = all.targets[target as usize].conditional;
         holds_for(conditional.and_then(|rule| rules.suppress[rule as usize].when.as_ref()), record, labels)
     };
-    all.target_index.matching(labels, found);
-    let targets: Vec<Place> = found.iter().filter(|target| holds(**target)).map(|target| place(*target)).collect();
-    all.source_index.matching(labels, found);
-    let pairs = found.iter().flat_map(|source| &all.sources[*source as usize]);
+    let found = matched.by(rules, record, Listed::Target);
+    let targets: Vec<Place> = found.filter(|target| holds(*target)).map(&mut place).collect();
+    let found = matched.by(rules, record, Listed::Source);
+    let pairs = found.flat_map(|source| &all.sources[source as usize]);
     let sources = pairs.map(|pair| {
         let target = all.pairs[*pair as usize].target;
         let both = targets.binary_search_by_key(&target, |(target, _)| *target).is_ok();
@@ -303,10 +304,7 @@ impl Engine {
     }
 
     fn parts_of(&mut self, record: &AlertRecord) -> Parts {
-        let mut found = self.buffer();
-        let parts = parts(&self.rules, record, &mut found);
-        self.give_back(found);
-        parts
+        parts(&self.rules, record, &mut self.matched)
     }
 
     /// Holds what inhibits each firing alert against a look at every rule and every alert.
