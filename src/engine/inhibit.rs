@@ -94,7 +94,7 @@ impl<T: Ord + Copy> Few<T> {
 
 impl Few<Source> {
     /// Those of the pair and of the pairs behind it.
-    fn from_pair(&self, pair: u32) -> impl Iterator<Item = &Source> {
+    fn starting_at(&self, pair: u32) -> impl Iterator<Item = &Source> {
         let (one, many) = match self {
             Few::One(one) => (one.as_ref().filter(|source| source.0 >= pair), None),
             Few::Many(all) => (None, Some(all.range((pair, false, Fingerprint(0))..))),
@@ -103,7 +103,7 @@ impl Few<Source> {
     }
 
     fn of_pair(&self, pair: u32) -> impl Iterator<Item = (bool, Fingerprint)> {
-        let own = self.from_pair(pair).take_while(move |source| source.0 == pair);
+        let own = self.starting_at(pair).take_while(move |source| source.0 == pair);
         own.map(|(_, both, source)| (*both, *source))
     }
 
@@ -291,7 +291,7 @@ impl Engine {
         for group in parts.targets.iter().filter_map(|place| self.inhibitions.groups.get(place)) {
             // One look for each pair, however many sources it has.
             let mut from = 0;
-            while let Some((pair, ..)) = group.sources.from_pair(from).next() {
+            while let Some((pair, ..)) = group.sources.starting_at(from).next() {
                 if let Some(source) = group.sources.source_for(*pair, fingerprint) {
                     let rules = &self.rules.inhibition.pairs[*pair as usize].rules;
                     found.extend(rules.iter().map(|rule| (*rule, source)));
