@@ -13,7 +13,7 @@
 //! | `classify`, `prioritize` | category, team; impact, urgency |
 //! | `major` | whether it is a major incident, and which others are parts of that |
 //! | `escalate` | who is told, when, how often |
-//! | `conditions` | which rules with `when` hold for an incident |
+//! | `matched`, `conditions` | which rules hold for an alert by their matchers, and for an incident by `when` |
 //! | `lifecycle`, `acts` | resolving, reopening, closing; what people do |
 //! | `reported`, `causes` | what people have changed of late; what an incident probably comes from |
 //! | `sweep` | what may leave the memory |
@@ -35,6 +35,7 @@ mod inhibit;
 pub mod input;
 mod lifecycle;
 mod major;
+mod matched;
 mod news;
 mod prioritize;
 mod reported;
@@ -133,6 +134,7 @@ pub struct Engine {
     storms: storms::Storms,
     /// When storms that go on are looked at; `None` while there are none.
     next_storm_look: Option<Time>,
+    matched: matched::Matched,
     /// Buffers for look-ups in an index, which may nest.
     buffers: Vec<Vec<u32>>,
 }
@@ -188,6 +190,7 @@ impl Engine {
             next_sweep: sweep::next_after(now),
             storms: storms::Storms::default(),
             next_storm_look: None,
+            matched: matched::Matched::default(),
             buffers: Vec::new(),
         };
         engine.derive_from_rules();
@@ -271,6 +274,7 @@ impl Engine {
     /// Writes a fact down and applies it. Nothing else changes the state.
     fn record(&mut self, fact: Fact) {
         self.state.apply(self.state.seq() + 1, self.now, &fact);
+        self.matched.follow_fact(&fact);
         self.follow_fact_for_storms(&fact);
         self.facts.push(fact);
     }
@@ -290,6 +294,7 @@ impl Engine {
 
     /// Rebuilds what hangs on both the rules and the state.
     fn derive_from_rules(&mut self) {
+        self.matched.forget();
         self.positions = Positions::of(&self.rules);
         self.silences = suppress::ActiveSilences::of(&self.state, self.now);
         self.inhibitions = inhibit::Inhibitions::of(&self.state, &self.rules);

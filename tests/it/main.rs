@@ -11,8 +11,10 @@
 //! - [`overload`]: far more than the engine takes.
 //! - [`service`]: what systemd and people at a terminal see: readiness, watchdog, signals, ports, folders.
 //! - [`reload`]: broken rules at start and at reload.
+//! - [`replay`]: the same inputs and the same log give the same state on any thread, build and processor.
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
 //! - [`packs`]: the shipped rule packs, and the alert names that they must know.
+//! - [`real_roots`]: probable causes on real sets, where these are there.
 //! - [`secrets`]: canaries, and a search through every output.
 //! - [`deliver`]: each kind of receiver against a faithful fake that misbehaves.
 //! - [`commands`]: the commands, amtool and promtool against a running daemon.
@@ -39,7 +41,9 @@ mod http;
 mod overload;
 mod packs;
 mod prometheus;
+mod real_roots;
 mod reload;
+mod replay;
 mod secrets;
 mod service;
 mod systemd;
