@@ -42,10 +42,10 @@ pub struct Live {
     /// Seeded hash of an alert's label text as it came, to its fingerprint.
     raw: DashMap<u64, Fingerprint, Keyed>,
     alerts: DashMap<Fingerprint, Entry, Keyed>,
-    incidents: DashMap<IncidentId, Arc<Incident>>,
-    notifications: DashMap<NotificationId, Arc<Notification>>,
-    silences: DashMap<SilenceId, Arc<Silence>>,
-    reported: DashMap<Arc<str>, Arc<Change>>,
+    incidents: DashMap<IncidentId, Arc<Incident>, Keyed>,
+    notifications: DashMap<NotificationId, Arc<Notification>, Keyed>,
+    silences: DashMap<SilenceId, Arc<Silence>, Keyed>,
+    reported: DashMap<Arc<str>, Arc<Change>, Keyed>,
     /// The rules in force, for those who explain; nothing here decides by them.
     rules: RwLock<InForce>,
     /// By the source's name; fixed at the start.
@@ -142,13 +142,13 @@ impl Live {
         let sender = |timeout| Sender { timeout, firing: AtomicI64::new(0) };
         let senders = config.sources.iter().map(|source| (source.name.clone(), sender(source.timeout(config.resolve_timeout))));
         Live {
-            raw: DashMap::with_hasher(Keyed::default()),
-            alerts: DashMap::with_hasher(Keyed::default()),
+            raw: DashMap::default(),
+            alerts: DashMap::default(),
             seed,
-            incidents: DashMap::new(),
-            notifications: DashMap::new(),
-            silences: DashMap::new(),
-            reported: DashMap::new(),
+            incidents: DashMap::default(),
+            notifications: DashMap::default(),
+            silences: DashMap::default(),
+            reported: DashMap::default(),
             rules: RwLock::default(),
             senders: senders.collect(),
             strangers: sender(Some(config.resolve_timeout)),
