@@ -11,6 +11,7 @@
 //! - [`service`]: what systemd and people at a terminal see: readiness, watchdog, signals, ports, folders.
 //! - [`reload`]: broken rules at start and at reload.
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
+//! - [`rejects`]: messages that cannot be mapped, test messages, sources that fall silent.
 //! - [`packs`]: the shipped rule packs, and the alert names that they must know.
 //! - [`secrets`]: canaries, and a search through every output.
 //! - [`deliver`]: each kind of receiver against a faithful fake that misbehaves.
@@ -37,6 +38,7 @@ mod http;
 mod overload;
 mod packs;
 mod prometheus;
+mod rejects;
 mod reload;
 mod secrets;
 mod service;
