@@ -52,6 +52,7 @@ pub struct Intake<'a> {
     repeats: u64,
     rejected: Vec<Rejected>,
     acknowledged: Vec<Fingerprint>,
+    ended: Vec<Fingerprint>,
     /// Whether the end of what nobody knows is told, too.
     tells_all: bool,
     /// Set where the message came before.
@@ -75,6 +76,8 @@ pub struct Sorted {
     pub rejected: Vec<Rejected>,
     /// Alerts that were acknowledged at their sender's.
     pub acknowledged: Vec<Fingerprint>,
+    /// Alerts whose end was told and whose beginning is not known.
+    pub ended: Vec<Fingerprint>,
     /// How many alerts the message has, where its format says how many it read.
     pub alerts: usize,
 }
@@ -173,6 +176,7 @@ impl<'a> Intake<'a> {
             repeats: 0,
             rejected: Vec::new(),
             acknowledged: Vec::new(),
+            ended: Vec::new(),
             tells_all: false,
             again: None,
             alerts: 0,
@@ -201,8 +205,8 @@ impl<'a> Intake<'a> {
     /// What came of the request's alerts; waits for nothing and borrows nothing any more.
     #[must_use]
     pub fn finish(self) -> Sorted {
-        let Intake { news, pending, repeats, rejected, acknowledged, alerts, .. } = self;
-        Sorted { news, pending, repeats, rejected, acknowledged, alerts }
+        let Intake { news, pending, repeats, rejected, acknowledged, ended, alerts, .. } = self;
+        Sorted { news, pending, repeats, rejected, acknowledged, ended, alerts }
     }
 
     /// The limits that hold for this request.
@@ -267,7 +271,10 @@ impl<'a> Intake<'a> {
             match seen {
                 Seen::Repeat => return Ok(Took::Repeat),
                 Seen::Reworded => return self.reword(fingerprint, said, &heard),
-                Seen::Unknown if heard.status == AlertStatus::Resolved && !self.tells_all => return Ok(Took::Repeat),
+                Seen::Unknown if heard.status == AlertStatus::Resolved && !self.tells_all => {
+                    self.ended.push(fingerprint);
+                    return Ok(Took::Repeat);
+                }
                 Seen::News | Seen::Unknown => {}
             }
         }

@@ -39,7 +39,7 @@ pub mod source;
 #[cfg(test)]
 mod tests;
 mod tools;
-mod watch;
+pub mod watch;
 pub mod wire;
 
 pub mod alertmanager;

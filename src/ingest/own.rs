@@ -97,6 +97,9 @@ impl IngestState {
         for source in &self.sources {
             let asked = if let Format::Generic(mapping) = &source.format { Some(mapping.watched()) } else { None };
             source.watched.pass(passed, asked, now);
+            if !self.store.has(&source.name) {
+                source.watched.forget_ends();
+            }
             self.measure(source);
         }
         let mut wanted: BTreeMap<Fingerprint, Wanted> = BTreeMap::new();

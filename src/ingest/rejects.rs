@@ -78,6 +78,11 @@ impl Shelf {
         self.lock().as_mut().map_or_else(T::default, look)
     }
 
+    /// Whether any of this source are kept.
+    pub(super) fn has(&self, source: &str) -> bool {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).get(source).is_some_and(|count| *count > 0)
+    }
+
     /// All of them, the oldest first.
     pub(super) fn list(&self) -> Vec<Reject> {
         self.with(|rejects| rejects.iter().cloned().collect())

@@ -9,13 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use super::drift::{Fields, Presence};
 use crate::config::SourceConfig;
-use crate::model::{Millis, Time};
+use crate::model::{Fingerprint, Millis, Time};
 
 /// The version of the form that is kept.
 const VERSION: u32 = 1;
 
 /// Silence is kept in so many parts of what a source may have of it, so that keeping it costs a write now and then.
 const SILENCE_PARTS: i64 = 20;
+
+/// Alerts of one source that ended while their beginning may be among its kept messages, at most.
+const ENDS_MAX: usize = 1_000;
+
+/// Alerts that ended, each with the moment.
+pub type Ends = BTreeMap<Fingerprint, Time>;
 
 /// One source.
 #[derive(Debug)]
@@ -36,6 +42,7 @@ struct State {
     fields: Fields,
     test_at: Option<Time>,
     tests: u64,
+    ends: Ends,
     /// Whether anything was known of it at the start.
     known: bool,
 }
@@ -48,6 +55,8 @@ struct Memory {
     heard_at: Option<i64>,
     test_at: Option<i64>,
     tests: u64,
+    /// By the alert's number in hexadecimal.
+    ends: BTreeMap<String, i64>,
     fields: BTreeMap<String, Presence>,
 }
 
@@ -87,6 +96,27 @@ impl Watched {
         let mut state = self.lock();
         state.test_at = Some(now);
         state.tests += 1;
+    }
+
+    /// Alerts have ended of which nothing is known: their beginning may be among the messages that could not be mapped, and
+    /// must not be raised when those are tried again.
+    pub(super) fn ended(&self, alerts: &[Fingerprint], now: Time) {
+        let mut state = self.lock();
+        state.ends.extend(alerts.iter().map(|alert| (*alert, now)));
+        while state.ends.len() > ENDS_MAX {
+            let oldest = state.ends.iter().min_by_key(|(_, at)| **at).map(|(alert, _)| *alert);
+            oldest.and_then(|alert| state.ends.remove(&alert));
+        }
+    }
+
+    /// No message of it is kept: there is nothing that could be raised again.
+    pub(super) fn forget_ends(&self) {
+        self.lock().ends.clear();
+    }
+
+    /// The alerts that have ended so.
+    pub(super) fn ends(&self) -> Ends {
+        self.lock().ends.clone()
     }
 
     /// Lets time pass. `asked` are all the fields that may be watched, where the mapping says that.
@@ -150,6 +180,7 @@ impl Watched {
             heard_at: self.heard_at().map(|at| at.0 / minute * minute),
             test_at: state.test_at.map(|at| at.0),
             tests: state.tests,
+            ends: state.ends.iter().map(|(alert, at)| (alert.to_string(), at.0)).collect(),
             fields: state.fields.known().clone(),
         }
     }
@@ -162,6 +193,7 @@ impl Watched {
             fields: Fields::of(memory.fields),
             test_at: memory.test_at.map(Time),
             tests: memory.tests,
+            ends: memory.ends.into_iter().filter_map(|(alert, at)| Some((Fingerprint::parse(&alert)?, Time(at)))).collect(),
             known: true,
         };
     }

@@ -2,6 +2,7 @@
 //! of its alerts since then holds, so that nobody is called to what is over.
 
 use super::Intake;
+use crate::ingest::watch::Ends;
 use crate::model::{AlertStatus, Fingerprint, Time};
 use crate::runtime::live::FingerprintSet;
 
@@ -16,6 +17,8 @@ pub struct Again<'a> {
     pub failed: &'a [usize],
     /// How many alerts it was read as.
     pub alerts: usize,
+    /// Alerts whose end has come although nothing was known of them, each with the moment.
+    pub ends: &'a Ends,
     /// Alerts that are over by the last of the messages that are tried together with it.
     pub over: &'a FingerprintSet,
 }
@@ -35,7 +38,8 @@ impl Intake<'_> {
     /// Whether newer words than this message's are known of the alert, or come with it.
     pub(super) fn is_past(&self, fingerprint: Fingerprint, status: AlertStatus) -> bool {
         let Some(again) = self.again else { return false };
-        if status == AlertStatus::Firing && again.over.contains(&fingerprint) {
+        let has_ended = || again.ends.get(&fingerprint).is_some_and(|ended| again.arrived <= *ended);
+        if status == AlertStatus::Firing && (again.over.contains(&fingerprint) || has_ended()) {
             return true;
         }
         self.live.alert(fingerprint).is_some_and(|entry| {

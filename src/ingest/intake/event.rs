@@ -88,7 +88,10 @@ impl Intake<'_> {
         }
         let seen = if self.is_fresh(fingerprint) { Seen::News } else { self.live.seen(fingerprint, &heard) };
         match (seen, known) {
-            (Seen::Unknown, _) if heard.status == AlertStatus::Resolved => Ok(Took::Repeat),
+            (Seen::Unknown, _) if heard.status == AlertStatus::Resolved => {
+                self.ended.push(fingerprint);
+                Ok(Took::Repeat)
+            }
             (Seen::Repeat | Seen::Reworded, Some(entry)) if heard.status == AlertStatus::Firing && entry.record.is_firing() => {
                 let labels =
                     overlaid(&entry.record.alert.labels, &said.labels, || check::labels(&said.labels, self.source, self.limits))?;

@@ -1,5 +1,7 @@
 //! Messages that cannot be mapped: what is kept and answered, and what trying them again does and does not do.
 
+use std::collections::BTreeMap;
+
 use super::{Setup, T0, block_on};
 use crate::ingest::intake::{Again, Intake};
 use crate::model::{AlertStatus, Millis};
@@ -109,7 +111,7 @@ fn a_mapping_that_was_mended_takes_what_was_kept() {
 #[test]
 fn nothing_is_raised_that_is_over() {
     type Case<'a> = (&'a [&'a str], &'a [&'a str], i64, &'a [&'a str]);
-    let cases: [Case<'_>; 8] = [
+    let cases: [Case<'_>; 9] = [
         (&["a/firing x"], &[], 600, &["a"]),
         // Fired anew and ended since then.
         (&["a/firing x"], &["a/firing x", "a/resolved x"], 600, &[]),
@@ -120,6 +122,8 @@ fn nothing_is_raised_that_is_over() {
         (&["a/firing x", "a/resolved x", "a/firing x, z/firing x"], &[], 600, &["a", "z"]),
         // An old end does not end what began since then.
         (&["a/resolved x"], &["a/firing x"], 600, &["a"]),
+        // Its end could be mapped, and was the first that was heard of it.
+        (&["a/firing x, b/firing x"], &["a/resolved x"], 600, &["b"]),
         // Would have ended by time.
         (&["a/firing x"], &[], 7_200, &[]),
     ];
@@ -133,12 +137,17 @@ fn nothing_is_raised_that_is_over() {
         for (second, words) in (100..).zip(good) {
             assert_eq!(setup.post(second, PATH, &events(words)).0, 200);
         }
+        block_on(setup.state.write_if_new(String::new()));
+        setup.restart(&right());
+        block_on(setup.state.look(Millis::ZERO));
         let replayed = replay(&setup, after);
         assert!(replayed.iter().all(|it| matches!(it, Replayed::Taken { .. })), "{wrong:?} {good:?}: {replayed:?}");
         let firing = setup.engine.live.alerts(|entry| entry.record.status == AlertStatus::Firing);
         let mut names: Vec<String> = firing.iter().map(|entry| entry.record.alert.labels.get("alertname").to_owned()).collect();
         names.sort();
         assert_eq!(names, expected, "{wrong:?} {good:?} after {after}");
+        block_on(setup.state.look(Millis::ZERO));
+        assert!(setup.state.sources.iter().all(|source| source.watched.ends().is_empty()), "of no use any more");
         assert_eq!(ids(&setup), Vec::<String>::new());
     }
 }
@@ -177,7 +186,8 @@ fn one_that_has_no_key_gets_the_same_each_time() {
     let setup = Setup::new(WRONG);
     let source = &setup.state.sources[1];
     let over = setup.engine.live.set();
-    let again = Again { id: "5-0", arrived: T0, failed: &[0], alerts: 1, over: &over };
+    let ends = BTreeMap::new();
+    let again = Again { id: "5-0", arrived: T0, failed: &[0], alerts: 1, ends: &ends, over: &over };
     let limits = &setup.state.limits;
     let key = || Intake::new(&setup.engine.live, source, limits, T0).again(&again).fresh_key(3);
     assert_eq!((key(), key()), ("5-0/3".to_owned(), "5-0/3".to_owned()));
