@@ -6,7 +6,7 @@
 //!
 //! - [`ROUTES`] is the one list of everything that can be called; the OpenAPI document is held to it by a test.
 //! - `guard` stands before every handler; `problem` is the one form of an error.
-//! - `incidents`, `acts`, `alerts`, `notifications`, `changes`, `explain`, `events` and `admin` are the handlers.
+//! - `incidents`, `acts`, `alerts`, `notifications`, `changes`, `sources`, `explain`, `events` and `admin` are the handlers.
 
 mod acts;
 mod admin;
@@ -22,6 +22,7 @@ mod notifications;
 mod page;
 mod problem;
 mod query;
+mod sources;
 mod state;
 
 #[cfg(test)]
@@ -70,7 +71,7 @@ pub struct Route {
 pub enum Access {
     /// Changes nothing; open.
     Read,
-    /// Changes something: needs a token as soon as one is configured, and a browser may not be lured into it.
+    /// Changes something, or shows what is not for everybody: needs a token as soon as one is configured, and a browser may not be lured into it.
     Write,
 }
 
@@ -80,6 +81,11 @@ const fn read(path: &'static str, name: &'static str, handler: fn() -> MethodRou
 
 const fn write(path: &'static str, name: &'static str, handler: fn() -> MethodRouter<Arc<ApiState>>) -> Route {
     Route { method: "post", path, name, access: Access::Write, handler }
+}
+
+/// Reads what is not for everybody: bodies as their senders wrote them.
+const fn private(path: &'static str, name: &'static str, handler: fn() -> MethodRouter<Arc<ApiState>>) -> Route {
+    Route { method: "get", path, name, access: Access::Write, handler }
 }
 
 /// Everything that can be called.
@@ -98,6 +104,11 @@ pub const ROUTES: &[Route] = &[
     write("/v1/notifications/{id}/retry", "notification_retry", || post(notifications::retry)),
     read("/v1/changes", "changes", || get(changes::list)),
     write("/v1/changes", "changes_report", || post(changes::report)),
+    read("/v1/sources", "sources", || get(sources::list)),
+    read("/v1/rejects", "rejects", || get(sources::rejects)),
+    private("/v1/rejects/{id}", "reject", || get(sources::reject)),
+    write("/v1/rejects/replay", "rejects_replay", || post(sources::replay)),
+    write("/v1/rejects/drop", "rejects_drop", || post(sources::discard)),
     read("/v1/events", "events", || get(events::stream)),
     read("/v1/status", "status", || get(admin::status)),
     read("/v1/openapi.json", "openapi", || get(admin::openapi)),

@@ -17,7 +17,7 @@ use dashmap::{DashMap, Entry as Slot};
 
 pub use dedup::{Heard, Seen};
 
-use crate::config::Config;
+use crate::config::{Config, SourceConfig};
 use crate::engine::entity::Changes;
 use crate::model::{
     AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Keyed, KeyedSet, Labels, Millis, Notification,
@@ -141,6 +141,8 @@ impl Live {
         let seed = Seed::random();
         let sender = |timeout| Sender { timeout, firing: AtomicI64::new(0) };
         let senders = config.sources.iter().map(|source| (source.name.clone(), sender(source.timeout(config.resolve_timeout))));
+        // Our own alerts are ended by a word, and not repeated.
+        let senders = senders.chain([(SourceConfig::OWN.into(), sender(None))]);
         Live {
             raw: DashMap::default(),
             alerts: DashMap::default(),
