@@ -278,6 +278,7 @@ fn limits(mut s: Section<'_>) -> Limits {
         merges_per_hour: s.number("merges_per_hour").unwrap_or_default(),
         changes: s.number("changes").unwrap_or_default(),
         changes_kept: s.duration("changes_kept").unwrap_or_default(),
+        messages_per_source: s.number("messages_per_source").unwrap_or_default(),
         queue_alerts: s.number("queue_alerts").unwrap_or_default(),
         rules: s.number("rules").unwrap_or_default(),
         rule_file_bytes: s.number("rule_file_bytes").unwrap_or_default(),

@@ -212,6 +212,8 @@ pub struct Limits {
     pub changes: usize,
     /// How long a reported change stays there.
     pub changes_kept: Millis,
+    /// Messages of one source that are remembered, so that none is taken twice.
+    pub messages_per_source: u32,
     /// Alerts that wait for the engine.
     pub queue_alerts: usize,
     pub rules: usize,
