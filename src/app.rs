@@ -59,7 +59,9 @@ pub async fn serve(config: Config, skip_damage: SkipDamage) -> anyhow::Result<()
     .await?;
     let handle = runtime.handle().clone();
     let shutdown = handle.shutdown().clone();
-    let ingest = IngestState::new(handle.clone(), &config, metrics.clone()).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let fetcher = deliver::Fetcher::new(&deliver::Context::new(config.outbound)).map_err(|error| anyhow::anyhow!(error))?;
+    let ingest = IngestState::new(handle.clone(), &config, metrics.clone(), Arc::new(Amazon(fetcher)));
+    let ingest = ingest.map_err(|error| anyhow::anyhow!("{error}"))?;
     let router = api::router(ApiState::new(Arc::new(handle.clone()), metrics, config.clone()));
     let stopping = shutdown.clone();
     let mut server =
@@ -102,6 +104,15 @@ pub async fn serve(config: Config, skip_damage: SkipDamage) -> anyhow::Result<()
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The way to Amazon's host for messages of SNS: as receivers are called.
+struct Amazon(deliver::Fetcher);
+
+impl ingest::Outgoing for Amazon {
+    fn get<'a>(&'a self, url: &'a str, bytes_max: usize) -> ingest::Calling<'a> {
+        Box::pin(self.0.get(url, bytes_max))
+    }
 }
 
 /// What a newcomer may want to know next, and everybody should: whether anybody will be told.

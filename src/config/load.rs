@@ -8,8 +8,8 @@ use config::{Environment, Map, Source, Value, ValueKind};
 
 use super::section::{Notes, Section};
 use super::{
-    Config, ConfigError, Limits, Outbound, Retention, SourceConfig, SourceFormat, TokenConfig, Tool, Warning, generic, receivers,
-    yaml,
+    Config, ConfigError, Limits, Outbound, Retention, SourceConfig, SourceFormat, TokenConfig, Tool, Warning, auth, generic,
+    receivers, yaml,
 };
 use crate::model::Millis;
 
@@ -94,7 +94,7 @@ pub fn check_exposure(config: &Config) -> Result<(), ConfigError> {
         return Ok(());
     }
     let mut open: Vec<String> =
-        config.sources.iter().filter(|it| it.token.is_none()).map(|it| format!("source `{}`", it.name)).collect();
+        config.sources.iter().filter(|it| it.is_open()).map(|it| format!("source `{}`", it.name)).collect();
     if config.tokens.is_empty() {
         open.push("the API (`tokens`)".to_owned());
     }
@@ -186,7 +186,8 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
         } else {
             Some(SourceFormat::Prometheus)
         };
-        let (token, labels) = (section.secret("token"), section.labels("labels"));
+        let auth = auth::read(&mut section, format);
+        let labels = section.labels("labels");
         let map_place = section.place_of("map");
         let map = section.section("map").map(generic::read);
         match format {
@@ -206,7 +207,9 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
         let resolve_after = resolve_after(&mut section, format);
         section.finish();
         let format = format.unwrap_or(SourceFormat::Prometheus);
-        sources.push(SourceConfig { name: name.into(), format, token, labels, map, resolve_after });
+        let auth::Auth { tokens, token_header, signature, sns } = auth;
+        let name = name.into();
+        sources.push(SourceConfig { name, format, tokens, token_header, signature, sns, labels, map, resolve_after });
     }
     if let Some(other) = sources.iter().find(|it| &*it.name == "prometheus" && it.format != SourceFormat::Prometheus) {
         let message = format!("the source `prometheus` belongs to /api/v2/alerts and cannot have format {:?}", other.format);

@@ -3,6 +3,7 @@
 //! [`Config`] is the resolved form: validated, bounded, secrets read; [`load()`] makes it, `section` reads one map of it.
 //! Every key and default is described in docs/configuration.md. Nothing here listens, connects or logs.
 
+mod auth;
 mod error;
 mod generic;
 mod load;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use auth::{Scheme, SignatureConfig, SnsConfig};
 pub use error::{ConfigError, Warning};
 pub use load::{DEFAULTS, check_exposure, load, load_text};
 pub use secret::Secret;
@@ -61,7 +63,13 @@ impl Default for Config {
 pub struct SourceConfig {
     pub name: Arc<str>,
     pub format: SourceFormat,
-    pub token: Option<Secret>,
+    /// Any of them opens it; more than one while it is being changed.
+    pub tokens: Vec<Secret>,
+    /// The header that a token comes in, where its sender cannot set `Authorization`.
+    pub token_header: Option<String>,
+    pub signature: Option<SignatureConfig>,
+    /// For `cloudwatch`.
+    pub sns: Option<SnsConfig>,
     /// Added to every alert that lacks them.
     pub labels: Labels,
     /// For `generic`.
@@ -77,11 +85,20 @@ impl SourceConfig {
         SourceConfig {
             name: "prometheus".into(),
             format: SourceFormat::Prometheus,
-            token: None,
+            tokens: Vec::new(),
+            token_header: None,
+            signature: None,
+            sns: None,
             labels: Labels::default(),
             map: None,
             resolve_after: None,
         }
+    }
+
+    /// Whether nobody has to prove anything to be heard.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.tokens.is_empty() && self.signature.is_none() && self.sns.as_ref().is_none_or(|sns| sns.raw)
     }
 
     /// How long an alert of this source fires without being heard of again. `None` where the sender says "resolved"

@@ -100,7 +100,7 @@ impl State {
             Entity::Usual(usual) => {
                 self.usual.insert((usual.rule.clone(), usual.key.clone()), usual);
             }
-            Entity::Message(message) => self.messages.insert(message),
+            Entity::Message(message) => self.messages.insert(&message),
         }
     }
 

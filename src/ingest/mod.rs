@@ -26,8 +26,10 @@ pub mod intake;
 mod patient;
 mod peers;
 mod plain;
+mod repeats;
 mod route;
 mod server;
+mod sns;
 pub mod source;
 #[cfg(test)]
 mod tests;
@@ -43,3 +45,4 @@ pub mod trial;
 
 pub use route::IngestState;
 pub use server::serve;
+pub use sns::{Calling, Outgoing};

@@ -13,18 +13,21 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 use prometheus::{Histogram, IntCounter};
 
 use super::answer::{Fault, Outcome, Reply, failure};
-use super::body::{Bodies, Refused};
+use super::body::{Bodies, Refused, Text};
 use super::drop_in::DropIn;
 use super::engine::Engine;
 use super::intake::{Intake, Pending, Reason, Rejected, Sorted};
+use super::repeats::{Met, Repeats};
+use super::sns::{Certificates, Outgoing, Trust};
 use super::source::{Format, Source};
 use super::wire::{BodyFault, shorten};
-use super::{alertmanager, auth, format, generic, prometheus as prometheus_format, tools};
+use super::{alertmanager, format, generic, prometheus as prometheus_format, tools};
 use crate::config::{Config, ConfigError, Limits, Tool};
 use crate::engine::{Answer, Input, Refusal};
 use crate::metrics::Metrics;
 use crate::model::{Fingerprint, Millis};
 use crate::runtime::{self, Handle, SubmitError};
+use crate::signature::Proof;
 
 /// Everything that taking alerts in needs.
 pub struct IngestState {
@@ -33,6 +36,8 @@ pub struct IngestState {
     pub(super) limits: Limits,
     pub(super) bodies: Bodies,
     pub(super) metrics: Arc<Metrics>,
+    repeats: Repeats,
+    certificates: Certificates,
     answered: IntCounter,
     seconds: Histogram,
 }
@@ -51,13 +56,25 @@ pub(super) enum Endpoint<'a> {
 }
 
 impl IngestState {
+    /// `outgoing` is for the certificates of Amazon SNS, and for confirming subscriptions there.
+    ///
     /// # Errors
-    /// A `generic` source's template that does not compile.
-    pub fn new(handle: Handle, config: &Config, metrics: Arc<Metrics>) -> Result<IngestState, ConfigError> {
-        Self::with_engine(Engine::Running(handle), config, metrics)
+    /// As [`Source::new`].
+    pub fn new(
+        handle: Handle,
+        config: &Config,
+        metrics: Arc<Metrics>,
+        outgoing: Arc<dyn Outgoing>,
+    ) -> Result<IngestState, ConfigError> {
+        Self::with_engine(Engine::Running(handle), config, metrics, Certificates::new(outgoing, Trust::public()))
     }
 
-    pub(super) fn with_engine(engine: Engine, config: &Config, metrics: Arc<Metrics>) -> Result<IngestState, ConfigError> {
+    pub(super) fn with_engine(
+        engine: Engine,
+        config: &Config,
+        metrics: Arc<Metrics>,
+        certificates: Certificates,
+    ) -> Result<IngestState, ConfigError> {
         let source = |it| Source::new(it, config.resolve_timeout, engine.live(), &metrics);
         Ok(IngestState {
             sources: config.sources.iter().map(source).collect::<Result<_, _>>()?,
@@ -65,6 +82,8 @@ impl IngestState {
             bodies: Bodies::new(config.limits.body_bytes, duration(config.limits.body_timeout)),
             answered: metrics.http_requests_total.with_label_values(&["ingest", "200"]),
             seconds: metrics.http_request_seconds.with_label_values(&["ingest"]),
+            repeats: Repeats::default(),
+            certificates,
             engine,
             metrics,
         })
@@ -80,7 +99,7 @@ impl IngestState {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let reply = self.try_answer(endpoint, &query, (&method, &headers), request.body_mut()).await;
         let reply = reply.unwrap_or_else(|fault| {
-            self.metrics.requests_rejected_total.with_label_values(&[fault.code]).inc();
+            self.metrics.requests_rejected_total.with_label_values(&[fault.reason]).inc();
             fault.reply(endpoint)
         });
         if reply.status() == StatusCode::OK {
@@ -113,9 +132,8 @@ impl IngestState {
         if method != Method::POST && !is_handshake {
             return Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method", "alerts are sent by POST"));
         }
-        if !auth::admits(source, headers, secret.as_deref()) {
-            let message = "this source needs its token: as Authorization: Bearer <token>, or as the last part of the path";
-            return Err(Fault::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
+        if !source.auth.admits(headers, secret.as_deref()) {
+            return Err(Fault::unauthorized("unauthorized"));
         }
         if is_handshake {
             return Ok(tools::cloudevents_handshake(headers));
@@ -125,21 +143,91 @@ impl IngestState {
             let message = "unsupported media type, only [application/json] are allowed";
             return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", message));
         }
-        let (mut sorted, asides) = {
+        let (mut sorted, asides, ticket) = {
             let text = self.bodies.read(headers, body).await?;
-            self.sort(source, text.as_str()?, headers)?
+            let ticket = match self.prove(source, headers, &text).await? {
+                None => None,
+                Some(proof) => match self.repeats.meet(&source.name, &proof, self.engine.live(), self.engine.now()) {
+                    Met::New(ticket) => Some(ticket),
+                    Met::Taken => return Ok(self.taken_before(source, endpoint)),
+                    Met::Replayed => return Err(Fault::unauthorized("replayed")),
+                    Met::Underway => {
+                        let message = "the same message is being taken; try again";
+                        return Err(Fault::new(StatusCode::TOO_MANY_REQUESTS, "underway", message));
+                    }
+                },
+            };
+            let (sorted, asides) = self.sort(source, text.as_str()?, headers)?;
+            (sorted, asides, ticket)
         };
+        self.confirm(source, &asides).await?;
         let acknowledged = std::mem::take(&mut sorted.acknowledged);
         let mut outcome = self.commit(sorted).await;
         self.act(source, &acknowledged, &asides, &mut outcome).await;
         self.count(source, &outcome);
         let mut reply = outcome.reply(endpoint);
+        // Behind all that the message said, so that one which was not taken to its end can come again.
+        if let Some(ticket) = ticket.filter(|_| reply.status().is_success())
+            && let Err(error) = self.engine.submit(vec![Input::Message(ticket.message())]).await
+        {
+            outcome.failed = Some(error);
+            reply = outcome.reply(endpoint);
+        }
         let asks = asides.iter().any(|aside| matches!(aside, format::Aside::Handshake { .. }));
         if matches!(source.format, Format::Tool(_)) && reply.status() == StatusCode::OK && !asks {
             // What tools send is taken, and not always understood.
             *reply.status_mut() = StatusCode::ACCEPTED;
         }
         Ok(reply)
+    }
+
+    /// What a message proves besides the token; nothing where its source asks for nothing more.
+    async fn prove(&self, source: &Source, headers: &HeaderMap, text: &Text) -> Result<Option<Proof>, Fault> {
+        let now = self.engine.now();
+        let signed = match &source.auth.signature {
+            None => None,
+            Some(verifier) => {
+                let proof = verifier.verify(headers, text.as_bytes(), now);
+                Some(proof.map_err(|refused| Fault::unauthorized(refused.as_str()))?)
+            }
+        };
+        let Some(sns) = &source.auth.sns else { return Ok(signed) };
+        let of_amazon = sns.verify(text.as_str()?, self.limits.json_depth, &self.certificates, now).await?;
+        Ok(of_amazon.or(signed))
+    }
+
+    /// The answer to a message that was taken, and whose sender has not heard so.
+    fn taken_before(&self, source: &Source, endpoint: Endpoint<'_>) -> Reply {
+        self.metrics.source_messages_total.with_label_values(&[&source.name, "again"]).inc();
+        let mut reply = Outcome { new: 0, repeats: 0, rejected: Vec::new(), failed: None }.reply(endpoint);
+        if matches!(source.format, Format::Tool(_)) {
+            *reply.status_mut() = StatusCode::ACCEPTED;
+        }
+        reply
+    }
+
+    /// Confirms the subscription that a topic of the source's asks for. Where that fails, the topic asks again.
+    async fn confirm(&self, source: &Source, asides: &[format::Aside]) -> Result<(), Fault> {
+        for aside in asides {
+            let format::Aside::Handshake { topic, confirm } = aside else { continue };
+            let name = &*source.name;
+            match &source.auth.sns {
+                Some(sns) if sns.confirm => {
+                    if let Err(error) = self.certificates.confirm(confirm).await {
+                        tracing::warn!(source = name, topic, error, "a subscription could not be confirmed");
+                        let message = "the subscription could not be confirmed; try again";
+                        return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "confirmation", message));
+                    }
+                    tracing::info!(source = name, topic, "confirmed the subscription");
+                }
+                Some(_) => tracing::warn!(source = name, topic, "the subscription is not confirmed, because of `confirm: false`"),
+                None => {
+                    let advice = "name the topic in `sns: { topics: […] }` of the source, and let it ask again";
+                    tracing::warn!(source = name, topic, advice, "the subscription is not confirmed");
+                }
+            }
+        }
+        Ok(())
     }
 
     fn sort(&self, source: &Source, text: &str, headers: &HeaderMap) -> Result<(Sorted, Vec<format::Aside>), Fault> {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use prometheus::IntCounter;
 
+use super::auth::Auth;
 use super::generic::Mapping;
-use crate::config::{ConfigError, Secret, SourceConfig, SourceFormat, Tool};
+use crate::config::{ConfigError, SourceConfig, SourceFormat, Tool};
 use crate::metrics::Metrics;
 use crate::model::{Labels, Millis};
 use crate::runtime::Live;
@@ -14,7 +15,8 @@ use crate::runtime::Live;
 #[derive(Debug)]
 pub struct Source {
     pub name: Arc<str>,
-    pub token: Option<Secret>,
+    /// What its messages must prove.
+    pub(super) auth: Auth,
     /// Added to every alert that lacks them.
     pub labels: Labels,
     /// How long an alert fires without being heard of again.
@@ -39,7 +41,7 @@ pub enum Format {
 
 impl Source {
     /// # Errors
-    /// A template of a `generic` source that does not compile.
+    /// A template of a `generic` source that does not compile; a secret that is not of its scheme's form.
     pub fn new(config: &SourceConfig, resolve_timeout: Millis, live: &Live, metrics: &Metrics) -> Result<Source, ConfigError> {
         let format = match (config.format, &config.map) {
             (SourceFormat::Prometheus, _) => Format::Prometheus,
@@ -52,7 +54,7 @@ impl Source {
         let name = [&*config.name];
         Ok(Source {
             name: config.name.clone(),
-            token: config.token.clone(),
+            auth: Auth::new(config)?,
             labels: config.labels.clone(),
             timeout: config.timeout(resolve_timeout),
             key: live.source_key(&config.name),

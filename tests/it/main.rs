@@ -8,6 +8,7 @@
 //! - [`crash`]: kill -9 and SIGTERM under load, a second daemon on the same folder.
 //! - [`damage`]: damage in the middle of the log, refused and passed over.
 //! - [`overload`]: far more than the engine takes.
+//! - [`signatures`]: signed messages, each taken once.
 //! - [`service`]: what systemd and people at a terminal see: readiness, watchdog, signals, ports, folders.
 //! - [`reload`]: broken rules at start and at reload.
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
@@ -40,5 +41,6 @@ mod prometheus;
 mod reload;
 mod secrets;
 mod service;
+mod signatures;
 mod systemd;
 mod tidy;

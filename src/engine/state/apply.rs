@@ -283,7 +283,7 @@ impl State {
             }
 
             Fact::MessageTaken { message, most } => {
-                self.messages.insert(message.clone());
+                self.messages.insert(message);
                 self.touched.messages.push(message.clone());
                 let forgotten = self.messages.forget(now, &message.source, *most);
                 self.touched.forgotten_messages.extend(forgotten);

@@ -19,7 +19,7 @@ struct OfSource {
 }
 
 impl Messages {
-    pub(super) fn insert(&mut self, message: Arc<TakenMessage>) {
+    pub(super) fn insert(&mut self, message: &Arc<TakenMessage>) {
         let of_source = self.sources.entry(message.source.clone()).or_default();
         of_source.by_end.insert((message.until, message.id));
         if let Some(before) = of_source.by_id.insert(message.id, message.clone())
