@@ -102,7 +102,9 @@ pub fn check_exposure(config: &Config) -> Result<(), ConfigError> {
         return Ok(());
     }
     let message = format!("refusing to listen on {} without a token for {}", config.listen, open.join(", "));
-    Err(ConfigError::new("exposed", message, "").hint("give each a token, listen on 127.0.0.1, or say `insecure: true`"))
+    let hint =
+        "give each a token (a source may ask for a `signature` or `sns` instead), listen on 127.0.0.1, or say `insecure: true`";
+    Err(ConfigError::new("exposed", message, "").hint(hint))
 }
 
 /// A parsed file as a layer of the `config` crate.

@@ -100,6 +100,10 @@ impl IngestState {
         let reply = self.try_answer(endpoint, &query, (&method, &headers), request.body_mut()).await;
         let reply = reply.unwrap_or_else(|fault| {
             self.metrics.requests_rejected_total.with_label_values(&[fault.reason]).inc();
+            if let Endpoint::Source { name, .. } = endpoint {
+                // Strangers must not be able to fill the log.
+                tracing::debug!(source = name, reason = fault.reason, "a request was refused");
+            }
             fault.reply(endpoint)
         });
         if reply.status() == StatusCode::OK {

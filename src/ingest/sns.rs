@@ -80,11 +80,11 @@ impl Sns {
         };
         let topic = need("TopicArn")?;
         if !self.topics.iter().any(|known| known == topic) {
-            return Err(forbidden("TopicArn is none of the source's topics"));
+            return Err(counted("topic", "TopicArn is none of the source's topics"));
         }
         let url = need("SigningCertURL")?;
         if !is_certificate(url) {
-            return Err(forbidden("SigningCertURL is no certificate of Amazon SNS"));
+            return Err(counted("certificate", "SigningCertURL is no certificate of Amazon SNS"));
         }
         let digest = match need("SignatureVersion")? {
             "1" => Digest::Sha1,
@@ -107,10 +107,10 @@ impl Sns {
             None => certificates.of(url, now).await.map_err(Fault::from)?,
         };
         if !certificate.has_signed(digest, content.as_bytes(), &signature) {
-            return Err(forbidden("the signature is not good"));
+            return Err(counted("signature", "the signature is not good"));
         }
         if now.since(sent_at).0.abs() > self.window.0 {
-            return Err(forbidden("Timestamp is too far from our time"));
+            return Err(counted("stale", "Timestamp is too far from our time"));
         }
         if kind == "SubscriptionConfirmation" && !is_confirmation(need("SubscribeURL")?, topic) {
             return Err(forbidden("SubscribeURL is no confirmation at an address of Amazon SNS"));
@@ -141,14 +141,20 @@ fn is_confirmation(url: &str, topic: &str) -> bool {
     !query.contains('#') && is("Action", "ConfirmSubscription") && is("TopicArn", topic)
 }
 
+/// That a message is not Amazon's, or not for this source.
 fn forbidden(why: &str) -> Fault {
-    Fault::new(StatusCode::FORBIDDEN, "forbidden", why)
+    counted("forbidden", why)
+}
+
+/// The same, with a reason of its own for whoever watches the metrics.
+fn counted(reason: &'static str, why: &str) -> Fault {
+    Fault { reason, ..Fault::new(StatusCode::FORBIDDEN, "forbidden", why) }
 }
 
 impl From<Refused> for Fault {
     fn from(refused: Refused) -> Fault {
         match refused {
-            Refused::Untrusted(why) => forbidden(&format!("the certificate is not trusted: {why}")),
+            Refused::Untrusted(why) => counted("certificate", &format!("the certificate is not trusted: {why}")),
             // SNS tries again.
             Refused::Unknown(why) => {
                 let message = format!("the certificate cannot be had at this moment: {why}");

@@ -193,6 +193,18 @@ fn only_what_amazon_signed_for_a_topic_of_the_list_passes() {
         assert_eq!(status, 403, "{row}: {text}");
         assert_eq!(*setup.amazon.asked.lock().unwrap(), [URL], "{row}");
     }
+    for (reason, message) in [
+        ("topic", sign(with(good(), "TopicArn", "arn:aws:sns:eu-west-1:210987654321:other"))),
+        ("certificate", with(sign(good()), "SigningCertURL", &host("bucket.s3.amazonaws.com"))),
+        ("signature", with(sign(good()), "Message", "{}")),
+        ("stale", sign(with(good(), "Timestamp", "2026-12-01T00:00:00Z"))),
+        ("forbidden", without(sign(good()), "Type")),
+    ] {
+        let setup = setup("leaf.pem");
+        send(&setup, &message, T0);
+        let metrics = String::from_utf8(setup.metrics.expose()).unwrap();
+        assert!(metrics.contains(&format!("quell_requests_rejected_total{{reason=\"{reason}\"}} 1")), "{reason}");
+    }
     let setup = setup("leaf.pem");
     let (status, text) = send(&setup, &sign(with(good(), "Subject", "ALARM: A")), T0);
     assert_eq!((status, setup.counts("aws")), (202, [1, 0, 1, 0]), "{text}");
