@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::api::{self, ApiState};
 use crate::config::{self, Config};
 use crate::deliver;
-use crate::ingest::{self, IngestState};
+use crate::ingest::{self, Doors, IngestState, TlsDoor};
 use crate::metrics::Metrics;
 use crate::ruleset::{self, Ruleset, SourceFile};
 use crate::runtime::{self, Clock, Handle, LoadRules, Parts, Receivers};
@@ -40,6 +40,11 @@ pub async fn serve(config: Config, skip_damage: SkipDamage) -> anyhow::Result<()
     // Bound before anything is made or written, so that a taken port leaves no trace; served when the state is recovered. Who
     // connects meanwhile waits instead of being refused.
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let tls = match &config.tls {
+        Some(tls) => Some(TlsDoor::bind(tls).await.map_err(|error| anyhow::anyhow!(error))?),
+        None => None,
+    };
+    let tls_address = tls.as_ref().map(TlsDoor::address).transpose()?;
     let log_folder = config.data.join("log");
     let disk = FolderDisk::open(&log_folder).with_context(|| format!("{}", log_folder.display()))?;
     let _lock = FolderLock::take(&config.data)?;
@@ -64,14 +69,16 @@ pub async fn serve(config: Config, skip_damage: SkipDamage) -> anyhow::Result<()
     let ingest = ingest.map_err(|error| anyhow::anyhow!("{error}"))?;
     let router = api::router(ApiState::new(Arc::new(handle.clone()), metrics, config.clone()));
     let stopping = shutdown.clone();
+    let doors = Doors { plain: listener, tls };
     let mut server =
-        tokio::spawn(
-            async move { ingest::serve(listener, Arc::new(ingest), router, async move { stopping.wait().await }).await },
-        );
+        tokio::spawn(async move { ingest::serve(doors, Arc::new(ingest), router, async move { stopping.wait().await }).await });
     heed_signals(handle.clone())?;
     tell_systemd(&[NotifyState::Ready]);
     // The words "listening on" are what scripts and tests wait for.
     tracing::info!("listening on {address}");
+    if let Some(address) = tls_address {
+        tracing::info!("listening with TLS on {address}");
+    }
     let data = tracing::field::display(config.data.display());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data, receivers = config.receivers.len(), "quell is ready");
     advise(&config, &handle, address);

@@ -111,15 +111,18 @@ pub(super) struct Auth {
     pub(super) token_header: Option<String>,
     pub(super) signature: Option<SignatureConfig>,
     pub(super) sns: Option<SnsConfig>,
+    pub(super) client_certificate: Vec<String>,
 }
 
 /// Reads the keys of one source.
 pub(super) fn read(section: &mut Section<'_>, format: Option<SourceFormat>) -> Auth {
-    let said = ["token_header", "signature", "sns"].map(|key| section.has(key).then(|| (key, section.place_of(key))));
+    let said = ["token_header", "signature", "sns", "client_certificate"]
+        .map(|key| section.has(key).then(|| (key, section.place_of(key))));
     let tokens = section.secrets("token");
     let token_header = header(section, "token_header");
     let signature = section.section("signature").and_then(|section| signature(section, format));
     let sns = section.section("sns").map(|section| sns(section, !tokens.is_empty()));
+    let client_certificate = client_names(section);
     for (key, place) in said.into_iter().flatten() {
         match (key, format) {
             ("sns", Some(format)) if format != SourceFormat::Tool(Tool::Cloudwatch) => {
@@ -134,7 +137,17 @@ pub(super) fn read(section: &mut Section<'_>, format: Option<SourceFormat>) -> A
             _ => {}
         }
     }
-    Auth { tokens, token_header, signature, sns }
+    Auth { tokens, token_header, signature, sns, client_certificate }
+}
+
+/// Names in certificates, in lower case.
+fn client_names(section: &mut Section<'_>) -> Vec<String> {
+    let place = section.place_of("client_certificate");
+    let names = section.texts("client_certificate");
+    for name in names.iter().filter(|name| name.is_empty() || name.contains(['*', ' ', '/'])) {
+        section.note("bad_value", "client_certificate", &format!("has {name:?}, which is no DNS name"), &place);
+    }
+    names.into_iter().map(|name| name.to_lowercase()).collect()
 }
 
 fn signature(mut section: Section<'_>, format: Option<SourceFormat>) -> Option<SignatureConfig> {

@@ -8,8 +8,8 @@ use config::{Environment, Map, Source, Value, ValueKind};
 
 use super::section::{Notes, Section};
 use super::{
-    Config, ConfigError, Limits, Outbound, Retention, SourceConfig, SourceFormat, TokenConfig, Tool, Warning, auth, generic,
-    receivers, yaml,
+    Config, ConfigError, Limits, Outbound, Retention, SourceConfig, SourceFormat, TlsConfig, TokenConfig, Tool, Warning, auth,
+    generic, receivers, yaml,
 };
 use crate::model::Millis;
 
@@ -90,9 +90,10 @@ pub fn load_text(
 /// # Errors
 /// What stands open on an address that is not loopback, unless `insecure: true`.
 pub fn check_exposure(config: &Config) -> Result<(), ConfigError> {
-    if config.listen.ip().is_loopback() || config.insecure {
+    let ports = std::iter::once(config.listen).chain(config.tls.as_ref().map(|tls| tls.listen));
+    let Some(public) = ports.into_iter().find(|port| !port.ip().is_loopback()).filter(|_| !config.insecure) else {
         return Ok(());
-    }
+    };
     let mut open: Vec<String> =
         config.sources.iter().filter(|it| it.is_open()).map(|it| format!("source `{}`", it.name)).collect();
     if config.tokens.is_empty() {
@@ -101,7 +102,7 @@ pub fn check_exposure(config: &Config) -> Result<(), ConfigError> {
     if open.is_empty() {
         return Ok(());
     }
-    let message = format!("refusing to listen on {} without a token for {}", config.listen, open.join(", "));
+    let message = format!("refusing to listen on {public} without a token for {}", open.join(", "));
     let hint =
         "give each a token (a source may ask for a `signature` or `sns` instead), listen on 127.0.0.1, or say `insecure: true`";
     Err(ConfigError::new("exposed", message, "").hint(hint))
@@ -148,7 +149,13 @@ fn resolve(notes: &Notes<'_>, mut root: Section<'_>) -> Option<Config> {
     let external_url = root.has("external_url").then(|| root.url("external_url"));
     let resolve_timeout = root.duration("resolve_timeout");
     let outbound = root.word("outbound", &[("open", Outbound::Open), ("public-only", Outbound::PublicOnly)]);
+    let tls = root.section("tls").and_then(tls);
     let sources = sources(notes, root.sections("sources"));
+    let asks = sources.iter().find(|source| !source.client_certificate.is_empty());
+    if let Some(source) = asks.filter(|_| tls.as_ref().is_none_or(|tls| tls.client_ca.is_none())) {
+        let message = format!("the source `{}` asks for a `client_certificate`, and nobody can show one", source.name);
+        notes.error(ConfigError::new("missing_key", message, "").hint("set `tls` with a `client_ca`"));
+    }
     let receivers = receivers::read(notes, root.sections("receivers"));
     let tokens = tokens(notes, root.sections("tokens"));
     let limits = root.section("limits").map(limits);
@@ -157,6 +164,7 @@ fn resolve(notes: &Notes<'_>, mut root: Section<'_>) -> Option<Config> {
     root.finish();
     Some(Config {
         listen: listen?,
+        tls,
         insecure: insecure?,
         data: data.into(),
         rules: rules.into(),
@@ -169,6 +177,15 @@ fn resolve(notes: &Notes<'_>, mut root: Section<'_>) -> Option<Config> {
         outbound: outbound?,
         resolve_timeout: resolve_timeout?,
     })
+}
+
+fn tls(mut section: Section<'_>) -> Option<TlsConfig> {
+    let listen = section.need("listen", Section::address);
+    let certificate = section.need("certificate", Section::file);
+    let key = section.need_secret("key");
+    let client_ca = section.file("client_ca");
+    section.finish();
+    Some(TlsConfig { listen: listen?, certificate: certificate?, key, client_ca })
 }
 
 fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
@@ -209,9 +226,19 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
         let resolve_after = resolve_after(&mut section, format);
         section.finish();
         let format = format.unwrap_or(SourceFormat::Prometheus);
-        let auth::Auth { tokens, token_header, signature, sns } = auth;
-        let name = name.into();
-        sources.push(SourceConfig { name, format, tokens, token_header, signature, sns, labels, map, resolve_after });
+        let auth::Auth { tokens, token_header, signature, sns, client_certificate } = auth;
+        sources.push(SourceConfig {
+            name: name.into(),
+            format,
+            tokens,
+            token_header,
+            signature,
+            sns,
+            client_certificate,
+            labels,
+            map,
+            resolve_after,
+        });
     }
     if let Some(other) = sources.iter().find(|it| &*it.name == "prometheus" && it.format != SourceFormat::Prometheus) {
         let message = format!("the source `prometheus` belongs to /api/v2/alerts and cannot have format {:?}", other.format);

@@ -32,6 +32,8 @@ use crate::model::{Labels, Millis};
 #[derive(Clone, Debug)]
 pub struct Config {
     pub listen: SocketAddr,
+    /// A second port, which speaks TLS.
+    pub tls: Option<TlsConfig>,
     /// Serve on a public address without a token.
     pub insecure: bool,
     pub data: PathBuf,
@@ -58,6 +60,17 @@ impl Default for Config {
     }
 }
 
+/// The port that speaks TLS.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    pub listen: SocketAddr,
+    /// Our certificate and those behind it, in PEM.
+    pub certificate: String,
+    pub key: Secret,
+    /// The authorities whose certificates clients may show, in PEM.
+    pub client_ca: Option<String>,
+}
+
 /// A sender.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
@@ -70,6 +83,8 @@ pub struct SourceConfig {
     pub signature: Option<SignatureConfig>,
     /// For `cloudwatch`.
     pub sns: Option<SnsConfig>,
+    /// Names of which the certificate that a client shows must have one; none where it need not show any.
+    pub client_certificate: Vec<String>,
     /// Added to every alert that lacks them.
     pub labels: Labels,
     /// For `generic`.
@@ -89,6 +104,7 @@ impl SourceConfig {
             token_header: None,
             signature: None,
             sns: None,
+            client_certificate: Vec::new(),
             labels: Labels::default(),
             map: None,
             resolve_after: None,
@@ -98,7 +114,10 @@ impl SourceConfig {
     /// Whether nobody has to prove anything to be heard.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.tokens.is_empty() && self.signature.is_none() && self.sns.as_ref().is_none_or(|sns| sns.raw)
+        self.tokens.is_empty()
+            && self.signature.is_none()
+            && self.sns.as_ref().is_none_or(|sns| sns.raw)
+            && self.client_certificate.is_empty()
     }
 
     /// How long an alert of this source fires without being heard of again. `None` where the sender says "resolved"

@@ -233,6 +233,22 @@ fn every_fault_has_its_place_and_a_hint() {
                 "quell.yaml:1:71: `sources[0].signature` cannot be of this format, whose senders have a key and nothing else",
             ],
         ),
+        (
+            "tls: { listn: 127.0.0.1:9443 }",
+            &[
+                "quell.yaml:1:6: `tls.listen` is missing",
+                "quell.yaml:1:6: `tls.certificate` is missing",
+                "quell.yaml:1:6: `tls.key` is missing",
+                "quell.yaml:1:15: unknown key `tls.listn`\n  hint: did you mean `listen`?",
+            ],
+        ),
+        (
+            "sources: [{ name: a, format: netdata, client_certificate: ['*.x'] }]",
+            &[
+                "quell.yaml:1:59: `sources[0].client_certificate` has \"*.x\", which is no DNS name",
+                "the source `a` asks for a `client_certificate`, and nobody can show one\n  hint: set `tls` with a `client_ca`",
+            ],
+        ),
         ("tokens: [{ name: a }]", &["quell.yaml:1:10: `tokens[0].token` is missing"]),
     ];
     for (text, expected) in cases {
@@ -330,7 +346,7 @@ fn the_page_of_the_configuration_has_every_key_and_default() {
     }
     let without_default = "external_url sources receivers tokens name format token labels map each annotations status starts_at ends_at \
         identity resolve_after pagerduty webhook alertmanager_webhook email servicenow log url routing_key secret max_alerts \
-        send_resolved bearer token_header signature sns scheme secret header timestamp_header window topics confirm certificate raw host port tls user password from to assignment_group caller_id close_code categories file env";
+        send_resolved bearer token_header signature sns client_certificate tls client_ca key certificate scheme secret header timestamp_header window topics confirm certificate raw host port tls user password from to assignment_group caller_id close_code categories file env";
     for key in without_default.split_whitespace() {
         assert!(page.contains(&format!("`{key}`")), "docs/configuration.md lacks `{key}`");
     }

@@ -9,6 +9,7 @@ use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
 use super::sns::Sns;
+use super::tls::ClientNames;
 use crate::config::{ConfigError, Secret, SourceConfig};
 use crate::signature::{Verifier, only};
 
@@ -17,6 +18,8 @@ use crate::signature::{Verifier, only};
 pub(super) struct Auth {
     tokens: Vec<Secret>,
     token_header: Option<String>,
+    /// Names of which a client's certificate must have one; none where it need not show any.
+    client_certificate: Vec<String>,
     pub(super) signature: Option<Verifier>,
     pub(super) sns: Option<Sns>,
 }
@@ -37,6 +40,7 @@ impl Auth {
         Ok(Auth {
             tokens: config.tokens.clone(),
             token_header: config.token_header.clone(),
+            client_certificate: config.client_certificate.clone(),
             signature: config.signature.as_ref().map(Verifier::new).transpose().map_err(fault("signature.secret"))?,
             sns: config.sns.as_ref().map(Sns::new).transpose().map_err(fault("sns.certificate"))?,
         })
@@ -55,6 +59,11 @@ impl Auth {
             return only(headers, name).is_some_and(|given| self.knows(given));
         }
         only(headers, AUTHORIZATION.as_str()).and_then(credentials).is_some_and(|given| self.knows(&given))
+    }
+
+    /// Whether the certificate of the connection's other end is one that the source asks for.
+    pub(super) fn admits_client(&self, client: &ClientNames) -> bool {
+        self.client_certificate.is_empty() || client.0.iter().any(|name| self.client_certificate.contains(name))
     }
 
     /// Whether nobody has to give a token.

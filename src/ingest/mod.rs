@@ -33,6 +33,7 @@ mod sns;
 pub mod source;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tools;
 pub mod wire;
 
@@ -44,5 +45,6 @@ pub mod recorded;
 pub mod trial;
 
 pub use route::IngestState;
-pub use server::serve;
+pub use server::{Doors, serve};
 pub use sns::{Calling, Outgoing};
+pub use tls::TlsDoor;

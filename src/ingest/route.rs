@@ -20,6 +20,7 @@ use super::intake::{Intake, Pending, Reason, Rejected, Sorted};
 use super::repeats::{Met, Repeats};
 use super::sns::{Certificates, Outgoing, Trust};
 use super::source::{Format, Source};
+use super::tls::ClientNames;
 use super::wire::{BodyFault, shorten};
 use super::{alertmanager, format, generic, prometheus as prometheus_format, tools};
 use crate::config::{Config, ConfigError, Limits, Tool};
@@ -97,7 +98,8 @@ impl IngestState {
         let began = Instant::now();
         let (method, headers) = (request.method().clone(), std::mem::take(request.headers_mut()));
         let query = request.uri().query().unwrap_or_default().to_owned();
-        let reply = self.try_answer(endpoint, &query, (&method, &headers), request.body_mut()).await;
+        let names = request.extensions().get::<ClientNames>().cloned().unwrap_or_default();
+        let reply = self.try_answer(endpoint, &query, (&method, &headers), &names, request.body_mut()).await;
         let reply = reply.unwrap_or_else(|fault| {
             self.metrics.requests_rejected_total.with_label_values(&[fault.reason]).inc();
             if let Endpoint::Source { name, .. } = endpoint {
@@ -120,6 +122,7 @@ impl IngestState {
         endpoint: Endpoint<'_>,
         query: &str,
         (method, headers): (&Method, &HeaderMap),
+        client: &ClientNames,
         body: &mut B,
     ) -> Result<Reply, Fault>
     where
@@ -138,6 +141,9 @@ impl IngestState {
         }
         if !source.auth.admits(headers, secret.as_deref()) {
             return Err(Fault::unauthorized("unauthorized"));
+        }
+        if !source.auth.admits_client(client) {
+            return Err(Fault::unauthorized("client_certificate"));
         }
         if is_handshake {
             return Ok(tools::cloudevents_handshake(headers));

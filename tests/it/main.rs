@@ -15,6 +15,7 @@
 //! - [`packs`]: the shipped rule packs, and the alert names that they must know.
 //! - [`secrets`]: canaries, and a search through every output.
 //! - [`deliver`]: each kind of receiver against a faithful fake that misbehaves.
+//! - [`client_certificates`]: the port that speaks TLS.
 //! - [`commands`]: the commands, amtool and promtool against a running daemon.
 //! - [`explain`]: why, asked of a daemon, of its data directory, of its past.
 //! - [`demo`]: the first command of the README.
@@ -25,6 +26,7 @@
 mod backtest;
 mod bad_input;
 mod causes;
+mod client_certificates;
 mod commands;
 mod crash;
 mod daemon;
