@@ -26,6 +26,7 @@ pub mod intake;
 mod patient;
 mod peers;
 mod plain;
+mod proof;
 mod repeats;
 mod route;
 mod server;

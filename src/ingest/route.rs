@@ -13,11 +13,12 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 use prometheus::{Histogram, IntCounter};
 
 use super::answer::{Fault, Outcome, Reply, failure};
-use super::body::{Bodies, Refused, Text};
+use super::body::{Bodies, Refused};
 use super::drop_in::DropIn;
 use super::engine::Engine;
 use super::intake::{Intake, Pending, Reason, Rejected, Sorted};
-use super::repeats::{Met, Repeats};
+use super::proof::Proved;
+use super::repeats::Repeats;
 use super::sns::{Certificates, Outgoing, Trust};
 use super::source::{Format, Source};
 use super::tls::ClientNames;
@@ -28,7 +29,6 @@ use crate::engine::{Answer, Input, Refusal};
 use crate::metrics::Metrics;
 use crate::model::{Fingerprint, Millis};
 use crate::runtime::{self, Handle, SubmitError};
-use crate::signature::Proof;
 
 /// Everything that taking alerts in needs.
 pub struct IngestState {
@@ -37,8 +37,8 @@ pub struct IngestState {
     pub(super) limits: Limits,
     pub(super) bodies: Bodies,
     pub(super) metrics: Arc<Metrics>,
-    repeats: Repeats,
-    certificates: Certificates,
+    pub(super) repeats: Repeats,
+    pub(super) certificates: Certificates,
     answered: IntCounter,
     seconds: Histogram,
 }
@@ -102,7 +102,9 @@ impl IngestState {
         let reply = self.try_answer(endpoint, &query, (&method, &headers), &names, request.body_mut()).await;
         let reply = reply.unwrap_or_else(|fault| {
             self.metrics.requests_rejected_total.with_label_values(&[fault.reason]).inc();
-            if let Endpoint::Source { name, .. } = endpoint {
+            if let Endpoint::Source { name, .. } = endpoint
+                && fault.code != "unknown_source"
+            {
                 // Strangers must not be able to fill the log.
                 tracing::debug!(source = name, reason = fault.reason, "a request was refused");
             }
@@ -156,16 +158,9 @@ impl IngestState {
         let (mut sorted, asides, ticket) = {
             let text = self.bodies.read(headers, body).await?;
             let ticket = match self.prove(source, headers, &text).await? {
-                None => None,
-                Some(proof) => match self.repeats.meet(&source.name, &proof, self.engine.live(), self.engine.now()) {
-                    Met::New(ticket) => Some(ticket),
-                    Met::Taken => return Ok(self.taken_before(source, endpoint)),
-                    Met::Replayed => return Err(Fault::unauthorized("replayed")),
-                    Met::Underway => {
-                        let message = "the same message is being taken; try again";
-                        return Err(Fault::new(StatusCode::TOO_MANY_REQUESTS, "underway", message));
-                    }
-                },
+                Proved::Nothing => None,
+                Proved::New(ticket) => Some(ticket),
+                Proved::Taken => return Ok(self.taken_before(source, endpoint)),
             };
             let (sorted, asides) = self.sort(source, text.as_str()?, headers)?;
             (sorted, asides, ticket)
@@ -189,55 +184,6 @@ impl IngestState {
             *reply.status_mut() = StatusCode::ACCEPTED;
         }
         Ok(reply)
-    }
-
-    /// What a message proves besides the token; nothing where its source asks for nothing more.
-    async fn prove(&self, source: &Source, headers: &HeaderMap, text: &Text) -> Result<Option<Proof>, Fault> {
-        let now = self.engine.now();
-        let signed = match &source.auth.signature {
-            None => None,
-            Some(verifier) => {
-                let proof = verifier.verify(headers, text.as_bytes(), now);
-                Some(proof.map_err(|refused| Fault::unauthorized(refused.as_str()))?)
-            }
-        };
-        let Some(sns) = &source.auth.sns else { return Ok(signed) };
-        let of_amazon = sns.verify(text.as_str()?, self.limits.json_depth, &self.certificates, now).await?;
-        Ok(of_amazon.or(signed))
-    }
-
-    /// The answer to a message that was taken, and whose sender has not heard so.
-    fn taken_before(&self, source: &Source, endpoint: Endpoint<'_>) -> Reply {
-        self.metrics.source_messages_total.with_label_values(&[&source.name, "again"]).inc();
-        let mut reply = Outcome { new: 0, repeats: 0, rejected: Vec::new(), failed: None }.reply(endpoint);
-        if matches!(source.format, Format::Tool(_)) {
-            *reply.status_mut() = StatusCode::ACCEPTED;
-        }
-        reply
-    }
-
-    /// Confirms the subscription that a topic of the source's asks for. Where that fails, the topic asks again.
-    async fn confirm(&self, source: &Source, asides: &[format::Aside]) -> Result<(), Fault> {
-        for aside in asides {
-            let format::Aside::Handshake { topic, confirm } = aside else { continue };
-            let name = &*source.name;
-            match &source.auth.sns {
-                Some(sns) if sns.confirm => {
-                    if let Err(error) = self.certificates.confirm(confirm).await {
-                        tracing::warn!(source = name, topic, error, "a subscription could not be confirmed");
-                        let message = "the subscription could not be confirmed; try again";
-                        return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "confirmation", message));
-                    }
-                    tracing::info!(source = name, topic, "confirmed the subscription");
-                }
-                Some(_) => tracing::warn!(source = name, topic, "the subscription is not confirmed, because of `confirm: false`"),
-                None => {
-                    let advice = "name the topic in `sns: { topics: […] }` of the source, and let it ask again";
-                    tracing::warn!(source = name, topic, advice, "the subscription is not confirmed");
-                }
-            }
-        }
-        Ok(())
     }
 
     fn sort(&self, source: &Source, text: &str, headers: &HeaderMap) -> Result<(Sorted, Vec<format::Aside>), Fault> {
