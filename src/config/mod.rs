@@ -3,6 +3,7 @@
 //! [`Config`] is the resolved form: validated, bounded, secrets read; [`load()`] makes it, `section` reads one map of it.
 //! Every key and default is described in docs/configuration.md. Nothing here listens, connects or logs.
 
+mod auth;
 mod error;
 mod generic;
 mod load;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use auth::{Scheme, SignatureConfig, SnsConfig};
 pub use error::{ConfigError, Warning};
 pub use load::{DEFAULTS, check_exposure, load, load_text};
 pub use secret::Secret;
@@ -30,6 +32,8 @@ use crate::model::{Labels, Millis};
 #[derive(Clone, Debug)]
 pub struct Config {
     pub listen: SocketAddr,
+    /// A second port, which speaks TLS.
+    pub tls: Option<TlsConfig>,
     /// Serve on a public address without a token.
     pub insecure: bool,
     pub data: PathBuf,
@@ -56,12 +60,31 @@ impl Default for Config {
     }
 }
 
+/// The port that speaks TLS.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    pub listen: SocketAddr,
+    /// Our certificate and those behind it, in PEM.
+    pub certificate: String,
+    pub key: Secret,
+    /// The authorities whose certificates clients may show, in PEM.
+    pub client_ca: Option<String>,
+}
+
 /// A sender.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
     pub name: Arc<str>,
     pub format: SourceFormat,
-    pub token: Option<Secret>,
+    /// Any of them opens it; more than one while it is being changed.
+    pub tokens: Vec<Secret>,
+    /// The header that a token comes in, where its sender cannot set `Authorization`.
+    pub token_header: Option<String>,
+    pub signature: Option<SignatureConfig>,
+    /// For `cloudwatch`.
+    pub sns: Option<SnsConfig>,
+    /// Names of which the certificate that a client shows must have one; none where it need not show any.
+    pub client_certificate: Vec<String>,
     /// Added to every alert that lacks them.
     pub labels: Labels,
     /// For `generic`.
@@ -84,13 +107,26 @@ impl SourceConfig {
         SourceConfig {
             name: "prometheus".into(),
             format: SourceFormat::Prometheus,
-            token: None,
+            tokens: Vec::new(),
+            token_header: None,
+            signature: None,
+            sns: None,
+            client_certificate: Vec::new(),
             labels: Labels::default(),
             map: None,
             resolve_after: None,
             silent_after: None,
             drift: true,
         }
+    }
+
+    /// Whether nobody has to prove anything to be heard.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.tokens.is_empty()
+            && self.signature.is_none()
+            && self.sns.as_ref().is_none_or(|sns| sns.raw)
+            && self.client_certificate.is_empty()
     }
 
     /// How long an alert of this source fires without being heard of again. `None` where the sender says "resolved"
@@ -221,6 +257,8 @@ pub struct Limits {
     pub changes: usize,
     /// How long a reported change stays there.
     pub changes_kept: Millis,
+    /// Messages of one source that are remembered, so that none is taken twice.
+    pub messages_per_source: u32,
     /// Alerts that wait for the engine.
     pub queue_alerts: usize,
     pub rules: usize,

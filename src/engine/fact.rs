@@ -9,7 +9,7 @@ use crate::model::alert::Beat;
 use crate::model::incident::{MajorStep, SaidType};
 use crate::model::{
     Actor, Alert, AlertKind, Cause, Change, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun,
-    Reason, RuleRef, Silence, SilenceId, Suppression, Time,
+    Reason, RuleRef, Silence, SilenceId, Suppression, TakenMessage, Time,
 };
 
 /// One fact. Large and rare parts lie elsewhere: the two facts of a new alert are moved several times on their way.
@@ -350,6 +350,13 @@ pub enum Fact {
         rule: RuleRef,
         merges: u32,
     },
+
+    /// A message whose sender has proved itself was taken; the same one again is none. What need not be remembered any more
+    /// is forgotten by this, and of the message's source the oldest beyond `most`.
+    MessageTaken {
+        message: Arc<TakenMessage>,
+        most: u32,
+    },
 }
 
 impl Fact {
@@ -415,6 +422,7 @@ impl Fact {
             Fact::IncidentTypeSet { .. } => "incident_type_set",
             Fact::IncidentDetached { .. } => "incident_detached",
             Fact::MergeHeld { .. } => "merge_held",
+            Fact::MessageTaken { .. } => "message_taken",
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::incident::IncidentType;
 use crate::model::{
-    Actor, Alert, AlertStatus, Change, Fingerprint, IncidentId, Millis, NotificationId, Silence, SilenceId, Time,
+    Actor, Alert, AlertStatus, Change, Fingerprint, IncidentId, Millis, NotificationId, Silence, SilenceId, TakenMessage, Time,
 };
 use crate::ruleset::Ruleset;
 
@@ -19,6 +19,8 @@ pub enum Input {
     Act { act: Act, by: Actor },
     /// What came of an attempt to deliver.
     Delivery { notification: NotificationId, outcome: DeliveryOutcome },
+    /// A message whose sender has proved itself was taken: what it said comes before this.
+    Message(Arc<TakenMessage>),
     /// A checked ruleset takes the place of the present one.
     Rules(Arc<Ruleset>),
     /// A new data directory got its name.

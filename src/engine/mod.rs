@@ -55,7 +55,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Labels, Millis, RuleRef, Time};
+use crate::model::{Labels, Millis, RuleRef, TakenMessage, Time};
 use crate::ruleset::{MatcherIndex, Ruleset};
 
 pub use entity::{Changes, Entity, Meta};
@@ -91,6 +91,8 @@ pub struct EngineOptions {
     pub changes: usize,
     /// A reported change leaves the memory this long after it was made.
     pub changes_kept: Millis,
+    /// Messages of one source that are remembered; beyond them the oldest are forgotten.
+    pub messages_per_source: u32,
 }
 
 impl Default for EngineOptions {
@@ -105,6 +107,7 @@ impl Default for EngineOptions {
             fall_after: Millis::minutes(10),
             changes: 10_000,
             changes_kept: Millis::hours(24),
+            messages_per_source: 100_000,
         }
     }
 }
@@ -232,6 +235,7 @@ impl Engine {
             Input::Expired { fingerprint, expired_at } => Ok(self.expire(fingerprint, expired_at)),
             Input::Act { act, by } => self.act(act, by),
             Input::Delivery { notification, outcome } => self.take_outcome(notification, outcome),
+            Input::Message(message) => Ok(self.take_message(message)),
             Input::Rules(rules) => {
                 self.take_rules(rules);
                 Ok(Answer::Done)
@@ -277,6 +281,15 @@ impl Engine {
         self.matched.follow_fact(&fact);
         self.follow_fact_for_storms(&fact);
         self.facts.push(fact);
+    }
+
+    /// Remembers a message. One that is known already was taken by whoever came first.
+    fn take_message(&mut self, message: Arc<TakenMessage>) -> Answer {
+        if self.state.messages.get(&message.source, message.id).is_some_and(|known| known.until > self.now) {
+            return Answer::Repeat;
+        }
+        self.record(Fact::MessageTaken { message, most: self.options.messages_per_source });
+        Answer::Done
     }
 
     fn take_rules(&mut self, rules: Arc<Ruleset>) {

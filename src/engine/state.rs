@@ -2,6 +2,7 @@
 
 mod apply;
 mod change;
+mod messages;
 mod reported;
 mod timers;
 mod waiting;
@@ -38,6 +39,7 @@ pub struct State {
     pub(super) reported: reported::Reported,
     /// What is usual, by storm rule and key.
     pub(super) usual: BTreeMap<GroupKey, Arc<Usual>>,
+    pub(super) messages: messages::Messages,
 
     // Derived:
     /// Each incident's alerts.
@@ -98,6 +100,7 @@ impl State {
             Entity::Usual(usual) => {
                 self.usual.insert((usual.rule.clone(), usual.key.clone()), usual);
             }
+            Entity::Message(message) => self.messages.insert(&message),
         }
     }
 
@@ -200,6 +203,7 @@ impl State {
             .chain(self.silences.values().cloned().map(Entity::Silence))
             .chain(self.reported.all().cloned().map(Entity::Change))
             .chain(self.usual.values().cloned().map(Entity::Usual))
+            .chain(self.messages.all().cloned().map(Entity::Message))
     }
 
     /// Counters and names of the whole.

@@ -2,6 +2,7 @@
 
 mod causes;
 mod changes;
+mod messages;
 mod properties;
 mod spec;
 mod storms;

@@ -77,14 +77,23 @@ impl Outcome {
 /// Why a request as a whole was refused.
 pub(super) struct Fault {
     pub(super) status: StatusCode,
-    /// The metric's reason and the code in `/v1`.
+    /// The code in `/v1`.
     pub(super) code: &'static str,
+    /// The metric's reason: the code, or more than a stranger is to know.
+    pub(super) reason: &'static str,
     pub(super) message: String,
 }
 
 impl Fault {
     pub(super) fn new(status: StatusCode, code: &'static str, message: &str) -> Fault {
-        Fault { status, code, message: message.to_owned() }
+        Fault { status, code, reason: code, message: message.to_owned() }
+    }
+
+    /// That a request does not prove that it is the source's. Why not is for us alone.
+    pub(super) fn unauthorized(reason: &'static str) -> Fault {
+        let message = "this source takes only what proves to be its own: a token (as Authorization: Bearer <token>, or as the last \
+                       part of the path), or what else it is configured to ask for";
+        Fault { reason, ..Fault::new(StatusCode::UNAUTHORIZED, "unauthorized", message) }
     }
 
     /// The answer on that path.

@@ -31,13 +31,17 @@ mod own;
 mod patient;
 mod peers;
 mod plain;
+mod proof;
 mod rejects;
+mod repeats;
 mod replay;
 mod route;
 mod server;
+mod sns;
 pub mod source;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tools;
 pub mod watch;
 pub mod wire;
@@ -51,4 +55,6 @@ pub mod recorded;
 pub mod trial;
 
 pub use route::IngestState;
-pub use server::serve;
+pub use server::{Doors, serve};
+pub use sns::{Calling, Outgoing};
+pub use tls::TlsDoor;

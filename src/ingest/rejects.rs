@@ -56,7 +56,7 @@ impl Shelf {
     /// # Errors
     /// When the folder is there and cannot be looked through.
     pub(super) fn open(config: &Config, metrics: Arc<Metrics>) -> io::Result<Shelf> {
-        let tokens = config.sources.iter().filter_map(|source| source.token.clone());
+        let tokens = config.sources.iter().flat_map(|source| source.tokens.clone());
         let store = Shelf {
             folder: config.data.join(FOLDER),
             count_max: config.limits.rejects,

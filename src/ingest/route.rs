@@ -18,10 +18,14 @@ use super::drop_in::DropIn;
 use super::engine::Engine;
 use super::intake::{Intake, Pending, Reason, Rejected, Sorted};
 use super::own::Own;
+use super::proof::Proved;
 use super::rejects::Shelf;
+use super::repeats::Repeats;
+use super::sns::{Certificates, Outgoing, Trust};
 use super::source::{Format, Source};
+use super::tls::ClientNames;
 use super::wire::{BodyFault, shorten};
-use super::{alertmanager, auth, format, generic, prometheus as prometheus_format, tools};
+use super::{alertmanager, format, generic, prometheus as prometheus_format, tools};
 use crate::config::{Config, ConfigError, Limits, Tool};
 use crate::engine::{Answer, Input, Refusal};
 use crate::metrics::Metrics;
@@ -41,6 +45,8 @@ pub struct IngestState {
     pub(super) replaying: tokio::sync::Mutex<()>,
     /// Quell's own alerts.
     pub(super) own: Own,
+    pub(super) repeats: Repeats,
+    pub(super) certificates: Certificates,
     answered: IntCounter,
     seconds: Histogram,
 }
@@ -59,13 +65,25 @@ pub(super) enum Endpoint<'a> {
 }
 
 impl IngestState {
+    /// `outgoing` is for the certificates of Amazon SNS, and for confirming subscriptions there.
+    ///
     /// # Errors
-    /// A `generic` source's template that does not compile; kept messages that cannot be looked through.
-    pub fn new(handle: Handle, config: &Config, metrics: Arc<Metrics>) -> Result<IngestState, ConfigError> {
-        Self::with_engine(Engine::Running(handle), config, metrics)
+    /// As [`Source::new`]; kept messages that cannot be looked through.
+    pub fn new(
+        handle: Handle,
+        config: &Config,
+        metrics: Arc<Metrics>,
+        outgoing: Arc<dyn Outgoing>,
+    ) -> Result<IngestState, ConfigError> {
+        Self::with_engine(Engine::Running(handle), config, metrics, Certificates::new(outgoing, Trust::public()))
     }
 
-    pub(super) fn with_engine(engine: Engine, config: &Config, metrics: Arc<Metrics>) -> Result<IngestState, ConfigError> {
+    pub(super) fn with_engine(
+        engine: Engine,
+        config: &Config,
+        metrics: Arc<Metrics>,
+        certificates: Certificates,
+    ) -> Result<IngestState, ConfigError> {
         let source = |it| Source::new(it, config.resolve_timeout, engine.live(), &metrics);
         let store = Shelf::open(config, metrics.clone()).map_err(|error| ConfigError {
             code: "unreadable",
@@ -82,6 +100,8 @@ impl IngestState {
             bodies: Bodies::new(config.limits.body_bytes, duration(config.limits.body_timeout)),
             answered: metrics.http_requests_total.with_label_values(&["ingest", "200"]),
             seconds: metrics.http_request_seconds.with_label_values(&["ingest"]),
+            repeats: Repeats::default(),
+            certificates,
             engine,
             metrics,
         };
@@ -97,9 +117,16 @@ impl IngestState {
         let began = Instant::now();
         let (method, headers) = (request.method().clone(), std::mem::take(request.headers_mut()));
         let query = request.uri().query().unwrap_or_default().to_owned();
-        let reply = self.try_answer(endpoint, &query, (&method, &headers), request.body_mut()).await;
+        let names = request.extensions().get::<ClientNames>().cloned().unwrap_or_default();
+        let reply = self.try_answer(endpoint, &query, (&method, &headers), &names, request.body_mut()).await;
         let reply = reply.unwrap_or_else(|fault| {
-            self.metrics.requests_rejected_total.with_label_values(&[fault.code]).inc();
+            self.metrics.requests_rejected_total.with_label_values(&[fault.reason]).inc();
+            if let Endpoint::Source { name, .. } = endpoint
+                && fault.code != "unknown_source"
+            {
+                // Strangers must not be able to fill the log.
+                tracing::debug!(source = name, reason = fault.reason, "a request was refused");
+            }
             fault.reply(endpoint)
         });
         if reply.status() == StatusCode::OK {
@@ -116,6 +143,7 @@ impl IngestState {
         endpoint: Endpoint<'_>,
         query: &str,
         (method, headers): (&Method, &HeaderMap),
+        client: &ClientNames,
         body: &mut B,
     ) -> Result<Reply, Fault>
     where
@@ -132,12 +160,14 @@ impl IngestState {
         if method != Method::POST && !is_handshake {
             return Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method", "alerts are sent by POST"));
         }
-        if !auth::admits(source, headers, secret.as_deref()) {
-            let message = "this source needs its token: as Authorization: Bearer <token>, or as the last part of the path";
-            return Err(Fault::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
+        if !source.auth.admits(headers, secret.as_deref()) {
+            return Err(Fault::unauthorized("unauthorized"));
         }
-        source.watched.heard(self.engine.now());
+        if !source.auth.admits_client(client) {
+            return Err(Fault::unauthorized("client_certificate"));
+        }
         if is_handshake {
+            source.watched.heard(self.engine.now());
             return Ok(tools::cloudevents_handshake(headers));
         }
         if endpoint == Endpoint::Alerts && !is_json(headers) {
@@ -145,8 +175,14 @@ impl IngestState {
             let message = "unsupported media type, only [application/json] are allowed";
             return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", message));
         }
-        let (mut sorted, asides, kept) = {
+        let (mut sorted, asides, kept, ticket) = {
             let text = self.bodies.read(headers, body).await?;
+            let ticket = match self.prove(source, headers, &text).await? {
+                Proved::Nothing => None,
+                Proved::New(ticket) => Some(ticket),
+                Proved::Taken => return Ok(self.taken_before(source, endpoint)),
+            };
+            source.watched.heard(self.engine.now());
             let text = text.as_str()?;
             let intake = Intake::new(self.engine.live(), source, &self.limits, self.engine.now());
             let (sorted, asides) = sort(source, text, headers, intake, &self.metrics)?;
@@ -155,8 +191,9 @@ impl IngestState {
             if !sorted.ended.is_empty() && self.store.has(&source.name) {
                 source.watched.ended(&sorted.ended, self.engine.now());
             }
-            (sorted, asides, kept)
+            (sorted, asides, kept, ticket)
         };
+        self.confirm(source, &asides).await?;
         let acknowledged = std::mem::take(&mut sorted.acknowledged);
         let mut outcome = self.commit(sorted).await;
         self.act(source, &acknowledged, &asides, &mut outcome).await;
@@ -164,6 +201,13 @@ impl IngestState {
         let is_kept = kept.is_some();
         outcome.kept = kept;
         let mut reply = outcome.reply(endpoint);
+        // Behind all that the message said, so that one which was not taken to its end can come again.
+        if let Some(ticket) = ticket.filter(|_| reply.status().is_success())
+            && let Err(error) = self.engine.submit(vec![Input::Message(ticket.message())]).await
+        {
+            outcome.failed = Some(error);
+            reply = outcome.reply(endpoint);
+        }
         let asks = asides.iter().any(|aside| matches!(aside, format::Aside::Handshake { .. }));
         if (matches!(source.format, Format::Tool(_)) || is_kept) && reply.status() == StatusCode::OK && !asks {
             // What tools send is taken, and not always understood.

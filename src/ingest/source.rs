@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use prometheus::IntCounter;
 
+use super::auth::Auth;
 use super::generic::Mapping;
 use super::watch::Watched;
-use crate::config::{ConfigError, Secret, SourceConfig, SourceFormat, Tool};
+use crate::config::{ConfigError, SourceConfig, SourceFormat, Tool};
 use crate::metrics::Metrics;
 use crate::model::{Labels, Millis};
 use crate::runtime::Live;
@@ -15,7 +16,8 @@ use crate::runtime::Live;
 #[derive(Debug)]
 pub struct Source {
     pub name: Arc<str>,
-    pub token: Option<Secret>,
+    /// What its messages must prove.
+    pub(super) auth: Auth,
     /// Added to every alert that lacks them.
     pub labels: Labels,
     /// How long an alert fires without being heard of again.
@@ -55,7 +57,7 @@ impl Format {
 
 impl Source {
     /// # Errors
-    /// A template of a `generic` source that does not compile.
+    /// A template of a `generic` source that does not compile; a secret that is not of its scheme's form.
     pub fn new(config: &SourceConfig, resolve_timeout: Millis, live: &Live, metrics: &Metrics) -> Result<Source, ConfigError> {
         let format = match (config.format, &config.map) {
             (SourceFormat::Prometheus, _) => Format::Prometheus,
@@ -68,7 +70,7 @@ impl Source {
         let name = [&*config.name];
         Ok(Source {
             name: config.name.clone(),
-            token: config.token.clone(),
+            auth: Auth::new(config)?,
             labels: config.labels.clone(),
             timeout: config.timeout(resolve_timeout),
             key: live.source_key(&config.name),

@@ -85,9 +85,8 @@ pub(super) fn take_reading(reading: Reading, source: &Source, intake: &mut Intak
 fn tell(source: &str, aside: &Aside) {
     match aside {
         Aside::Test => tracing::info!(source, "a test message came"),
-        Aside::Handshake { confirm } => {
-            tracing::warn!(source, confirm, "a topic asks whether it may send; open its address to confirm");
-        }
+        Aside::Handshake { topic, .. } => tracing::info!(source, topic, "a topic asks whether it may send"),
+        Aside::Unsubscribed { topic } => tracing::warn!(source, topic, "a topic sends no more: its subscription has ended"),
         Aside::Truncated(missing) => tracing::warn!(source, missing, "the sender leaves alerts out of its messages"),
         Aside::Comment(what) => tracing::debug!(source, what, "a message that changes nothing"),
         Aside::Change(change) => tracing::debug!(source, summary = &*change.summary, "a change"),

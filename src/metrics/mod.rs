@@ -74,6 +74,7 @@ metrics! {
     counter incidents_without_policy_total [] "Incidents that no escalation rule fits while no receiver is named default";
     counter merges_held_total [] "Times that an incident was kept from further parts because a rule merges too much";
     counter changes_recorded_total [] "Changes that were reported, and news of them";
+    counter messages_surplus_total [] "Messages that were forgotten before their time because their source sent too many";
     counter changes_surplus_total [] "Changes that left the memory before their time because there were too many";
     counters suppressions_total ["kind"] "Suppressions of alerts begun, by kind";
     gauge engine_queue_alerts [] "Inputs that wait for the engine";

@@ -20,8 +20,8 @@ pub use dedup::{Heard, Seen};
 use crate::config::{Config, SourceConfig};
 use crate::engine::entity::Changes;
 use crate::model::{
-    AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Keyed, KeyedSet, Labels, Millis, Notification,
-    NotificationId, Silence, SilenceId, Time,
+    AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Keyed, KeyedSet, Labels, MessageId, Millis,
+    Notification, NotificationId, Silence, SilenceId, TakenMessage, Time,
 };
 use crate::ruleset::Ruleset;
 use seed::Seed;
@@ -46,6 +46,8 @@ pub struct Live {
     notifications: DashMap<NotificationId, Arc<Notification>, Keyed>,
     silences: DashMap<SilenceId, Arc<Silence>, Keyed>,
     reported: DashMap<Arc<str>, Arc<Change>, Keyed>,
+    /// Messages that were taken of late.
+    messages: DashMap<(Arc<str>, MessageId), Arc<TakenMessage>, Keyed>,
     /// The rules in force, for those who explain; nothing here decides by them.
     rules: RwLock<InForce>,
     /// By the source's name; fixed at the start.
@@ -151,6 +153,7 @@ impl Live {
             notifications: DashMap::default(),
             silences: DashMap::default(),
             reported: DashMap::default(),
+            messages: DashMap::default(),
             rules: RwLock::default(),
             senders: senders.collect(),
             strangers: sender(Some(config.resolve_timeout)),
@@ -183,6 +186,8 @@ impl Live {
         changes.forgotten_silences.iter().for_each(|id| drop(self.silences.remove(id)));
         changes.reported.iter().for_each(|it| drop(self.reported.insert(it.id.clone(), it.clone())));
         changes.forgotten_reported.iter().for_each(|id| drop(self.reported.remove(id)));
+        changes.messages.iter().for_each(|it| drop(self.messages.insert((it.source.clone(), it.id), it.clone())));
+        changes.forgotten_messages.iter().for_each(|key| drop(self.messages.remove(key)));
     }
 
     /// Shows the rules that are in force from now on; `since` where they took effect while this program ran.
@@ -279,6 +284,12 @@ impl Live {
     #[must_use]
     pub fn reported(&self) -> Vec<Arc<Change>> {
         self.reported.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// A message of a source that was taken already and is still remembered at `now`.
+    #[must_use]
+    pub fn taken(&self, source: &Arc<str>, id: MessageId, now: Time) -> Option<Arc<TakenMessage>> {
+        self.messages.get(&(source.clone(), id)).map(|entry| entry.value().clone()).filter(|message| message.until > now)
     }
 
     /// How many alerts fire.

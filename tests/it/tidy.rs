@@ -21,10 +21,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("metrics", &["model"]),
     ("telemetry", &["config"]),
     ("wire", &["model"]),
+    ("signature", &["model", "config"]),
     ("deliver", &["model", "config", "metrics", "wire"]),
     ("runtime", &["model", "ruleset", "engine", "storage", "config", "metrics", "deliver"]),
     // Of storage, the messages that could not be taken; see the doors below.
-    ("ingest", &["model", "ruleset", "engine", "storage", "runtime", "config", "metrics"]),
+    ("ingest", &["model", "ruleset", "engine", "storage", "runtime", "config", "metrics", "signature"]),
     // Explanations are pure, and lie below the runtime: what is asked over HTTP is the same as at the command line.
     ("api", &["model", "ruleset", "engine", "storage", "verify", "runtime", "config", "metrics", "wire"]),
     ("app", &["model", "ruleset", "engine", "storage", "runtime", "ingest", "api", "deliver", "config", "metrics", "telemetry"]),

@@ -282,6 +282,12 @@ impl State {
                 self.measure(Arc::new(usual));
             }
 
+            Fact::MessageTaken { message, most } => {
+                self.messages.insert(message);
+                self.touched.messages.push(message.clone());
+                let forgotten = self.messages.forget(now, &message.source, *most);
+                self.touched.forgotten_messages.extend(forgotten);
+            }
             Fact::ChangeRecorded { change } => {
                 self.touched.reported.push(change.id.clone());
                 self.reported.insert(change.clone());

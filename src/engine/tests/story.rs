@@ -351,6 +351,7 @@ impl Story {
             Fact::ChangeForgotten { change, surplus } => {
                 format!("change {change} forgotten{}", if *surplus { ", there are too many" } else { "" })
             }
+            Fact::MessageTaken { message, .. } => format!("message {} of {} taken", message.id, message.source),
             Fact::NotificationDead { notification, error, .. } => format!("notification {} is dead: {error}", notification.0),
             _ => return None,
         })

@@ -20,7 +20,7 @@ mod words;
 mod azure_monitor;
 mod checkmk;
 pub mod cloudevents;
-mod cloudwatch;
+pub mod cloudwatch;
 mod datadog;
 mod dynatrace;
 mod elastic;
@@ -63,8 +63,11 @@ pub struct Unmapped(pub String);
 pub enum Aside {
     /// A trial message of the tool's own.
     Test,
-    /// The tool asks whether it may send; `confirm` is what somebody has to open before it does.
-    Handshake { confirm: String },
+    /// The tool asks whether it may send from a topic; `confirm` is what has to be opened before it does. Whoever has that may
+    /// confirm, so it is written nowhere.
+    Handshake { topic: String, confirm: String },
+    /// A topic sends no more.
+    Unsubscribed { topic: String },
     /// News of an alert that changes nothing: a comment, flapping, a planned downtime.
     Comment(String),
     /// So many alerts were cut off by the sender.
@@ -80,6 +83,7 @@ impl Aside {
         match self {
             Aside::Test => "test",
             Aside::Handshake { .. } => "handshake",
+            Aside::Unsubscribed { .. } => "unsubscribed",
             Aside::Comment(_) => "comment",
             Aside::Truncated(_) => "truncated",
             Aside::Change(_) => "change",

@@ -83,4 +83,5 @@ facts! {
     61 IncidentTypeSet { 1 incident, 2 said },
     62 IncidentDetached { 1 incident, 2 parent },
     63 MergeHeld { 1 incident, 2 child, 3 rule, 4 merges },
+    70 MessageTaken { 1 message, 2 most },
 }

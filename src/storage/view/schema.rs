@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::ViewError;
 
 /// The version of [`TABLES`], kept in `user_version`. A view of another version is built anew from the log.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 
 /// "Quel" as SQLite's `application_id`, so that a foreign database is not taken for a view.
 const APPLICATION_ID: i64 = 0x5175_656c;
@@ -150,6 +150,17 @@ CREATE TABLE usual (
     record_version INTEGER NOT NULL,
     record BLOB NOT NULL,
     UNIQUE (rule, key)
+) STRICT;
+
+-- Messages that were taken of late and are not taken again.
+CREATE TABLE message (
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    live INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    record_version INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    UNIQUE (source, id)
 ) STRICT;
 
 CREATE VIEW alerts AS

@@ -8,9 +8,9 @@ use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
 use crate::model::incident::IncidentStatus;
 use crate::model::{
-    Actor, Alert, AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Labels, MatchOp, Matcher, Millis,
-    Notification, NotificationId, NotificationKind, NotificationState, Reason, RuleRef, Severity, Silence, SilenceId, Time,
-    Usual,
+    Actor, Alert, AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Labels, MatchOp, Matcher, MessageId,
+    Millis, Notification, NotificationId, NotificationKind, NotificationState, Reason, RuleRef, Severity, Silence, SilenceId,
+    TakenMessage, Time, Usual,
 };
 
 /// 2026-01-05T00:00:00Z.
@@ -134,6 +134,10 @@ fn usual(milli_per_hour: u32) -> Usual {
     Usual { rule: "storm".into(), key: Labels::default(), milli_per_hour, at: START }
 }
 
+pub(super) fn message(id: u128) -> TakenMessage {
+    TakenMessage { source: "hooks".into(), id: MessageId(id), sent_at: None, until: START + Millis::hours(1) }
+}
+
 fn change(id: &str) -> Change {
     Change {
         id: id.into(),
@@ -189,6 +193,7 @@ fn two_commits() -> [ViewBatch; 2] {
         silences: vec![Arc::new(silence(7))],
         reported: vec![Arc::new(change("v42"))],
         usual: vec![Arc::new(usual(7_500))],
+        messages: vec![Arc::new(message(1))],
         ..Changes::default()
     };
     [batch(1, vec![joined("a"), joined("b")], everything), batch(3, vec![commented("on it")], alerts([resolved("a", 1)]))]
@@ -222,6 +227,7 @@ fn what_was_written_is_loaded_by_the_next_start() {
         Entity::Silence(Arc::new(silence(7))),
         Entity::Change(Arc::new(change("v42"))),
         Entity::Usual(Arc::new(usual(7_500))),
+        Entity::Message(Arc::new(message(1))),
     ];
     assert_eq!(entities.len(), expected.len());
     for (entity, expected) in entities.iter().zip(&expected) {
@@ -355,6 +361,7 @@ fn forgotten_records_are_history_and_not_loaded() {
         forgotten_silences: vec![SilenceId(7)],
         forgotten_reported: vec!["v42".into()],
         usual: vec![Arc::new(usual(0))],
+        forgotten_messages: vec![("hooks".into(), MessageId(1))],
         ..Changes::default()
     };
     fixture.view.write(&[batch(4, vec![commented("done")], forgotten)]).unwrap();
@@ -647,6 +654,7 @@ fn dump(path: &Path) -> Vec<String> {
         "silence",
         "change",
         "usual",
+        "message",
     ] {
         let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns = statement.column_count();

@@ -296,6 +296,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         | Fact::IncidentCausesPlanned { .. }
         | Fact::ChangeRecorded { .. }
         | Fact::UsualMeasured { .. }
+        | Fact::MessageTaken { .. }
         | Fact::IncidentMajor { step: MajorStep::Planned(_), .. }
         | Fact::ChangeForgotten { .. }
         | Fact::IncidentFallPlanned { .. }

@@ -36,6 +36,7 @@ pub(super) fn apply(
     write_silences(&transaction, batches)?;
     write_changes(&transaction, batches)?;
     write_usual(&transaction, batches)?;
+    write_messages(&transaction, batches)?;
     write_meta(&transaction, &last.meta)?;
     transaction.commit()?;
     Ok(())
@@ -351,6 +352,26 @@ fn write_usual(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<
         } else {
             let blob = encode(&Entity::Usual(usual.clone()), &mut blob);
             upsert.execute(params![rule, key, usual.milli_per_hour, RECORD_VERSION, blob])?;
+        }
+    }
+    Ok(())
+}
+
+/// As of what is usual, nothing is kept of a message that is forgotten. One may be forgotten and come again within the batches.
+fn write_messages(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<(), ViewError> {
+    let mut blob = Vec::new();
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO message (source, id, live, until, record_version, record) VALUES (?1, ?2, 1, ?3, ?4, ?5)
+         ON CONFLICT (source, id) DO UPDATE SET until = ?3, record_version = ?4, record = ?5",
+    )?;
+    let mut delete = transaction.prepare_cached("DELETE FROM message WHERE source = ?1 AND id = ?2")?;
+    for batch in batches {
+        for message in &batch.changes.messages {
+            let blob = encode(&Entity::Message(message.clone()), &mut blob);
+            upsert.execute(params![message.source, message.id.to_string(), message.until.0, RECORD_VERSION, blob])?;
+        }
+        for (source, id) in &batch.changes.forgotten_messages {
+            delete.execute(params![source, id.to_string()])?;
         }
     }
     Ok(())

@@ -184,7 +184,7 @@ impl Reader {
                 Entity::Silence(silence) => self.events.push((begins, silenced(&silence, begins))),
                 Entity::Change(change) => self.events.push((begins, changed(&change))),
                 // What was usual then, the storm rules that are tried measure anew.
-                Entity::Meta(_) | Entity::Incident(_) | Entity::Notification(_) | Entity::Usual(_) => {}
+                Entity::Meta(_) | Entity::Incident(_) | Entity::Notification(_) | Entity::Usual(_) | Entity::Message(_) => {}
             }
         }
         Watcher::new(self.from)

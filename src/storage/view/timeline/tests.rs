@@ -12,7 +12,7 @@ use crate::model::{
     Actor, AlertKind, AlertRecord, Cause, CauseReason, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId,
     Reason, RuleRef, SilenceId, Suppression, SuppressionKind,
 };
-use crate::storage::view::tests::{START, alert, notification, rule, silence};
+use crate::storage::view::tests::{START, alert, message, notification, rule, silence};
 
 const INCIDENT: IncidentId = IncidentId(1);
 const RULE_JSON: &str = r#"{"rule":"database-cluster","file":"database.yaml","line":12}"#;
@@ -148,6 +148,7 @@ fn storms_and_major_incidents() {
                 )),
             ),
             (Fact::IncidentMajor { incident: INCIDENT, step: MajorStep::Planned(Some(START)) }, None),
+            (Fact::MessageTaken { message: Arc::new(message(1)), most: 2 }, None),
             (Fact::UsualMeasured { rule: "r".into(), key: Labels::default(), milli_per_hour: 1, at: START }, None),
         ],
         None,
