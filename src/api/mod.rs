@@ -6,7 +6,8 @@
 //!
 //! - [`ROUTES`] is the one list of everything that can be called; the OpenAPI document is held to it by a test.
 //! - `guard` stands before every handler; `problem` is the one form of an error.
-//! - `incidents`, `acts`, `alerts`, `notifications`, `changes`, `explain`, `events` and `admin` are the handlers.
+//! - `incidents`, `acts`, `reports`, `alerts`, `notifications`, `changes`, `heartbeats`, `explain`, `events` and `admin` are
+//!   the handlers.
 
 mod acts;
 mod admin;
@@ -16,12 +17,14 @@ mod changes;
 mod events;
 mod explain;
 mod guard;
+mod heartbeats;
 mod history;
 mod incidents;
 mod notifications;
 mod page;
 mod problem;
 mod query;
+mod reports;
 mod state;
 
 #[cfg(test)]
@@ -85,6 +88,7 @@ const fn write(path: &'static str, name: &'static str, handler: fn() -> MethodRo
 /// Everything that can be called.
 pub const ROUTES: &[Route] = &[
     read("/v1/incidents", "incidents", || get(incidents::list)),
+    write("/v1/incidents", "incident_report", || post(reports::report)),
     read("/v1/incidents/{id}", "incident", || get(incidents::show)),
     read("/v1/incidents/{id}/timeline", "incident_timeline", || get(incidents::timeline)),
     read("/v1/incidents/{id}/alerts", "incident_alerts", || get(incidents::alerts)),
@@ -98,6 +102,9 @@ pub const ROUTES: &[Route] = &[
     write("/v1/notifications/{id}/retry", "notification_retry", || post(notifications::retry)),
     read("/v1/changes", "changes", || get(changes::list)),
     write("/v1/changes", "changes_report", || post(changes::report)),
+    read("/v1/heartbeats", "heartbeats", || get(heartbeats::list)),
+    read("/v1/heartbeats/{name}", "heartbeat", || get(heartbeats::show)),
+    write("/v1/heartbeats/{name}", "heartbeat_beat", || post(heartbeats::beat)),
     read("/v1/events", "events", || get(events::stream)),
     read("/v1/status", "status", || get(admin::status)),
     read("/v1/openapi.json", "openapi", || get(admin::openapi)),

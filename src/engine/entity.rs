@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, NotificationId, Silence, SilenceId, Time, Usual,
+    AlertRecord, Change, Fingerprint, Heartbeat, Incident, IncidentId, Notification, NotificationId, Silence, SilenceId, Time,
+    Usual,
 };
 
 /// One part of the state.
@@ -17,6 +18,7 @@ pub enum Entity {
     Silence(Arc<Silence>),
     Change(Arc<Change>),
     Usual(Arc<Usual>),
+    Heartbeat(Arc<Heartbeat>),
 }
 
 /// Counters and names of the whole.
@@ -46,9 +48,11 @@ pub struct Changes {
     pub reported: Vec<Arc<Change>>,
     /// What is usual where; `milli_per_hour` 0 for what is remembered no more.
     pub usual: Vec<Arc<Usual>>,
+    pub heartbeats: Vec<Arc<Heartbeat>>,
     pub forgotten_alerts: Vec<Fingerprint>,
     pub forgotten_incidents: Vec<IncidentId>,
     pub forgotten_notifications: Vec<NotificationId>,
     pub forgotten_silences: Vec<SilenceId>,
     pub forgotten_reported: Vec<Arc<str>>,
+    pub forgotten_heartbeats: Vec<Arc<str>>,
 }

@@ -350,6 +350,24 @@ pub enum Fact {
         rule: RuleRef,
         merges: u32,
     },
+
+    /// A heartbeat was heard of; it is missed if it is not heard of again within this.
+    HeartbeatHeard {
+        heartbeat: Arc<str>,
+        within: Millis,
+        by: Actor,
+    },
+    /// It is missed; an alert about that follows.
+    HeartbeatMissed {
+        heartbeat: Arc<str>,
+        rule: RuleRef,
+    },
+    /// It is missed at another time than was thought. `None`: no rule names it any more, and its record leaves the memory.
+    HeartbeatPlanned {
+        heartbeat: Arc<str>,
+        within: Millis,
+        due: Option<Time>,
+    },
 }
 
 impl Fact {
@@ -415,6 +433,9 @@ impl Fact {
             Fact::IncidentTypeSet { .. } => "incident_type_set",
             Fact::IncidentDetached { .. } => "incident_detached",
             Fact::MergeHeld { .. } => "merge_held",
+            Fact::HeartbeatHeard { .. } => "heartbeat_heard",
+            Fact::HeartbeatMissed { .. } => "heartbeat_missed",
+            Fact::HeartbeatPlanned { .. } => "heartbeat_planned",
         }
     }
 

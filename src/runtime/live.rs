@@ -19,9 +19,10 @@ pub use dedup::{Heard, Seen};
 
 use crate::config::Config;
 use crate::engine::entity::Changes;
+use crate::model::alert::{HEARTBEATS, REPORTS};
 use crate::model::{
-    AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Labels, Millis, Notification, NotificationId, Silence,
-    SilenceId, Time,
+    AlertRecord, AlertStatus, Change, Fingerprint, Heartbeat, Incident, IncidentId, Labels, Millis, Notification, NotificationId,
+    Silence, SilenceId, Time,
 };
 use crate::ruleset::Ruleset;
 use seed::{KeyedHash, Seed};
@@ -46,6 +47,7 @@ pub struct Live {
     notifications: DashMap<NotificationId, Arc<Notification>>,
     silences: DashMap<SilenceId, Arc<Silence>>,
     reported: DashMap<Arc<str>, Arc<Change>>,
+    heartbeats: DashMap<Arc<str>, Arc<Heartbeat>>,
     /// The rules in force, for those who explain; nothing here decides by them.
     rules: RwLock<InForce>,
     /// By the source's name; fixed at the start.
@@ -141,6 +143,8 @@ impl Live {
         let seed = Seed::random();
         let sender = |timeout| Sender { timeout, firing: AtomicI64::new(0) };
         let senders = config.sources.iter().map(|source| (source.name.clone(), sender(source.timeout(config.resolve_timeout))));
+        // What people report, and what Quell raises itself, ends by their word only.
+        let own = [REPORTS, HEARTBEATS].map(|name| (name.into(), sender(None)));
         Live {
             raw: DashMap::with_hasher(seed.table_hash()),
             alerts: DashMap::with_hasher(seed.table_hash()),
@@ -149,8 +153,9 @@ impl Live {
             notifications: DashMap::new(),
             silences: DashMap::new(),
             reported: DashMap::new(),
+            heartbeats: DashMap::new(),
             rules: RwLock::default(),
-            senders: senders.collect(),
+            senders: senders.chain(own).collect(),
             strangers: sender(Some(config.resolve_timeout)),
             firing: AtomicI64::new(0),
             suppressed: AtomicI64::new(0),
@@ -181,6 +186,8 @@ impl Live {
         changes.forgotten_silences.iter().for_each(|id| drop(self.silences.remove(id)));
         changes.reported.iter().for_each(|it| drop(self.reported.insert(it.id.clone(), it.clone())));
         changes.forgotten_reported.iter().for_each(|id| drop(self.reported.remove(id)));
+        changes.heartbeats.iter().for_each(|it| drop(self.heartbeats.insert(it.name.clone(), it.clone())));
+        changes.forgotten_heartbeats.iter().for_each(|name| drop(self.heartbeats.remove(name)));
     }
 
     /// Shows the rules that are in force from now on; `since` where they took effect while this program ran.
@@ -277,6 +284,12 @@ impl Live {
     #[must_use]
     pub fn reported(&self) -> Vec<Arc<Change>> {
         self.reported.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// One heartbeat, if it was heard of.
+    #[must_use]
+    pub fn heartbeat(&self, name: &str) -> Option<Arc<Heartbeat>> {
+        self.heartbeats.get(name).map(|entry| entry.value().clone())
     }
 
     /// How many alerts fire.

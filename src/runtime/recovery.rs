@@ -111,6 +111,7 @@ pub(super) fn everything(state: &State) -> Changes {
             Entity::Silence(silence) => all.silences.push(silence),
             Entity::Change(change) => all.reported.push(change),
             Entity::Usual(usual) => all.usual.push(usual),
+            Entity::Heartbeat(heartbeat) => all.heartbeats.push(heartbeat),
         }
     }
     all

@@ -6,8 +6,8 @@ use super::timers;
 use super::{Members, State};
 use crate::engine::entity::Changes;
 use crate::model::{
-    AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, NotificationId, Severity, Silence, SilenceId, Time,
-    Usual,
+    AlertRecord, Change, Fingerprint, Heartbeat, Incident, IncidentId, Notification, NotificationId, Severity, Silence,
+    SilenceId, Time, Usual,
 };
 
 /// Keys of everything that changed since the last look, with repetitions, and the last records of what left.
@@ -19,11 +19,13 @@ pub(super) struct Touched {
     pub(super) silences: Vec<SilenceId>,
     pub(super) reported: Vec<Arc<str>>,
     pub(super) usual: Vec<Arc<Usual>>,
+    pub(super) heartbeats: Vec<Arc<str>>,
     pub(super) closed: Vec<Arc<Incident>>,
     pub(super) forgotten_alerts: Vec<Arc<AlertRecord>>,
     pub(super) forgotten_notifications: Vec<Arc<Notification>>,
     pub(super) forgotten_silences: Vec<Arc<Silence>>,
     pub(super) forgotten_reported: Vec<Arc<Change>>,
+    pub(super) forgotten_heartbeats: Vec<Arc<Heartbeat>>,
 }
 
 impl State {
@@ -49,6 +51,12 @@ impl State {
             |it: &Change| it.id.clone(),
             |id| self.reported.get(id).cloned(),
         );
+        let (heartbeats, forgotten_heartbeats) = settle(
+            touched.heartbeats,
+            touched.forgotten_heartbeats,
+            |it: &Heartbeat| it.name.clone(),
+            |name| self.heartbeats.get(name).cloned(),
+        );
         Changes {
             alerts,
             incidents,
@@ -56,11 +64,13 @@ impl State {
             silences,
             reported,
             usual: touched.usual,
+            heartbeats,
             forgotten_alerts,
             forgotten_incidents,
             forgotten_notifications,
             forgotten_silences,
             forgotten_reported,
+            forgotten_heartbeats,
         }
     }
 
