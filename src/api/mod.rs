@@ -75,6 +75,9 @@ pub enum Access {
     Read,
     /// Changes something: needs a token as soon as one is configured, and a browser may not be lured into it.
     Write,
+    /// The same, for senders that can set no header of their own: the token may be the secret of GitHub's webhook, with which that
+    /// signs its bodies, or of GitLab's, which sends it.
+    Hook,
 }
 
 const fn read(path: &'static str, name: &'static str, handler: fn() -> MethodRouter<Arc<ApiState>>) -> Route {
@@ -101,7 +104,7 @@ pub const ROUTES: &[Route] = &[
     read("/v1/notifications/{id}/explain", "notification_explain", || get(explain::notification)),
     write("/v1/notifications/{id}/retry", "notification_retry", || post(notifications::retry)),
     read("/v1/changes", "changes", || get(changes::list)),
-    write("/v1/changes", "changes_report", || post(changes::report)),
+    Route { access: Access::Hook, ..write("/v1/changes", "changes_report", || post(changes::report)) },
     read("/v1/heartbeats", "heartbeats", || get(heartbeats::list)),
     read("/v1/heartbeats/{name}", "heartbeat", || get(heartbeats::show)),
     write("/v1/heartbeats/{name}", "heartbeat_beat", || post(heartbeats::beat)),

@@ -12,6 +12,7 @@
 //! - [`reload`]: broken rules at start and at reload.
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
 //! - [`packs`]: the shipped rule packs, and the alert names that they must know.
+//! - [`people`]: reports and heartbeats, with kills between.
 //! - [`secrets`]: canaries, and a search through every output.
 //! - [`deliver`]: each kind of receiver against a faithful fake that misbehaves.
 //! - [`commands`]: the commands, amtool and promtool against a running daemon.
@@ -36,6 +37,7 @@ mod fakes;
 mod http;
 mod overload;
 mod packs;
+mod people;
 mod prometheus;
 mod reload;
 mod secrets;

@@ -5,6 +5,7 @@ mod changes;
 mod events;
 mod explain;
 mod lists;
+mod people;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

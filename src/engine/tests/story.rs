@@ -438,6 +438,8 @@ fn change(kind: &str, at: Time, ago: &str, said: &str) -> Change {
         summary: said.get("summary").into(),
         url: "".into(),
         reported_by: "ci".into(),
+        author: None,
+        environment: Some(said.get("env")).filter(|name| !name.is_empty()).map(Arc::from),
     }
 }
 

@@ -148,7 +148,7 @@ fields!(Storm { 0 began_at, 1 level, 2 kinds, 3 passed, 4 ended_at });
 fields!(Usual { 0 rule, 1 key, 2 milli_per_hour, 3 at });
 fields!(Cause { 0 entity, 1 score, 2 reasons });
 fields!(Heartbeat { 0 name, 1 last_at, 2 within, 3 due, 4 missed_at });
-fields!(Change { 0 id, 1 kind, 2 things, 3 cluster, 4 started_at, 5 ended_at, 6 summary, 7 url, 8 reported_by });
+fields!(Change { 0 id, 1 kind, 2 things, 3 cluster, 4 started_at, 5 ended_at, 6 summary, 7 url, 8 reported_by, 9 environment, 10 author });
 fields!(Silence { 0 id, 1 matchers, 2 starts_at, 3 ends_at, 4 updated_at, 5 created_by, 6 comment });
 
 /// Types that are one number in a coat.

@@ -150,6 +150,8 @@ fn change(id: &str) -> Change {
         summary: "cart v42".into(),
         url: "".into(),
         reported_by: "ci".into(),
+        author: None,
+        environment: None,
     }
 }
 
