@@ -55,9 +55,9 @@ pub(super) async fn report(
     let timeout = Duration::from_millis(limits.body_timeout.0.unsigned_abs());
     let report: Report = read_json(&headers, body, timeout).await?;
     let by = actor(&caller, report.by.as_deref())?;
-    let reporter = by.to_string();
-    let fingerprint = identity(&state, key, &reporter);
-    let alert = Arc::new(report.alert(fingerprint, &reporter, &state)?);
+    let who = by.to_string();
+    let fingerprint = identity(&state, key, &who);
+    let alert = Arc::new(report.alert(fingerprint, &who, &state)?);
     let live = state.engine.live();
     if live.firing_of(REPORTS) >= limits.active_alerts_per_source && live.alert(fingerprint).is_none() {
         return Err(Problem::unprocessable("the limit active_alerts_per_source is reached: resolve incidents with reports"));
@@ -90,27 +90,22 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let (first, second) = (given.next(), given.next());
     let Some(value) = first else { return Ok(None) };
     let key = value.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX);
-    match (key, second) {
-        (Some(key), None) => Ok(Some(key)),
-        _ => {
-            let message = format!("the header Idempotency-Key is given once, with 1 to {KEY_BYTES_MAX} visible characters");
-            Err(Problem::bad_request(message))
-        }
+    if key.is_none() || second.is_some() {
+        let message = format!("the header Idempotency-Key is given once, with 1 to {KEY_BYTES_MAX} visible characters");
+        return Err(Problem::bad_request(message));
     }
+    Ok(key)
 }
 
 /// Of a key its reporter's own, so that two people who count alike are two; without one, of a moment and our own count.
 fn identity(state: &ApiState, key: Option<&str>, reporter: &str) -> Fingerprint {
-    match key {
-        Some(key) => Alert::keyed(REPORTS, &format!("{reporter}\n{key}")),
-        None => {
-            let count = FRESH.fetch_add(1, Ordering::Relaxed);
-            let now = state.engine.now().0;
-            // With a hash that nobody knows the seed of: a report that is to be another's repeat cannot be made.
-            let seeded = state.engine.live().raw_key(0, &format!("{now}/{count}"));
-            Alert::keyed(REPORTS, &format!("{now}/{count}/{seeded:016x}"))
-        }
+    if let Some(key) = key {
+        return Alert::keyed(REPORTS, &format!("{reporter}\n{key}"));
     }
+    let (now, count) = (state.engine.now().0, FRESH.fetch_add(1, Ordering::Relaxed));
+    // With a hash that nobody knows the seed of: a report that is to be another's repeat cannot be made.
+    let seeded = state.engine.live().raw_key(0, &format!("{now}/{count}"));
+    Alert::keyed(REPORTS, &format!("{now}/{count}/{seeded:016x}"))
 }
 
 /// A report as its reporter sends it.

@@ -131,28 +131,26 @@ fn suspects<'a>(evidence: impl Iterator<Item = Evidence<'a>>) -> BTreeMap<Arc<st
         let (symptom, alertname) = symptoms.entry(alertname).or_insert_with(|| (Symptom::of(alertname), alertname.into()));
         let gravest = (*symptom, severity, alertname.clone());
         let places = places_of(labels).filter(|place| *place != name);
-        let environment = environment_of(labels);
-        match suspects.get_mut(&name) {
-            Some(suspect) => {
-                suspect.first_at = suspect.first_at.min(at);
-                // Alerts of a name are many: nothing is compared for another of the same.
-                if worth(&gravest) > worth(&suspect.gravest)
-                    || (worth(&gravest) == worth(&suspect.gravest) && gravest < suspect.gravest)
-                {
-                    suspect.gravest = gravest;
-                }
-                suspect.places.extend(places);
-                if suspect.environments.len() < PLACES_MAX && !suspect.environments.contains(environment) {
-                    suspect.environments.extend(Some(environment).filter(|name| !name.is_empty()).map(Arc::from));
-                }
-                while suspect.places.len() > PLACES_MAX {
-                    suspect.places.pop_last();
+        let environment = Some(environment_of(labels)).filter(|name| !name.is_empty());
+        if let Some(suspect) = suspects.get_mut(&name) {
+            suspect.first_at = suspect.first_at.min(at);
+            // Alerts of a name are many: nothing is compared for another of the same.
+            if worth(&gravest) > worth(&suspect.gravest)
+                || (worth(&gravest) == worth(&suspect.gravest) && gravest < suspect.gravest)
+            {
+                suspect.gravest = gravest;
+            }
+            suspect.places.extend(places);
+            let new = environment.filter(|name| !suspect.environments.contains(*name));
+            suspect.environments.extend(new.map(Arc::from));
+            for known in [&mut suspect.places, &mut suspect.environments] {
+                while known.len() > PLACES_MAX {
+                    known.pop_last();
                 }
             }
-            None => {
-                let environments = Some(environment).filter(|name| !name.is_empty()).map(Arc::from).into_iter().collect();
-                suspects.insert(name.clone(), Suspect { first_at: at, gravest, places: places.collect(), environments });
-            }
+        } else {
+            let environments = environment.map(Arc::from).into_iter().collect();
+            suspects.insert(name.clone(), Suspect { first_at: at, gravest, places: places.collect(), environments });
         }
     }
     keep_the_likeliest(suspects)

@@ -80,12 +80,11 @@ impl Engine {
         });
         self.give_back(found);
         let of_our_own;
-        let rule = match first {
-            Some(rule) => rule,
-            None => {
-                of_our_own = report_rule();
-                &of_our_own
-            }
+        let rule = if let Some(rule) = first {
+            rule
+        } else {
+            of_our_own = report_rule();
+            &of_our_own
         };
         let group = (rule.rule.name.clone(), record.labels().only(&rule.by));
         drop(record);

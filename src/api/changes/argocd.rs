@@ -13,9 +13,8 @@ const OWN_CLUSTER: &str = "in-cluster";
 pub(super) fn read(body: &Value) -> Result<Found, String> {
     let app = ["app", "application"].iter().map(|key| &body[*key]).find(|app| app.is_object()).unwrap_or(body);
     let application = need(app, "/metadata/name")?;
-    let phase = match text(app, "/status/operationState/phase") {
-        Some(phase) => phase,
-        None => return Ok(Found::Nothing(format!("the application {application} has not been synced"))),
+    let Some(phase) = text(app, "/status/operationState/phase") else {
+        return Ok(Found::Nothing(format!("the application {application} has not been synced")));
     };
     let started_at = moment(app, "/status/operationState/startedAt").ok_or("status.operationState.startedAt is no time")?;
     let namespace = text(app, "/metadata/namespace").unwrap_or_default();
@@ -29,10 +28,7 @@ pub(super) fn read(body: &Value) -> Result<Found, String> {
     let mut said = application.clone();
     said.extend(first(app, &revisions).map(|revision| format!(" {}", short(&revision))));
     said.extend(text(app, "/spec/destination/namespace").map(|place| format!(" to {place}")));
-    match phase.as_str() {
-        "Succeeded" | "Running" => {}
-        _ => said.push_str(&format!(": {}", phase.to_lowercase())),
-    }
+    said.extend((!matches!(phase.as_str(), "Succeeded" | "Running")).then(|| format!(": {}", phase.to_lowercase())));
     if matches!(phase.as_str(), "Failed" | "Error") {
         said.extend(text(app, "/status/operationState/message").map(|message| format!(": {message}")));
     }

@@ -31,11 +31,10 @@ pub(super) fn moment(body: &Value, path: &str) -> Option<String> {
     let parts: Vec<&str> = written.split_whitespace().collect();
     let read = match parts[..] {
         [whole] => whole.to_owned(),
-        [day, time, "UTC" | "Z"] => format!("{day}T{time}Z"),
+        [day, time] | [day, time, "UTC" | "Z"] => format!("{day}T{time}Z"),
         [day, time, zone] if zone.len() == 5 && zone.is_char_boundary(3) => {
             format!("{day}T{time}{}:{}", &zone[..3], &zone[3..])
         }
-        [day, time] => format!("{day}T{time}Z"),
         _ => return None,
     };
     Time::parse_rfc3339(&read).map(Time::to_rfc3339)

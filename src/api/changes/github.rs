@@ -42,9 +42,7 @@ fn deployment(body: &Value, has_status: bool) -> Result<Found, String> {
     said.extend(version.filter(|version| Some(version) != hash.as_ref()).map(|version| format!(" {version}")));
     said.extend(hash.map(|hash| format!(" ({})", short(&hash))));
     said.extend(environment.as_ref().map(|environment| format!(" to {environment}")));
-    if matches!(state.as_str(), "failure" | "error") {
-        said.push_str(&format!(": {state}"));
-    }
+    said.extend(matches!(state.as_str(), "failure" | "error").then(|| format!(": {state}")));
     let task = text(body, "/deployment/task").unwrap_or_default();
     let kind = if task.is_empty() || task.starts_with("deploy") { "deploy".to_owned() } else { name(task) };
     let url = ["/deployment_status/target_url", "/deployment_status/log_url", "/workflow_run/html_url", "/repository/html_url"];

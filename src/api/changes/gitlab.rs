@@ -71,7 +71,7 @@ fn pipeline(body: &Value) -> Result<Found, String> {
         let started_at = times.into_iter().flatten().next().ok_or("object_attributes.created_at is no time")?;
         let mut said = format!("{project} {}", text(body, "/object_attributes/ref").unwrap_or_default());
         said.extend(text(body, "/object_attributes/sha").map(|hash| format!(" ({})", short(&hash))));
-        said.push_str(&format!(" to {environment}"));
+        said.extend([" to ", &environment]);
         said.extend((outcome == "failed").then_some(": failed"));
         said.extend(text(body, "/commit/title").map(|title| format!(": {title}")));
         let address = text(body, "/project/web_url").map(|project| format!("{project}/-/pipelines/{id}"));

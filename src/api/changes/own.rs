@@ -73,7 +73,7 @@ impl Reported {
         };
         let id = given("id", &self.id, NAME_BYTES_MAX)?.unwrap_or_else(made);
         let reported_by = reported_by.clone();
-        Ok(Change { id, kind, things, cluster, environment, started_at, ended_at, summary, url, reported_by, author })
+        Ok(Change { id, kind, things, cluster, started_at, ended_at, summary, url, reported_by, environment, author })
     }
 }
 
