@@ -2,6 +2,7 @@
 
 mod causes;
 mod changes;
+mod people;
 mod properties;
 mod spec;
 mod storms;
