@@ -201,6 +201,63 @@ async fn bodies_of_other_tools_become_changes() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Every field of every body gone, and of every other kind: each is answered, and nothing half read is told to the engine.
+#[tokio::test]
+async fn a_body_that_is_not_quite_right_is_answered() {
+    let long = "ü\n".repeat(3_000);
+    let strange = [Value::Null, json!(-7), json!(""), json!(long), json!([{}]), json!({ "id": {} })];
+    let site = Site::new(|_, _| {});
+    let mut posted = 0;
+    for name in [
+        "github-deployment-status-success",
+        "github-release-published",
+        "github-workflow-run",
+        "gitlab-deployment-success",
+        "gitlab-pipeline",
+        "gitlab-release",
+        "argocd-succeeded",
+    ] {
+        let Posted { headers, path, body } = Posted::read(&format!("{name}.json"));
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let mut places = Vec::new();
+        fields(&body, "", &mut places);
+        assert!(places.len() > 15, "{name}: {places:?}");
+        for at in &places {
+            for value in &strange {
+                let mut changed = body.clone();
+                *changed.pointer_mut(at).unwrap() = value.clone();
+                let posting = Posted { headers: headers.clone(), path: path.clone(), body: changed.to_string() };
+                let (status, answer) = posting.to(&site).await;
+                assert!([200, 202, 422].contains(&status.as_u16()), "{name} {at} {value}: {status} {answer}");
+                let told = std::mem::take(&mut *site.fake.told.lock().unwrap());
+                assert_eq!(told.len() as u64, answer["accepted"].as_u64().unwrap_or(0), "{name} {at} {value}: {answer}");
+                for change in answer["changes"].as_array().into_iter().flatten() {
+                    let texts =
+                        ["id", "kind", "summary", "url", "author", "environment"].map(|key| change[key].as_str().unwrap_or(""));
+                    assert!(texts.iter().all(|text| text.len() <= 2_000 && !text.contains(char::is_control)), "{change}");
+                    assert!(change["id"] != "" && change["entities"][0].as_str().is_some(), "{change}");
+                }
+                posted += 1;
+            }
+        }
+    }
+    assert!(posted > 1_000, "{posted}");
+}
+
+/// The places of all fields in a body.
+fn fields(body: &Value, at: &str, found: &mut Vec<String>) {
+    let inner: Vec<(String, &Value)> = match body {
+        Value::Object(entries) => entries.iter().map(|(key, value)| (key.clone(), value)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(place, value)| (place.to_string(), value)).collect(),
+        _ => Vec::new(),
+    };
+    for (key, value) in inner {
+        let place = format!("{at}/{key}");
+        fields(value, &place, found);
+        found.push(place);
+    }
+}
+
 /// Messages about one deployment come in any order, and again; what is known in the end is the same.
 #[tokio::test]
 async fn all_messages_about_one_deployment_are_one_change() {
