@@ -7,7 +7,7 @@
 //! ```
 //!
 //! All points of a curve are measured in turns, and the best of all rounds counts: what else the machine does makes an alert
-//! dearer and never cheaper. The last column is the share that a curve may grow by, with `!` where it grew by more.
+//! dearer and never cheaper. The last column is what an alert may cost, most as a share of the first point, with `!` where it cost more.
 
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use quell::engine::{Engine, Input, News};
 use quell::model::AlertStatus;
 
-use worlds::{CURVES, Curve, START, World, alert};
+use worlds::{AtMost, CURVES, Curve, START, World};
 
 /// The daemon's.
 #[global_allocator]
@@ -81,7 +81,7 @@ fn measure(worlds: &[World], rounds: usize) -> Vec<Point> {
 /// Times [`ALERTS`] new alerts on top of those that a world has already.
 fn new_alerts(world: &World) -> Point {
     let mut engine = world.engine();
-    let alerts: Vec<_> = (world.present..world.present + ALERTS).map(alert).collect();
+    let alerts: Vec<_> = (world.present..world.present + ALERTS).map(world.alert).collect();
     let mut facts = Vec::new();
     let mut took: Vec<Duration> = Vec::with_capacity(alerts.len());
     let begun = Instant::now();
@@ -107,8 +107,12 @@ fn print(curve: &Curve, points: &[Point]) {
     for (count, point) in curve.counts.iter().zip(points) {
         let ratio = point.each.as_secs_f64() / first;
         let (each, p50, p99) = (point.each.as_nanos(), point.p50.as_nanos(), point.p99.as_nanos());
-        let over = if ratio > curve.at_most { " !" } else { "" };
-        println!("{count:>8} {each:>8} {p50:>8}/{p99:<8} × {ratio:.2} ≤ {}{over}", curve.at_most);
+        let (at_most, is_over) = match curve.at_most {
+            AtMost::Times(times) => (times.to_string(), ratio > times),
+            AtMost::Each(most) => (format!("{most:?}"), point.p99 > most),
+        };
+        let over = if is_over { " !" } else { "" };
+        println!("{count:>8} {each:>8} {p50:>8}/{p99:<8} × {ratio:.2} ≤ {at_most}{over}");
     }
     println!();
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quell::engine::{Act, Engine, EngineOptions, Input, News, State};
 use quell::model::{Actor, Alert, AlertStatus, Labels, Millis, Silence, SilenceId, Time};
@@ -23,19 +24,30 @@ const POLICY: &str = "escalate:\n  - name: hook\n    wait: 10m\n    steps: [{ no
 pub(crate) struct Curve {
     pub(crate) name: &'static str,
     pub(crate) counts: &'static [usize],
-    /// So many times the cost of the first point is what the others may cost.
-    pub(crate) at_most: f64,
+    pub(crate) at_most: AtMost,
     pub(crate) world: fn(usize) -> World,
 }
 
+/// What an alert may cost at any point of a curve.
+#[derive(Clone, Copy)]
+pub(crate) enum AtMost {
+    /// So many times what it costs at the first.
+    Times(f64),
+    /// So much.
+    Each(Duration),
+}
+
+use AtMost::{Each, Times};
+
 pub(crate) const CURVES: &[Curve] = &[
-    Curve { name: "correlate rules that do not match", counts: &[10, 100, 1_000, 10_000], at_most: 2.0, world: correlate },
-    Curve { name: "rules of every stage", counts: &[10, 100, 1_000, 10_000], at_most: 2.0, world: every_stage },
-    Curve { name: "policies that do not match", counts: &[10, 100, 1_000, 10_000], at_most: 2.0, world: policies },
-    Curve { name: "inhibition rules", counts: &[0, 10, 100, 1_000, 10_000], at_most: 1.5, world: inhibition },
-    Curve { name: "silences", counts: &[0, 10, 100, 1_000, 10_000], at_most: 1.5, world: silences },
-    Curve { name: "alerts in one incident", counts: &[50, 500, 5_000, 50_000], at_most: 1.3, world: one_incident },
-    Curve { name: "active alerts", counts: &[500, 5_000, 50_000, 500_000], at_most: 2.0, world: active },
+    Curve { name: "correlate rules that do not match", counts: &[10, 100, 1_000, 10_000], at_most: Times(2.0), world: correlate },
+    Curve { name: "rules of every stage", counts: &[10, 100, 1_000, 10_000], at_most: Times(2.0), world: every_stage },
+    Curve { name: "policies that do not match", counts: &[10, 100, 1_000, 10_000], at_most: Times(2.0), world: policies },
+    Curve { name: "inhibition rules", counts: &[0, 10, 100, 1_000, 10_000], at_most: Times(1.5), world: inhibition },
+    Curve { name: "silences", counts: &[0, 10, 100, 1_000, 10_000], at_most: Times(1.5), world: silences },
+    Curve { name: "alerts in one incident", counts: &[50, 500, 5_000, 50_000], at_most: Times(1.3), world: one_incident },
+    Curve { name: "active alerts", counts: &[500, 5_000, 50_000, 500_000], at_most: Times(2.0), world: active },
+    Curve { name: "hostile expressions", counts: &[0, 10, 100, 1_000], at_most: Each(Duration::from_millis(1)), world: hostile },
 ];
 
 /// Rules, silences and alerts that are there before the first measured one.
@@ -43,13 +55,14 @@ pub(crate) struct World {
     rules: Arc<Ruleset>,
     silences: Vec<Silence>,
     pub(crate) present: u64,
+    pub(crate) alert: fn(u64) -> Arc<Alert>,
 }
 
 impl World {
     fn of(text: String) -> World {
         let files = [SourceFile { name: "rules.yaml".to_owned(), text }];
         let rules = ruleset::load(&files, None, ruleset::Limits::default()).expect("good rules").ruleset;
-        World { rules: Arc::new(rules), silences: Vec::new(), present: PRESENT }
+        World { rules: Arc::new(rules), silences: Vec::new(), present: PRESENT, alert }
     }
 
     /// An engine in which all that is there has come to rest.
@@ -61,7 +74,7 @@ impl World {
             engine.step(START, act, &mut facts).expect("taken");
         }
         for id in 0..self.present {
-            let news = News { alert: alert(id), status: AlertStatus::Firing, ends_at: None };
+            let news = News { alert: (self.alert)(id), status: AlertStatus::Firing, ends_at: None };
             engine.step(START, Input::Alert(news), &mut facts).expect("taken");
             facts.clear();
         }
@@ -71,7 +84,7 @@ impl World {
 }
 
 /// The load generator's alert: eight labels, 500 groups of alertname and cluster.
-pub(crate) fn alert(id: u64) -> Arc<Alert> {
+fn alert(id: u64) -> Arc<Alert> {
     let hash = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let team = TEAMS[(hash >> 8) as usize % TEAMS.len()];
     let service = format!("{team}-svc-{:03}", (hash >> 16) % 200);
@@ -86,6 +99,10 @@ pub(crate) fn alert(id: u64) -> Arc<Alert> {
         ("severity", SEVERITIES[(hash >> 40) as usize % SEVERITIES.len()]),
     ])
     .expect("short labels");
+    with_labels(labels)
+}
+
+fn with_labels(labels: Labels) -> Arc<Alert> {
     Arc::new(Alert {
         fingerprint: labels.fingerprint(),
         labels,
@@ -149,11 +166,12 @@ fn policies(count: usize) -> World {
 }
 
 /// Every second rule has sources and targets among the alerts; the targets of the others are alerts, but their sources never
-/// fire. This is what the peer was measured with.
+/// fire. This is what the peer was measured with. Behind the first thousand all are of the second kind: those of the first would
+/// say the same over and over, and each gives every alert that it hides one more reason.
 fn inhibition(count: usize) -> World {
     let mut text = if count > 0 { "suppress:\n".to_owned() } else { String::new() };
     for number in 0..count {
-        let (source, target) = if number.is_multiple_of(2) {
+        let (source, target) = if number.is_multiple_of(2) && number < 1_000 {
             let source = format!("'severity=\"critical\"', 'alertname=\"HighRequestLatency{:02}\"'", number % 50);
             (source, format!("'severity=\"info\"', 'service=\"payments-svc-{:03}\"'", number % 400))
         } else {
@@ -185,4 +203,22 @@ fn one_incident(count: usize) -> World {
 
 fn active(count: usize) -> World {
     World { present: count as u64, ..World::of(GROUPS.to_owned() + POLICY) }
+}
+
+/// Expressions that take a program which tries one way after the other longer than the world will stand, none of which matches.
+/// Each alert brings a value of its own, as long as limits let it be.
+fn hostile(count: usize) -> World {
+    const BOMBS: [&str; 8] = ["(a+)+", "(a|aa)+", "(a|a?)+", "(.*a){12}", "(a*)*b", "(x+x+)+y", "([a-z]+)*_", "(((a+)+)+)+"];
+    let mut text = "correlate:\n".to_owned();
+    for number in 0..count {
+        let bomb = BOMBS[number % BOMBS.len()];
+        writeln!(text, "  - {{ name: bomb{number}, match: ['pod=~\"{bomb}!{number}\"'], by: [cluster] }}")
+            .expect("a text takes all");
+    }
+    World { alert: hostile_alert, ..World::of(text + GROUPS.trim_start_matches("correlate:\n") + POLICY) }
+}
+
+fn hostile_alert(id: u64) -> Arc<Alert> {
+    let hostile = format!("{}{id:024}", "a".repeat(1_000));
+    with_labels(alert(id).labels.with([("pod", hostile.as_str())]).expect("short labels"))
 }

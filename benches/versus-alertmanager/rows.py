@@ -1,14 +1,20 @@
 """What is measured: each row's work, done on either server, and what the row may cost."""
 
+import contextlib
 import json
+import os
+import statistics
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 
-from servers import Alertmanager, Quell
+from servers import Alertmanager, Quell, Setup
 
 CPU = "CPU s/M"
 LOADGEN_WITHIN_S = 600
+# How often latency is measured without and beside a backtest.
+BACKTEST_TURNS = 3
 
 
 @dataclass(frozen=True)
@@ -30,9 +36,23 @@ ROWS = [
     Row("repeats_single", "repeats, one a request", CPU, 20.0),
     Row("new", "new alerts (Quell: on disk, Alertmanager: in memory)", CPU, 8.0),
     Row("new_1000_rules", "new alerts with 1,000 rules that do not match", CPU, 9.0),
+    Row("new_10000_rules", "new alerts with 10,000 rules that do not match", CPU, 14.0),
+    Row("new_1000_inhibitions", "new alerts with 1,000 inhibition rules", CPU, 12.0),
+    Row("new_1000_silences", "new alerts with 1,000 silences that do not match", CPU, 12.0),
+    Row("repeats_10000_rules", "repeats with 10,000 rules that do not match", CPU, 2.0),
     Row("memory", "resident memory with 500,000 active alerts", "MiB", 488.0),
     Row("memory_each", "resident memory for each of them", "KiB", 1.0),
+    Row("beside_backtest_p50", "POST of one new alert beside a backtest, p50, to without", "×", 1.1, has_peer=False),
+    Row("beside_backtest_p99", "POST of one new alert beside a backtest, p99, to without", "×", 1.1, has_peer=False),
     Row("restart", "ready again after kill -9 with 500,000 active alerts", "s", 3.0, has_peer=False),
+]
+
+# What servers are burdened with, and the row that it makes.
+BURDENS = [
+    (Setup(rules=1_000), "new_1000_rules"),
+    (Setup(rules=10_000), "new_10000_rules"),
+    (Setup(inhibitions=1_000), "new_1000_inhibitions"),
+    (Setup(silences=1_000), "new_1000_silences"),
 ]
 
 
@@ -53,16 +73,22 @@ class Bench:
         figures = {}
         # Where the server costs little, more alerts are sent, so that the clock's ticks do not count.
         is_quell = kind is Quell
-        figures |= self.with_server(kind, f"{run}-repeats", 0, lambda server: self.repeats(server, is_quell))
-        figures |= self.with_server(kind, f"{run}-new", 0, lambda server: self.new(server, is_quell))
-        figures |= self.with_server(kind, f"{run}-rules", 1_000, self.new_with_rules)
+        figures |= self.with_server(kind, f"{run}-repeats", Setup(), lambda server: self.repeats(server, is_quell))
+        figures |= self.with_server(kind, f"{run}-new", Setup(), lambda server: self.new(server, is_quell))
+        for setup, row in BURDENS:
+            # The peer takes a minute of processor time for 100,000 alerts under 10,000 rules.
+            count = self.count(100_000 if is_quell or setup.rules < 10_000 else 20_000)
+            figures |= self.with_server(kind, f"{run}-{row}", setup, lambda server: self.burdened(server, row, count, is_quell))
+        if is_quell:
+            figures |= self.with_server(kind, f"{run}-backtest", Setup(), self.beside_backtest)
         return figures
 
-    def with_server(self, kind, name, idle_rules, work):
-        server = kind(self.folder / f"{kind.name.lower()}-{name}", idle_rules)
+    def with_server(self, kind, name, setup, work):
+        server = kind(self.folder / f"{kind.name.lower()}-{name}", setup)
         self.servers.append(server)
         try:
             server.start()
+            server.set_silences()
             return work(server)
         finally:
             server.stop()
@@ -94,11 +120,32 @@ class Bench:
             server.expect_active(all_of_them)
         return figures
 
-    def new_with_rules(self, server):
-        count = self.count(100_000)
+    def burdened(self, server, row, count, many):
+        """New alerts with much to look through, and with 10,000 rules repeats as well."""
         new = self.load(server, total=count, distinct=count)
         server.expect_active(count)
-        return {"new_1000_rules": cpu(new)}
+        figures = {row: cpu(new)}
+        if server.setup.rules == 10_000:
+            same = self.load(server, total=count, distinct=count, passes=10 if many else 1)
+            server.expect_active(count)
+            figures["repeats_10000_rules"] = cpu(same)
+        return figures
+
+    def beside_backtest(self, server):
+        """What one POST takes while other rules are tried on the daemon's own log, as a share of what it takes without."""
+        known, posts = self.count(100_000), self.count(4_000)
+        self.load(server, total=known, distinct=known)
+        server.expect_active(known)
+        shares = {"p50": [], "p99": []}
+        # In turns, so that a slow minute meets both.
+        for turn in range(BACKTEST_TURNS):
+            begin = known + 2 * turn * posts
+            without = self.load(server, total=posts, distinct=posts, start=begin, batch=1, conns=1)
+            with backtests(server):
+                beside = self.load(server, total=posts, distinct=posts, start=begin + posts, batch=1, conns=1)
+            for part, found in shares.items():
+                found.append(beside[f"{part}_us"] / without[f"{part}_us"])
+        return {f"beside_backtest_{part}": statistics.median(found) for part, found in shares.items()}
 
     def load(self, server, **options):
         """Runs the load generator; what it measured."""
@@ -117,6 +164,36 @@ class Bench:
 
     def count(self, full):
         return max(1, round(full * self.scale))
+
+
+@contextlib.contextmanager
+def backtests(server):
+    """Runs one backtest of a server's log after the other, in the way that the manual advises."""
+    over = threading.Event()
+    command = ["nice", "-n", "10", os.fspath(server.binary), "backtest", "--since", "1h", "--json"]
+    command += ["--data", os.fspath(server.folder / "data"), "--rules", os.fspath(server.folder / "rules")]
+    failures, running = [], []
+
+    def run():
+        while not over.is_set():
+            with subprocess.Popen(command, cwd=server.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as one:
+                running[:] = [one]
+                said = one.communicate()[1]
+            if one.returncode != 0 and not over.is_set():
+                failures.append(said)
+                return
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for one in running:
+            one.terminate()
+        thread.join()
+    if failures:
+        raise RuntimeError(f"quell backtest failed: {failures[0]}")
 
 
 def cpu(measured):

@@ -9,26 +9,74 @@ import signal
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 READY_WITHIN_S = 60
 STOPPED_WITHIN_S = 15
 
-# Rules that match none of the load generator's alerts: its services end at 199. Every fifth needs a regular expression.
+# Services of rules that shall match nothing begin at 200: those of the load generator's alerts end at 199.
 TEAMS = ["payments", "checkout", "search", "identity", "platform", "data", "mobile", "edge"]
 
 
-def idle_rule_matchers(number):
-    """The matchers of one rule that never matches; both servers get the same ones."""
+@dataclass(frozen=True)
+class Setup:
+    """What a server has to look through for each alert. Both servers get the same."""
+
+    # Rules that match no alert: Quell's correlate rules, Alertmanager's routes.
+    rules: int = 0
+    # Half of the inhibition rules have sources and targets among the alerts, half only targets.
+    inhibitions: int = 0
+    # Silences that cover no alert.
+    silences: int = 0
+
+
+def idle_matchers(number):
+    """Matchers that no alert satisfies, as name, operator and value. Every fifth list needs a regular expression."""
     team = TEAMS[number % len(TEAMS)]
     service = 200 + number
     if number % 5 == 0:
-        matchers = [f'namespace="{team}"', f'service=~"{team}-svc-({service}|{service + 1})"']
+        matchers = [("namespace", "=", team), ("service", "=~", f"{team}-svc-({service}|{service + 1})")]
     else:
         severity = ["critical", "warning", "info"][number % 3]
-        matchers = [f'service="{team}-svc-{service}"', f'severity="{severity}"']
+        matchers = [("service", "=", f"{team}-svc-{service}"), ("severity", "=", severity)]
     if number % 7 == 0:
-        matchers.append('cluster!="eu-west-prod-99"')
+        matchers.append(("cluster", "!=", "eu-west-prod-99"))
     return matchers
+
+
+def as_text(matchers):
+    return [f'{name}{operator}"{value}"' for name, operator, value in matchers]
+
+
+def idle_rule_matchers(number):
+    """The matchers of one rule that never matches."""
+    return as_text(idle_matchers(number))
+
+
+def inhibition(number):
+    """Source and target of one inhibition rule; both are to agree on cluster and namespace."""
+    if number % 2 == 0:
+        source = [("severity", "=", "critical"), ("alertname", "=", f"HighRequestLatency{number % 50:02}")]
+        target = [("severity", "=", "info"), ("service", "=", f"payments-svc-{number % 400:03}")]
+    else:
+        source = [("alertname", "=", f"NodeDown{number:03}")]
+        target = [("severity", "=~", "warning|info"), ("namespace", "=", TEAMS[number % len(TEAMS)])]
+    return as_text(source), as_text(target)
+
+
+INHIBITION_EQUAL = ["cluster", "namespace"]
+
+
+def silence(number):
+    """One silence that covers nothing, in the form of Alertmanager's API."""
+    now = datetime.now(timezone.utc)
+    matchers = [
+        {"name": name, "value": value, "isRegex": operator == "=~", "isEqual": operator != "!="}
+        for name, operator, value in idle_matchers(number)
+    ]
+    ends = now + timedelta(hours=8)
+    return {"matchers": matchers, "startsAt": now.isoformat(), "endsAt": ends.isoformat(), "createdBy": "bench", "comment": "idle"}
 
 
 def free_port():
@@ -45,16 +93,17 @@ class Server:
     # Finds the gauges in /metrics whose sum is the number of active alerts.
     active_metric = "?"
 
-    def __init__(self, folder, idle_rules=0):
+    def __init__(self, folder, setup=Setup()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True)
         self.addr = f"127.0.0.1:{free_port()}"
         # Nobody listens there: notifications wait for ten minutes, and no measurement takes so long.
         self.webhook = f"http://127.0.0.1:{free_port()}/"
         self.process = None
-        self.configure(idle_rules)
+        self.setup = setup
+        self.configure()
 
-    def configure(self, idle_rules):
+    def configure(self):
         raise NotImplementedError
 
     def command(self):
@@ -78,15 +127,26 @@ class Server:
 
     def get(self, path):
         """Status and body; status 0 while nobody answers."""
+        return self.request("GET", path)
+
+    def request(self, method, path, body=None):
+        """Status and body; status 0 while nobody answers. What is sent is JSON."""
         connection = http.client.HTTPConnection(self.addr, timeout=60)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
             response = connection.getresponse()
             return response.status, response.read()
         except OSError:
             return 0, b""
         finally:
             connection.close()
+
+    def set_silences(self):
+        """Sets the silences of the setup, by the API that both servers have."""
+        for number in range(self.setup.silences):
+            status, body = self.request("POST", "/api/v2/silences", silence(number))
+            if status != 200:
+                raise RuntimeError(f"{self.name} answered {status} to a silence: {body[:200]!r}")
 
     def active_alerts(self):
         """How many alerts the server says that it holds as active."""
@@ -129,8 +189,12 @@ class Alertmanager(Server):
     active_metric = r"^alertmanager_alerts\{.*\} (\S+)$"
     binary = "prometheus-alertmanager"
 
-    def configure(self, idle_rules):
-        routes = [{"receiver": "hook", "matchers": idle_rule_matchers(number)} for number in range(idle_rules)]
+    def configure(self):
+        routes = [{"receiver": "hook", "matchers": idle_rule_matchers(number)} for number in range(self.setup.rules)]
+        inhibit_rules = [
+            {"source_matchers": source, "target_matchers": target, "equal": INHIBITION_EQUAL}
+            for source, target in map(inhibition, range(self.setup.inhibitions))
+        ]
         config = {
             "route": {
                 "receiver": "hook",
@@ -140,6 +204,7 @@ class Alertmanager(Server):
                 "repeat_interval": "4h",
                 "routes": routes,
             },
+            "inhibit_rules": inhibit_rules,
             "receivers": [{"name": "hook", "webhook_configs": [{"url": self.webhook}]}],
         }
         # JSON is YAML.
@@ -163,15 +228,21 @@ class Quell(Server):
     active_metric = r"^quell_alerts_firing (\S+)$"
     binary = None
 
-    def configure(self, idle_rules):
+    def configure(self):
         rules = self.folder / "rules"
         rules.mkdir()
         correlate = [
-            {"name": f"idle-{number}", "match": idle_rule_matchers(number), "by": ["cluster"]} for number in range(idle_rules)
+            {"name": f"idle-{number}", "match": idle_rule_matchers(number), "by": ["cluster"]}
+            for number in range(self.setup.rules)
+        ]
+        suppress = [
+            {"name": f"hides-{number}", "inhibit": {"source": source, "target": target, "equal": INHIBITION_EQUAL}}
+            for number, (source, target) in enumerate(map(inhibition, range(self.setup.inhibitions)))
         ]
         correlate.append({"name": "by-alertname-and-cluster", "by": ["alertname", "cluster"]})
         escalate = [{"name": "hook-after-ten-minutes", "wait": "10m", "steps": [{"notify": ["hook"]}]}]
-        (rules / "bench.yaml").write_text(json.dumps({"correlate": correlate, "escalate": escalate}, indent=1))
+        sections = {"suppress": suppress, "correlate": correlate, "escalate": escalate}
+        (rules / "bench.yaml").write_text(json.dumps(sections, indent=1))
         config = {
             "receivers": [{"name": "hook", "webhook": {"url": self.webhook}}],
             "limits": {"active_alerts": 2_000_000, "active_alerts_per_source": 2_000_000},

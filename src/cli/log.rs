@@ -6,6 +6,7 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use crate::storage::digest::StateDigest;
 use crate::storage::disk::FolderDisk;
 use crate::storage::log::{LogError, LogFiles, LogItem, Record, SegmentCheck, Verification, verify_telling};
 use crate::storage::record::to_json;
@@ -26,25 +27,41 @@ pub fn progress_bar() -> ProgressBar {
     style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
 }
 
+/// How a log is checked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Check {
+    /// The state that a sound log gives is made, too, and told as one number.
+    pub state: bool,
+    /// One JSON object instead of lines.
+    pub json: bool,
+}
+
 /// Checks every byte of the log in the data folder `dir`: one line for each segment and a summary to `out`, each damage
-/// with its file and place to `err`. With `json`, one object to `out`. `bar` shows how far it is. Answers the exit code.
+/// with its file and place to `err`. `bar` shows how far it is. Answers the exit code.
 ///
 /// # Errors
 /// When `out` or `err` cannot be written.
-pub fn verify(dir: &Path, json: bool, bar: &ProgressBar, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+pub fn verify(dir: &Path, how: Check, bar: &ProgressBar, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     let mut tell = |done: usize, count: usize| {
         bar.set_length(count as u64);
         bar.set_position(done as u64);
     };
-    let checked = open(dir).and_then(|disk| verify_telling(&disk, &mut tell));
+    let checked = open(dir).and_then(|disk| verify_telling(&disk, &mut tell)).and_then(|checked| {
+        let wanted = how.state && checked.faults().next().is_none();
+        let state = wanted.then(|| {
+            bar.set_message("applying");
+            open(dir).and_then(LogFiles::open).and_then(|files| StateDigest::of_log(&files))
+        });
+        Ok((checked, state.transpose()?))
+    });
     bar.finish_and_clear();
-    let checked = match checked {
+    let (checked, state) = match checked {
         Ok(checked) => checked,
         Err(error) => return unopened(dir, &error, err),
     };
     let faults: Vec<String> = checked.faults().map(ToString::to_string).collect();
-    if json {
-        writeln!(out, "{}", verification_json(&checked, &faults))?;
+    if how.json {
+        writeln!(out, "{}", verification_json(&checked, &faults, state))?;
     } else {
         write_table(&checked, out)?;
         for fault in &faults {
@@ -54,6 +71,9 @@ pub fn verify(dir: &Path, json: bool, bar: &ProgressBar, out: &mut dyn Write, er
         let verdict =
             if faults.is_empty() { "sound".to_owned() } else { format!("{} damaged", counted(faults.len() as u64, "place")) };
         writeln!(out, "{}, {}: {verdict}", counted(checked.segments.len() as u64, "segment"), counted(facts, "fact"))?;
+        if let Some(state) = state {
+            writeln!(out, "state at sequence {}: {state}", state.seq)?;
+        }
     }
     Ok(if faults.is_empty() { GOOD } else { BAD })
 }
@@ -128,7 +148,7 @@ fn write_table(checked: &Verification, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn verification_json(checked: &Verification, faults: &[String]) -> Value {
+fn verification_json(checked: &Verification, faults: &[String], state: Option<StateDigest>) -> Value {
     let segment = |s: &SegmentCheck| {
         json!({
             "file": s.file,
@@ -140,7 +160,12 @@ fn verification_json(checked: &Verification, faults: &[String]) -> Value {
             "sound": s.fault.is_none(),
         })
     };
-    json!({ "sound": faults.is_empty(), "segments": checked.segments.iter().map(segment).collect::<Vec<_>>(), "faults": faults })
+    json!({
+        "sound": faults.is_empty(),
+        "segments": checked.segments.iter().map(segment).collect::<Vec<_>>(),
+        "faults": faults,
+        "state": state.map(|state| json!({ "seq": state.seq, "digest": state.to_string() })),
+    })
 }
 
 fn write_record(record: &Record, from: u64, json: bool, out: &mut dyn Write) -> io::Result<()> {
@@ -222,26 +247,42 @@ mod tests {
     fn verify_says_what_is_sound_and_names_what_is_not() {
         let home = data();
         let bar = ProgressBar::hidden();
-        let (code, out, err) = run(|out, err| verify(home.path(), false, &bar, out, err));
+        let (code, out, err) = run(|out, err| verify(home.path(), Check::default(), &bar, out, err));
         assert_eq!((code, err.as_str()), (0, ""));
         assert_eq!((bar.position(), bar.length()), (1, Some(1)));
         assert!(out.ends_with("1 segment, 3 facts: sound\n"), "{out}");
 
         std::fs::write(home.path().join("log/notes.txt"), "x").unwrap();
-        let (code, out, err) = run(|out, err| verify(home.path(), false, &bar, out, err));
+        let (code, out, err) = run(|out, err| verify(home.path(), Check::default(), &bar, out, err));
         assert_eq!((code, err.as_str()), (1, "error: notes.txt does not belong in the log folder\n"));
         assert!(out.ends_with("1 segment, 3 facts: 1 place damaged\n"), "{out}");
 
-        let (code, out, _) = run(|out, err| verify(home.path(), true, &bar, out, err));
+        let how = Check { state: true, json: true };
+        let (code, out, _) = run(|out, err| verify(home.path(), how, &bar, out, err));
         let read: Value = serde_json::from_str(&out).unwrap();
         assert_eq!((code, &read["sound"], &read["segments"][0]["facts"]), (1, &json!(false), &json!(3)));
+        assert_eq!(read["state"], Value::Null, "damage gives no state");
+    }
+
+    #[test]
+    fn the_state_of_a_sound_log_is_one_number() {
+        let home = data();
+        let bar = ProgressBar::hidden();
+        let told = |how: Check| run(|out, err| verify(home.path(), how, &bar, out, err));
+        let (code, out, err) = told(Check { state: true, json: false });
+        assert_eq!((code, err.as_str()), (0, ""));
+        let (_, number) = out.trim_end().rsplit_once("state at sequence 3: ").expect("the number at the end");
+        assert!(number.len() == 32 && number.bytes().all(|b| b.is_ascii_hexdigit()), "{out}");
+        let read: Value = serde_json::from_str(&told(Check { state: true, json: true }).1).unwrap();
+        assert_eq!(read["state"], json!({ "seq": 3, "digest": number }));
+        assert!(!told(Check::default()).1.contains("state at"), "only where it is asked for");
     }
 
     #[test]
     fn a_folder_without_log_is_an_error() {
         let home = tempfile::tempdir().unwrap();
         let told = [
-            run(|out, err| verify(home.path(), false, &ProgressBar::hidden(), out, err)),
+            run(|out, err| verify(home.path(), Check::default(), &ProgressBar::hidden(), out, err)),
             run(|out, err| dump(home.path(), 0, false, out, err)),
         ];
         for (code, out, err) in told {

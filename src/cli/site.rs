@@ -121,6 +121,9 @@ pub(super) struct DataArgs {
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     place: DataArgs,
+    /// Make the state that the log gives, too, and print it as one number: the same wherever the log is the same
+    #[arg(long)]
+    state: bool,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -143,7 +146,8 @@ impl LogCommand {
     pub(super) fn run(self, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         match self {
             LogCommand::Verify(args) => {
-                Ok(log::verify(&args.place.find(screen)?, args.json, &log::progress_bar(), screen.out, screen.err)?)
+                let how = log::Check { state: args.state, json: args.json };
+                Ok(log::verify(&args.place.find(screen)?, how, &log::progress_bar(), screen.out, screen.err)?)
             }
             LogCommand::Dump(args) => Ok(log::dump(&args.place.find(screen)?, args.from, args.json, screen.out, screen.err)?),
         }

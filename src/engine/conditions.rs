@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::engine::matched::Matched;
 use crate::engine::{Engine, State};
-use crate::model::{AlertRecord, Fingerprint, IncidentId, Labels};
-use crate::ruleset::{AlertSubject, Expression, IncidentSubject, MatcherIndex, Ruleset, Subject};
+use crate::model::{AlertRecord, Fingerprint, IncidentId, KeyedMap, Labels};
+use crate::ruleset::{AlertSubject, Expression, IncidentSubject, Listed, MatcherIndex, Ruleset, Subject};
 
 /// A stage whose rules look at incidents.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,12 +26,15 @@ pub(super) enum Stage {
 impl Stage {
     const ALL: [Stage; 3] = [Stage::Classify, Stage::Prioritize, Stage::Escalate];
 
-    fn index(self, rules: &Ruleset) -> &MatcherIndex {
-        match self {
-            Stage::Classify => &rules.classify_index,
-            Stage::Prioritize => &rules.prioritize_index,
-            Stage::Escalate => &rules.escalate_index,
-        }
+    /// Puts the rules of the stage whose matchers hold for an alert into `found`.
+    fn matching(self, rules: &Ruleset, record: &AlertRecord, matched: &mut Matched, found: &mut Vec<u32>) {
+        let whose = match self {
+            Stage::Classify => return rules.classify_index.matching(record.labels(), found),
+            Stage::Prioritize => Listed::Prioritize,
+            Stage::Escalate => Listed::Escalate,
+        };
+        found.clear();
+        found.extend(matched.by(rules, record, whose));
     }
 
     /// Of each rule of the stage, in order: whether it has matchers, and its expression.
@@ -84,7 +88,7 @@ struct OfIncident {
     /// For each stage: rules with matchers, and the firing alerts that satisfy them.
     satisfied: [BTreeMap<u32, BTreeSet<Fingerprint>>; 3],
     /// For each counted label: how many alerts have which value.
-    values: Vec<FxHashMap<Box<str>, u32>>,
+    values: Vec<KeyedMap<Box<str>, u32>>,
 }
 
 impl Conditions {
@@ -108,10 +112,10 @@ impl Conditions {
         }
         all.counted = counted.into_iter().map(Arc::from).collect();
         if all.any() {
-            let mut found = Vec::new();
+            let (mut matched, mut found) = (Matched::default(), Vec::new());
             for record in state.alerts() {
                 for id in &record.incidents {
-                    all.add(rules, *id, record, &mut found);
+                    all.add(rules, *id, record, &mut matched, &mut found);
                 }
             }
         }
@@ -128,9 +132,9 @@ impl Conditions {
     }
 
     /// An alert is one of the incident's, as it is.
-    fn add(&mut self, rules: &Ruleset, id: IncidentId, record: &AlertRecord, found: &mut Vec<u32>) {
+    fn add(&mut self, rules: &Ruleset, id: IncidentId, record: &AlertRecord, matched: &mut Matched, found: &mut Vec<u32>) {
         let of = self.incidents.entry(id).or_default();
-        of.values.resize_with(self.counted.len(), FxHashMap::default);
+        of.values.resize_with(self.counted.len(), KeyedMap::default);
         for (label, values) in self.counted.iter().zip(&mut of.values) {
             let value = record.labels().get(label);
             match values.get_mut(value) {
@@ -139,7 +143,7 @@ impl Conditions {
             }
         }
         for stage in Stage::ALL.into_iter().filter(|stage| self.conditional[*stage as usize] && record.is_firing()) {
-            stage.index(rules).matching(record.labels(), found);
+            stage.matching(rules, record, matched, found);
             for position in found.iter().filter(|position| stage.has_matchers(rules, **position)) {
                 of.satisfied[stage as usize].entry(*position).or_default().insert(record.alert.fingerprint);
             }
@@ -232,7 +236,7 @@ impl Engine {
         {
             let mut found = self.buffer();
             let rules = self.rules.clone();
-            self.conditions.add(&rules, id, &record, &mut found);
+            self.conditions.add(&rules, id, &record, &mut self.matched, &mut found);
             self.give_back(found);
         }
     }
@@ -264,10 +268,8 @@ impl Engine {
     #[cfg(test)]
     pub(super) fn check_conditions(&mut self) {
         let anew = Conditions::of(&self.state, &self.rules);
-        let empty = OfIncident {
-            values: self.conditions.counted.iter().map(|_| FxHashMap::default()).collect(),
-            ..OfIncident::default()
-        };
+        let empty =
+            OfIncident { values: self.conditions.counted.iter().map(|_| KeyedMap::default()).collect(), ..OfIncident::default() };
         for incident in self.state.incidents() {
             let of = |conditions: &Conditions| {
                 let of = conditions.incidents.get(&incident.id).unwrap_or(&empty);
@@ -296,7 +298,7 @@ impl Engine {
         let mut satisfied = BTreeSet::new();
         for record in self.members(id).filter(|record| record.is_firing()) {
             let mut found = Vec::new();
-            stage.index(&self.rules).matching(record.labels(), &mut found);
+            stage.matching(&self.rules, record, &mut Matched::default(), &mut found);
             satisfied.extend(found);
         }
         let holds = |(position, (has_matchers, when)): &(u32, (bool, Option<&Expression>))| {

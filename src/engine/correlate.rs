@@ -6,7 +6,7 @@ use crate::engine::conditions::holds_for;
 use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, RuleRef};
-use crate::ruleset::CorrelateRule;
+use crate::ruleset::{CorrelateRule, Listed};
 
 /// How soon after a change a title that tells of its incident's alerts is rendered anew. Small incidents are retitled at
 /// once; for large ones a rendering for each alert would cost more than all else.
@@ -57,8 +57,9 @@ impl Engine {
         let settled = homes.iter().any(last);
         let mut found = self.buffer();
         if let Some(record) = self.state.alert(fingerprint) {
-            rules.correlate_index.matching(record.labels(), &mut found);
-            found.retain(|position| holds_for(rules.correlate[*position as usize].when.as_ref(), record, record.labels()));
+            let holding = self.matched.by(&rules, record, Listed::Correlate);
+            let when = |position: u32| rules.correlate[position as usize].when.as_ref();
+            found.extend(holding.filter(|position| holds_for(when(*position), record, record.labels())));
         }
         self.add_sequences(fingerprint, &mut found);
         for position in found.iter().copied().filter(|position| *position >= from) {

@@ -10,7 +10,7 @@ use crate::model::{
     Actor, AlertRecord, Fingerprint, Incident, IncidentId, IncidentStatus, Millis, Notification, NotificationId,
     NotificationKind, NotificationState, PolicyRun, Reason, RuleRef, Time,
 };
-use crate::ruleset::EscalateRule;
+use crate::ruleset::{EscalateRule, Listed};
 
 /// The name of the policy that tells the receiver `default` where no rule fits.
 const FALLBACK_POLICY: &str = "default receiver";
@@ -31,7 +31,9 @@ impl Engine {
         let fitting = if self.conditions.has(Stage::Escalate) {
             self.holding(id, Stage::Escalate)
         } else {
-            self.look_up(|rules| &rules.escalate_index, record.labels())
+            let mut found = self.buffer();
+            found.extend(self.matched.by(&self.rules, record, Listed::Escalate));
+            found
         };
         self.start_fitting(id, fitting, newly);
     }
@@ -147,16 +149,16 @@ impl Engine {
     /// The alert by which an incident as a whole finds its policy: of those that fire (of all, if none does) the one that
     /// the first rule matches, and of these the oldest.
     pub(super) fn spokesman(&mut self, id: IncidentId) -> Option<Arc<AlertRecord>> {
-        let mut found = self.buffer();
+        let mut matched = std::mem::take(&mut self.matched);
         let mut best: Option<((bool, u32, u64), Arc<AlertRecord>)> = None;
         for record in self.members(id) {
-            self.rules.escalate_index.matching(record.labels(), &mut found);
-            let rank = (!record.is_firing(), found.first().copied().unwrap_or(u32::MAX), record.fired_seq);
+            let first = matched.by(&self.rules, record, Listed::Escalate).next();
+            let rank = (!record.is_firing(), first.unwrap_or(u32::MAX), record.fired_seq);
             if best.as_ref().is_none_or(|(least, _)| rank < *least) {
                 best = Some((rank, record.clone()));
             }
         }
-        self.give_back(found);
+        self.matched = matched;
         best.map(|(_, record)| record)
     }
 

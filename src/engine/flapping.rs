@@ -5,7 +5,7 @@
 
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, Fingerprint, RuleRef, Time};
-use crate::ruleset::{Flapping, SuppressHow};
+use crate::ruleset::{Flapping, Listed, SuppressHow};
 
 impl Engine {
     /// Counts that an alert has just begun to fire or resolved, for every rule that wants to know, and says where it has
@@ -29,18 +29,14 @@ impl Engine {
     }
 
     fn counting_rules(&mut self, fingerprint: Fingerprint) -> Vec<(RuleRef, Flapping)> {
-        let mut found = self.buffer();
-        if let Some(record) = self.state.alert(fingerprint) {
-            self.rules.suppress_index.matching(record.labels(), &mut found);
-        }
-        let rules = found.iter().map(|position| &self.rules.suppress[*position as usize]);
+        let Some(record) = self.state.alert(fingerprint) else { return Vec::new() };
+        let found = self.matched.by(&self.rules, record, Listed::Suppress);
+        let rules = found.map(|position| &self.rules.suppress[position as usize]);
         let counting = rules.filter_map(|rule| match rule.how {
             SuppressHow::Flapping(flapping) => Some((rule.rule.clone(), flapping)),
             _ => None,
         });
-        let counting = counting.collect();
-        self.give_back(found);
-        counting
+        counting.collect()
     }
 
     fn begins_to_flap(&self, fingerprint: Fingerprint, rule: &RuleRef, flapping: Flapping) -> bool {

@@ -10,6 +10,7 @@ use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
 use crate::model::alert::Beat;
 use crate::model::{AlertRecord, Fingerprint, IncidentId, Reason, Time};
+use crate::ruleset::Listed;
 
 impl Engine {
     /// An alert has begun to fire, or fires on under other labels: it may be a beat, and end an absence.
@@ -46,16 +47,14 @@ impl Engine {
             return None;
         }
         let labels = record.labels();
-        let found = self.look_up(|rules| &rules.correlate_index, labels);
-        let rules = found.iter().map(|position| &self.rules.correlate[*position as usize]);
+        let found = self.matched.by(&self.rules, record, Listed::Correlate);
+        let rules = found.map(|position| &self.rules.correlate[position as usize]);
         let mut rules = rules.filter(|rule| holds_for(rule.when.as_ref(), record, labels));
         let taker = rules.find(|rule| rule.absent.is_some() || !rule.go_on);
-        let beat = taker.and_then(|rule| {
+        taker.and_then(|rule| {
             let within = rule.absent?;
             Some(Box::new(Beat { rule: rule.rule.clone(), key: labels.only(&rule.by), within, due: None }))
-        });
-        self.give_back(found);
-        beat
+        })
     }
 
     fn end_absence(&mut self, group: &GroupKey, fingerprint: Fingerprint) {

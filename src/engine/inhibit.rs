@@ -5,32 +5,34 @@
 //! source and target of a rule is not inhibited by one that is both, too (Alertmanager's rule, without which two such
 //! alerts would silence each other).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::engine::conditions::holds_for;
+use crate::engine::matched::Matched;
 use crate::engine::{Engine, Fact, State};
-use crate::model::{AlertRecord, Fingerprint, Labels, Reason, Suppression, SuppressionKind};
-use crate::ruleset::Ruleset;
+use crate::model::{AlertRecord, Fingerprint, KeyedMap, Labels, Reason, Suppression, SuppressionKind};
+use crate::ruleset::{Listed, Ruleset};
 
 /// Where an alert is source or target: a target of the rules and [`key_of`] its `equal` labels.
 type Place = (u32, u128);
+
+/// A source in its place: of which pair of source and target, whether it is a target of that as well, and which alert.
+type Source = (u32, bool, Fingerprint);
 
 /// Sources and targets that fire now.
 #[derive(Debug, Default)]
 pub(super) struct Inhibitions {
     /// Whether any rule inhibits; where none does, alerts pass without a look.
     any: bool,
-    groups: FxHashMap<Place, Group>,
+    groups: KeyedMap<Place, Group>,
 }
 
 #[derive(Debug, Default)]
 struct Group {
-    /// By pair of source and target: sources, with whether each is a target as well.
-    sources: BTreeMap<u32, Few<(bool, Fingerprint)>>,
+    sources: Few<Source>,
     targets: Few<Fingerprint>,
 }
 
@@ -89,18 +91,32 @@ impl<T: Ord + Copy> Few<T> {
     }
 }
 
-impl Few<(bool, Fingerprint)> {
+impl Few<Source> {
+    /// Those of the pair and of the pairs behind it.
+    fn starting_at(&self, pair: u32) -> impl Iterator<Item = &Source> {
+        let (one, many) = match self {
+            Few::One(one) => (one.as_ref().filter(|source| source.0 >= pair), None),
+            Few::Many(all) => (None, Some(all.range((pair, false, Fingerprint(0))..))),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn of_pair(&self, pair: u32) -> impl Iterator<Item = (bool, Fingerprint)> {
+        let own = self.starting_at(pair).take_while(move |source| source.0 == pair);
+        own.map(|(_, both, source)| (*both, *source))
+    }
+
     /// A source that inhibits the target, if there is one: for a target that is a source itself only one that is no target.
-    fn source_for(&self, target: Fingerprint) -> Option<Fingerprint> {
-        let two_sided = self.contains(&(true, target));
-        let mut sources = self.iter().filter(|(both, source)| *source != target && !(two_sided && *both));
-        sources.next().map(|(_, source)| *source)
+    fn source_for(&self, pair: u32, target: Fingerprint) -> Option<Fingerprint> {
+        let two_sided = self.contains(&(pair, true, target));
+        let mut sources = self.of_pair(pair).filter(|(both, source)| *source != target && !(two_sided && *both));
+        sources.next().map(|(_, source)| source)
     }
 
     /// Whether the coming or going of a source changes nothing, because all that it inhibits is inhibited by another one:
     /// one that is no target inhibits every target, one that is both every target that is no source.
-    fn inhibits_without(&self, source: Fingerprint, both: bool) -> bool {
-        self.iter().any(|(other_both, other)| *other != source && (both || !other_both))
+    fn inhibits_without(&self, pair: u32, source: Fingerprint, both: bool) -> bool {
+        self.of_pair(pair).any(|(other_both, other)| other != source && (both || !other_both))
     }
 }
 
@@ -121,11 +137,11 @@ struct SourcePart {
 
 impl Inhibitions {
     pub(super) fn of(state: &State, rules: &Ruleset) -> Inhibitions {
-        let mut all = Inhibitions { any: !rules.inhibition.is_empty(), groups: FxHashMap::default() };
+        let mut all = Inhibitions { any: !rules.inhibition.is_empty(), groups: KeyedMap::default() };
         if all.any {
-            let mut found = Vec::new();
+            let mut matched = Matched::default();
             for record in state.alerts().filter(|record| record.is_firing()) {
-                all.insert(&parts(rules, record, &mut found), record.alert.fingerprint);
+                all.insert(&parts(rules, record, &mut matched), record.alert.fingerprint);
             }
         }
         all
@@ -134,7 +150,7 @@ impl Inhibitions {
     fn insert(&mut self, parts: &Parts, fingerprint: Fingerprint) {
         for part in &parts.sources {
             let group = self.groups.entry(part.place).or_default();
-            group.sources.entry(part.pair).or_default().insert((part.both, fingerprint));
+            group.sources.insert((part.pair, part.both, fingerprint));
         }
         for place in &parts.targets {
             self.groups.entry(*place).or_default().targets.insert(fingerprint);
@@ -143,12 +159,8 @@ impl Inhibitions {
 
     fn remove(&mut self, parts: &Parts, fingerprint: Fingerprint) {
         for part in &parts.sources {
-            let Some(group) = self.groups.get_mut(&part.place) else { continue };
-            if let Some(sources) = group.sources.get_mut(&part.pair) {
-                sources.remove(&(part.both, fingerprint));
-                if sources.is_empty() {
-                    group.sources.remove(&part.pair);
-                }
+            if let Some(group) = self.groups.get_mut(&part.place) {
+                group.sources.remove(&(part.pair, part.both, fingerprint));
             }
         }
         for place in &parts.targets {
@@ -167,18 +179,27 @@ impl Inhibitions {
 /// The values of `equal` as one number. A rule that looks at many labels takes part in every alert, and their text would double
 /// what an alert costs in memory. Who could make two sets of values agree in 128 bits could as well send the source.
 fn key_of(labels: &Labels, equal: &[Arc<str>]) -> u128 {
-    let mut text = Vec::with_capacity(256);
+    // In the order of the names, as label sets are. Most keys fit where nothing has to be asked for.
+    let (mut short, mut used) = ([0; KEY_BYTES_USUAL], 0);
+    let mut long = Vec::new();
     for (name, value) in labels.iter().filter(|(name, _)| equal.iter().any(|label| **label == **name)) {
-        for part in [name, value] {
-            text.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            text.extend_from_slice(part.as_bytes());
+        for part in [&(name.len() as u64).to_le_bytes(), name.as_bytes(), &(value.len() as u64).to_le_bytes(), value.as_bytes()] {
+            match short.get_mut(used..used + part.len()) {
+                Some(place) if long.is_empty() => place.copy_from_slice(part),
+                _ if long.is_empty() => long = [&short[..used], part].concat(),
+                _ => long.extend_from_slice(part),
+            }
+            used += part.len();
         }
     }
-    xxh3_128(&text)
+    if long.is_empty() { xxh3_128(&short[..used]) } else { xxh3_128(&long) }
 }
 
+/// Bytes of a key's text that need no memory of their own.
+const KEY_BYTES_USUAL: usize = 256;
+
 /// What an alert takes part in. A rule's expression is about its target.
-fn parts(rules: &Ruleset, record: &AlertRecord, found: &mut Vec<u32>) -> Parts {
+fn parts(rules: &Ruleset, record: &AlertRecord, matched: &mut Matched) -> Parts {
     let (labels, all) = (record.labels(), &rules.inhibition);
     // Rules that look at the same labels share one key.
     let mut keys: Vec<(u32, u128)> = Vec::new();
@@ -196,10 +217,10 @@ fn parts(rules: &Ruleset, record: &AlertRecord, found: &mut Vec<u32>) -> Parts {
         let conditional = all.targets[target as usize].conditional;
         holds_for(conditional.and_then(|rule| rules.suppress[rule as usize].when.as_ref()), record, labels)
     };
-    all.target_index.matching(labels, found);
-    let targets: Vec<Place> = found.iter().filter(|target| holds(**target)).map(|target| place(*target)).collect();
-    all.source_index.matching(labels, found);
-    let pairs = found.iter().flat_map(|source| &all.sources[*source as usize]);
+    let found = matched.by(rules, record, Listed::Target);
+    let targets: Vec<Place> = found.filter(|target| holds(*target)).map(&mut place).collect();
+    let found = matched.by(rules, record, Listed::Source);
+    let pairs = found.flat_map(|source| &all.sources[source as usize]);
     let sources = pairs.map(|pair| {
         let target = all.pairs[*pair as usize].target;
         let both = targets.binary_search_by_key(&target, |(target, _)| *target).is_ok();
@@ -244,8 +265,7 @@ impl Engine {
     pub(super) fn review_targets(&mut self, parts: &Parts, source: Fingerprint) {
         for part in &parts.sources {
             let Some(group) = self.inhibitions.groups.get(&part.place) else { continue };
-            let others = group.sources.get(&part.pair);
-            if group.targets.is_empty() || others.is_some_and(|others| others.inhibits_without(source, part.both)) {
+            if group.targets.is_empty() || group.sources.inhibits_without(part.pair, source, part.both) {
                 continue;
             }
             let targets: Vec<Fingerprint> = group.targets.iter().copied().filter(|target| *target != source).collect();
@@ -268,11 +288,14 @@ impl Engine {
     fn inhibitions_in(&self, parts: &Parts, fingerprint: Fingerprint) -> Vec<Suppression> {
         let mut found: Vec<(u32, Fingerprint)> = Vec::new();
         for group in parts.targets.iter().filter_map(|place| self.inhibitions.groups.get(place)) {
-            for (pair, sources) in &group.sources {
-                if let Some(source) = sources.source_for(fingerprint) {
+            // One look for each pair, however many sources it has.
+            let mut from = 0;
+            while let Some((pair, ..)) = group.sources.starting_at(from).next() {
+                if let Some(source) = group.sources.source_for(*pair, fingerprint) {
                     let rules = &self.rules.inhibition.pairs[*pair as usize].rules;
                     found.extend(rules.iter().map(|rule| (*rule, source)));
                 }
+                from = pair + 1;
             }
         }
         found.sort_unstable();
@@ -283,8 +306,8 @@ impl Engine {
     fn review_target(&mut self, part: SourcePart, target: Fingerprint) {
         let Some(record) = self.state.alert(target).cloned() else { return };
         let rules = self.rules.clone();
-        let sources = self.inhibitions.groups.get(&part.place).and_then(|group| group.sources.get(&part.pair));
-        let source = sources.and_then(|sources| sources.source_for(target));
+        let group = self.inhibitions.groups.get(&part.place);
+        let source = group.and_then(|group| group.sources.source_for(part.pair, target));
         for rule in &rules.inhibition.pairs[part.pair as usize].rules {
             let name = &rules.suppress[*rule as usize].rule.name;
             let of_rule = |by: &&Suppression| matches!(&by.reason, Reason::Alert(_, rule) if rule.name == *name);
@@ -303,10 +326,7 @@ impl Engine {
     }
 
     fn parts_of(&mut self, record: &AlertRecord) -> Parts {
-        let mut found = self.buffer();
-        let parts = parts(&self.rules, record, &mut found);
-        self.give_back(found);
-        parts
+        parts(&self.rules, record, &mut self.matched)
     }
 
     /// Holds what inhibits each firing alert against a look at every rule and every alert.

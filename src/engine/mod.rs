@@ -13,7 +13,7 @@
 //! | `classify`, `prioritize` | category, team; impact, urgency |
 //! | `major` | whether it is a major incident, and which others are parts of that |
 //! | `escalate` | who is told, when, how often |
-//! | `conditions` | which rules with `when` hold for an incident |
+//! | `matched`, `conditions` | which rules hold for an alert by their matchers, and for an incident by `when` |
 //! | `lifecycle`, `acts` | resolving, reopening, closing; what people do |
 //! | `reports` | where what a person reports goes |
 //! | `named_heartbeats` | whether a heartbeat that a rule file names is missed |
@@ -37,6 +37,7 @@ mod inhibit;
 pub mod input;
 mod lifecycle;
 mod major;
+mod matched;
 mod named_heartbeats;
 mod news;
 mod prioritize;
@@ -137,6 +138,7 @@ pub struct Engine {
     storms: storms::Storms,
     /// When storms that go on are looked at; `None` while there are none.
     next_storm_look: Option<Time>,
+    matched: matched::Matched,
     /// Buffers for look-ups in an index, which may nest.
     buffers: Vec<Vec<u32>>,
 }
@@ -192,6 +194,7 @@ impl Engine {
             next_sweep: sweep::next_after(now),
             storms: storms::Storms::default(),
             next_storm_look: None,
+            matched: matched::Matched::default(),
             buffers: Vec::new(),
         };
         engine.derive_from_rules();
@@ -275,6 +278,7 @@ impl Engine {
     /// Writes a fact down and applies it. Nothing else changes the state.
     fn record(&mut self, fact: Fact) {
         self.state.apply(self.state.seq() + 1, self.now, &fact);
+        self.matched.follow_fact(&fact);
         self.follow_fact_for_storms(&fact);
         self.facts.push(fact);
     }
@@ -295,6 +299,7 @@ impl Engine {
 
     /// Rebuilds what hangs on both the rules and the state.
     fn derive_from_rules(&mut self) {
+        self.matched.forget();
         self.positions = Positions::of(&self.rules);
         self.silences = suppress::ActiveSilences::of(&self.state, self.now);
         self.inhibitions = inhibit::Inhibitions::of(&self.state, &self.rules);

@@ -11,6 +11,7 @@ use crate::engine::major::Found;
 use crate::engine::{Engine, Fact};
 use crate::model::incident::priority;
 use crate::model::{AlertRecord, Incident, IncidentId, Reason, Severity};
+use crate::ruleset::Listed;
 
 /// What an incident's priority ought to be now.
 struct Derived {
@@ -42,10 +43,7 @@ impl Engine {
         let first = if exact {
             self.first_holding(id, Stage::Prioritize)
         } else {
-            let found = self.look_up(|rules| &rules.prioritize_index, record.labels());
-            let first = found.first().map(|position| *position as usize);
-            self.give_back(found);
-            first
+            self.matched.by(&self.rules, record, Listed::Prioritize).next().map(|position| position as usize)
         };
         let Some(incident) = self.state.incident(id) else { return };
         let decided = self.deciding_rule(incident).filter(|_| !exact);
@@ -119,16 +117,15 @@ impl Engine {
         if self.conditions.has(Stage::Prioritize) {
             return self.first_holding(id, Stage::Prioritize);
         }
-        let mut found = self.buffer();
+        let mut matched = std::mem::take(&mut self.matched);
         let mut first: Option<u32> = None;
         for record in self.members(id).filter(|record| record.is_firing()) {
-            self.rules.prioritize_index.matching(record.labels(), &mut found);
-            first = first.into_iter().chain(found.first().copied()).min();
+            first = first.into_iter().chain(matched.by(&self.rules, record, Listed::Prioritize).next()).min();
             if first == Some(0) {
                 break;
             }
         }
-        self.give_back(found);
+        self.matched = matched;
         first.map(|position| position as usize)
     }
 

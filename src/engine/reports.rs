@@ -10,7 +10,7 @@ use crate::engine::conditions::holds_for;
 use crate::engine::correlate::Joined;
 use crate::engine::{Answer, Engine, Refusal, Reported};
 use crate::model::{Alert, Fingerprint, Incident, IncidentId, RuleRef};
-use crate::ruleset::{SAME_SERVICE, report_rule};
+use crate::ruleset::{Listed, SAME_SERVICE, report_rule};
 
 /// Labels that say what a report is, and not where.
 const NOT_A_PLACE: [&str; 3] = ["alertname", "service", "severity"];
@@ -71,14 +71,13 @@ impl Engine {
     fn open_by_first_rule(&mut self, fingerprint: Fingerprint) {
         let Some(record) = self.state.alert(fingerprint).cloned() else { return };
         let rules = self.rules.clone();
-        let found = self.look_up(|rules| &rules.correlate_index, record.labels());
         let names_service = self.names_service(fingerprint);
-        let first = found.iter().map(|position| &rules.correlate[*position as usize]).find(|rule| {
+        let holding = self.matched.by(&rules, &record, Listed::Correlate);
+        let first = holding.map(|position| &rules.correlate[position as usize]).find(|rule| {
             rule.waits_for_nothing()
                 && (rule.topology.is_none() || names_service)
                 && holds_for(rule.when.as_ref(), &record, record.labels())
         });
-        self.give_back(found);
         let of_our_own;
         let rule = if let Some(rule) = first {
             rule

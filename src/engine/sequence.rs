@@ -10,7 +10,7 @@ use crate::engine::state::GroupKey;
 use crate::engine::topology::CHILDREN_MAX;
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, Fingerprint, IncidentId, Time};
-use crate::ruleset::{CorrelateRule, Sequence, SequenceStep};
+use crate::ruleset::{CorrelateRule, Listed, Sequence, SequenceStep};
 
 impl Engine {
     /// Adds the rules with a sequence that an alert is some step of, in their order among the others.
@@ -18,14 +18,11 @@ impl Engine {
         if self.rules.sequence_steps.is_empty() {
             return;
         }
-        let mut steps = self.buffer();
-        if let Some(record) = self.state.alert(fingerprint) {
-            self.rules.sequence_index.matching(record.labels(), &mut steps);
-        }
-        found.extend(steps.iter().map(|step| self.rules.sequence_steps[*step as usize]));
+        let Some(record) = self.state.alert(fingerprint) else { return };
+        let steps = self.matched.by(&self.rules, record, Listed::Step);
+        found.extend(steps.map(|step| self.rules.sequence_steps[step as usize]));
         found.sort_unstable();
         found.dedup();
-        self.give_back(steps);
     }
 
     /// Takes an alert as the last step, or notes it as an earlier one. Whether the rule has it now: `free` says that it may.

@@ -10,15 +10,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use crate::engine::conditions::holds_for;
 use crate::engine::correlate::Joined;
+use crate::engine::matched::Matched;
 use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
 use crate::model::storm::KINDS_MAX;
-use crate::model::{AlertKind, AlertRecord, Fingerprint, IncidentId, Labels, Millis, Storm, Time};
-use crate::ruleset::{CorrelateRule, Ruleset, StormRule};
+use crate::model::{AlertKind, AlertRecord, Fingerprint, IncidentId, KeyedMap, Labels, Millis, Storm, Time};
+use crate::ruleset::{CorrelateRule, Listed, Ruleset, StormRule};
 
 /// A storm that goes on is looked at this often, at fixed moments, so that its end is told though nothing comes any more.
 const LOOK_EVERY: Millis = Millis::seconds(10);
@@ -44,35 +43,34 @@ pub(super) struct Storms {
     /// In each place the alerts in order of their beginning.
     places: BTreeMap<GroupKey, VecDeque<(Time, Fingerprint)>>,
     /// Where each of them is.
-    counted: FxHashMap<Fingerprint, (GroupKey, Time)>,
+    counted: KeyedMap<Fingerprint, (GroupKey, Time)>,
     /// For how long an alert is remembered.
     kept: Millis,
 }
 
 impl Storms {
     /// Counts all alerts anew, as they stand.
-    pub(super) fn of(alerts: &FxHashMap<Fingerprint, Arc<AlertRecord>>, rules: &Ruleset, now: Time) -> Storms {
+    pub(super) fn of(alerts: &KeyedMap<Fingerprint, Arc<AlertRecord>>, rules: &Ruleset, now: Time) -> Storms {
         let longest = rules.correlate.iter().filter_map(|rule| rule.storm).map(|storm| storm.within).max();
         let Some(longest) = longest else { return Storms::default() };
         let mut storms = Storms { on: true, kept: Millis(longest.0 + 2 * STRETCH.0), ..Storms::default() };
-        let mut found = Vec::new();
+        let mut matched = Matched::default();
         #[expect(clippy::iter_over_hash_type, reason = "each goes to its place in order of its beginning")]
         for record in alerts.values() {
-            storms.count(record, rules, now, &mut found);
+            storms.count(record, rules, now, &mut matched);
         }
         storms
     }
 
-    /// Counts an alert, if its record says so.
-    fn count(&mut self, record: &AlertRecord, rules: &Ruleset, now: Time, found: &mut Vec<u32>) {
+    /// Counts an alert, if its record says so. What people report is no sign of a storm, however many call.
+    fn count(&mut self, record: &AlertRecord, rules: &Ruleset, now: Time, matched: &mut Matched) {
         let was_let_through = if record.is_firing() { !record.is_suppressed() } else { !record.incidents.is_empty() };
-        if !was_let_through || now.since(record.fired_at) >= self.kept {
+        if !was_let_through || record.alert.is_report() || now.since(record.fired_at) >= self.kept {
             return;
         }
-        found.clear();
-        rules.correlate_index.matching(record.labels(), found);
         let takes = |rule: &&CorrelateRule| rule.storm.is_some() && holds_for(rule.when.as_ref(), record, record.labels());
-        let rule = found.iter().map(|position| &rules.correlate[*position as usize]).find(takes);
+        let found = matched.by(rules, record, Listed::Correlate);
+        let rule = found.map(|position| &rules.correlate[position as usize]).find(takes);
         if let Some(rule) = rule {
             let place = (rule.rule.name.clone(), record.labels().only(&rule.by));
             self.enter(place, record.fired_at, record.alert.fingerprint);
@@ -133,11 +131,9 @@ impl Engine {
         if !self.storms.on {
             return;
         }
-        let mut found = self.buffer();
         if let Some(record) = self.state.alerts.get(&fingerprint) {
-            self.storms.count(record, &self.rules, self.now, &mut found);
+            self.storms.count(record, &self.rules, self.now, &mut self.matched);
         }
-        self.give_back(found);
     }
 
     /// A fact that may take an alert out of the count, or bring one in that resolved before it was let through again.

@@ -11,7 +11,7 @@ use crate::engine::flapping::flaps_until;
 use crate::engine::inhibit::Parts;
 use crate::engine::{Engine, Fact, State};
 use crate::model::{AlertRecord, Fingerprint, Labels, Reason, Silence, SilenceId, Suppression, SuppressionKind, Time};
-use crate::ruleset::{MatcherIndex, SuppressHow};
+use crate::ruleset::{Listed, MatcherIndex, SuppressHow};
 
 /// The silences in force, found by an alert's labels.
 #[derive(Debug, Default)]
@@ -72,9 +72,8 @@ impl Engine {
         let mut all: Vec<Suppression> =
             self.silences.matching(record.labels(), &mut found).into_iter().filter_map(|id| self.by_silence(id)).collect();
         if !self.rules.suppress.is_empty() {
-            self.rules.suppress_index.matching(record.labels(), &mut found);
-            for position in &found {
-                let rule = &self.rules.suppress[*position as usize];
+            for position in self.matched.by(&self.rules, record, Listed::Suppress) {
+                let rule = &self.rules.suppress[position as usize];
                 if !holds_for(rule.when.as_ref(), record, record.labels()) {
                     continue;
                 }

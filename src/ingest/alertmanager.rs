@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::intake::{Intake, Reason};
 use super::prometheus::said;
-use super::wire::{BodyFault, WireAlert, read_list};
+use super::wire::{BodyFault, Found, WireAlert, read_list};
 use crate::model::AlertStatus;
 
 #[derive(Deserialize)]
@@ -33,8 +33,9 @@ pub fn read(body: &str, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
             "an Alertmanager leaves alerts out of its notifications; set max_alerts: 0 on its webhook"
         );
     }
-    for (index, item) in read_list(notification.alerts.get(), intake.limits().alerts_per_request)?.into_iter().enumerate() {
-        match item.map_err(|error| (Reason::Shape, error)).and_then(member) {
+    let (alerts, found) = read_list(notification.alerts.get(), intake.limits().alerts_per_request)?;
+    for (index, item) in alerts.into_iter().enumerate() {
+        match item.map_err(|error| (Reason::Shape, error)).and_then(|alert| member(alert, &found)) {
             Ok(said) => intake.take(index, &said),
             Err((reason, message)) => intake.reject(index, reason, message),
         }
@@ -42,14 +43,14 @@ pub fn read(body: &str, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
     Ok(())
 }
 
-fn member(alert: WireAlert<'_>) -> Result<super::intake::Said<'_>, (Reason, String)> {
+fn member<'a>(alert: WireAlert<'a>, found: &'a Found<'a>) -> Result<super::intake::Said<'a>, (Reason, String)> {
     let status = match alert.status.as_ref().map(|status| &*status.0) {
         Some("firing") => AlertStatus::Firing,
         Some("resolved") => AlertStatus::Resolved,
         Some(_) => return Err((Reason::Shape, "status is neither firing nor resolved".to_owned())),
         None => return Err((Reason::Missing, "status is required".to_owned())),
     };
-    let mut said = said(alert, Some(status))?;
+    let mut said = said(alert, found, Some(status))?;
     if status == AlertStatus::Firing {
         // It has not ended, whatever stands there: year 0001, or the sender's own guess.
         said.ends_at = None;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::intake::{Fault, Pairs, Reason};
 use super::source::Source;
-use super::wire::{Text, read_pairs};
+use super::wire::Text;
 use crate::config::Limits;
 use crate::model::Labels;
 
@@ -67,7 +67,7 @@ pub(super) fn annotations(pairs: &Pairs<'_>, others: usize, limits: &Limits) -> 
 impl Pairs<'_> {
     fn parse(&self, max: usize) -> Result<Vec<(Text<'_>, Text<'_>)>, String> {
         match self {
-            Pairs::Raw(text) => read_pairs(text, max),
+            Pairs::Raw(map) => map.pairs(max),
             Pairs::Parsed(pairs) => {
                 let borrow = |text: &'_ String| -> Text<'_> { Text(Cow::Owned(text.clone())) };
                 Ok(pairs.iter().map(|(name, value)| (borrow(name), borrow(value))).collect())

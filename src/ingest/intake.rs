@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::check;
 use super::source::Source;
-use super::wire::shorten;
+use super::wire::{RawMap, shorten};
 use crate::config::Limits;
 use crate::engine::{Input, News};
 use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Time};
@@ -32,8 +32,8 @@ pub struct Said<'a> {
 /// Names and values.
 #[derive(Debug)]
 pub enum Pairs<'a> {
-    /// The text of a JSON map as it came.
-    Raw(&'a str),
+    /// A JSON map as it came.
+    Raw(RawMap<'a>),
     Parsed(Vec<(String, String)>),
 }
 
@@ -198,7 +198,7 @@ impl<'a> Intake<'a> {
     fn try_take(&mut self, index: usize, said: &Said<'_>) -> Result<Took, Fault> {
         let heard = self.heard(said)?;
         let raw_key = match said.labels {
-            Pairs::Raw(text) => Some(self.live.raw_key(self.source.key, text)),
+            Pairs::Raw(map) => Some(self.live.raw_key(self.source.key, map.text)),
             Pairs::Parsed(_) => None,
         };
         if let Some(fingerprint) = raw_key.and_then(|key| self.live.known(key)).filter(|known| !self.is_fresh(*known)) {
@@ -244,7 +244,7 @@ impl<'a> Intake<'a> {
             return Err((Reason::Times, "start time must be before end time".to_owned()));
         }
         let text = |pairs: &Pairs<'_>| match pairs {
-            Pairs::Raw(text) => self.live.wording_key(text, &said.generator_url),
+            Pairs::Raw(map) => self.live.wording_key(map.text, &said.generator_url),
             Pairs::Parsed(pairs) => self.live.wording_key(&format!("{pairs:?}"), &said.generator_url),
         };
         Ok(Heard {

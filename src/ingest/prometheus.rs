@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::intake::{Intake, Pairs, Reason, Said};
-use super::wire::{BodyFault, Text, WireAlert, read_list};
+use super::wire::{BodyFault, Found, RawMap, Text, WireAlert, read_list};
 use crate::model::{AlertStatus, Time};
 
 /// Takes in a body: `[{"labels":{…},"annotations":{…},"startsAt":…,"endsAt":…,"generatorURL":…}]`.
@@ -13,8 +13,9 @@ use crate::model::{AlertStatus, Time};
 /// # Errors
 /// A body that is no list; what is wrong with one alert is noted in `intake`.
 pub fn read(body: &str, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
-    for (index, item) in read_list(body, intake.limits().alerts_per_request)?.into_iter().enumerate() {
-        match item.map_err(|error| (Reason::Shape, error)).and_then(|alert| said(alert, None)) {
+    let (alerts, found) = read_list(body, intake.limits().alerts_per_request)?;
+    for (index, item) in alerts.into_iter().enumerate() {
+        match item.map_err(|error| (Reason::Shape, error)).and_then(|alert| said(alert, &found, None)) {
             Ok(said) => intake.take(index, &said),
             Err((reason, message)) => intake.reject(index, reason, message),
         }
@@ -23,11 +24,15 @@ pub fn read(body: &str, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
 }
 
 /// The fields of an alert on the wire as they are meant. `status` is what the sender calls its state, where it does.
-pub(super) fn said(alert: WireAlert<'_>, status: Option<AlertStatus>) -> Result<Said<'_>, (Reason, String)> {
+pub(super) fn said<'a>(
+    alert: WireAlert<'a>,
+    found: &'a Found<'a>,
+    status: Option<AlertStatus>,
+) -> Result<Said<'a>, (Reason, String)> {
     let labels = alert.labels.ok_or_else(|| (Reason::Missing, "labels in body is required".to_owned()))?;
     Ok(Said {
-        labels: Pairs::Raw(labels.0),
-        annotations: Pairs::Raw(alert.annotations.map_or("{}", |text| text.0)),
+        labels: Pairs::Raw(found.map(labels)),
+        annotations: Pairs::Raw(alert.annotations.map_or(RawMap::EMPTY, |raw| found.map(raw))),
         generator_url: alert.generator_url.map_or(Cow::Borrowed(""), |url| url.0),
         status,
         starts_at: time("startsAt", alert.starts_at.as_ref())?,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::intake::{Intake, Pending};
 use super::prometheus;
 use super::source::Source;
-use super::wire::{Raw, Text, WireAlert, shorten};
+use super::wire::{Found, Raw, Text, WireAlert, shorten};
 use crate::config::{Config, ConfigError, Limits, SourceConfig};
 use crate::engine::{Changes, Input};
 use crate::metrics::Metrics;
@@ -99,7 +99,8 @@ impl Recording {
     /// # Errors
     /// What is wrong with its alert, in words.
     pub fn take(&self, line: Line<'_>) -> Result<Option<(Input, Pending)>, String> {
-        let said = prometheus::said(line.alert, None).map_err(|(_, message)| message)?;
+        let found = Found::default();
+        let said = prometheus::said(line.alert, &found, None).map_err(|(_, message)| message)?;
         let mut intake = Intake::new(&self.live, &self.source, &self.limits, line.at);
         intake.take(0, &said);
         let mut sorted = intake.finish();

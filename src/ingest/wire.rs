@@ -40,12 +40,63 @@ impl<'de> Visitor<'de> for TextVisitor {
 }
 
 /// JSON that stays text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Raw<'a>(pub &'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    pub text: &'a str,
+    /// Which of [`Found`] are its strings: from, to.
+    pub(super) strings: Option<(usize, usize)>,
+}
+
+impl PartialEq for Raw<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Raw<'_> {}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Raw<'a>, D::Error> {
-        <&RawValue>::deserialize(deserializer).map(|raw| Raw(raw.get()))
+        <&RawValue>::deserialize(deserializer).map(|raw| Raw { text: raw.get(), strings: None })
+    }
+}
+
+/// Where the strings of a list's maps stand, as far as reading the list has shown that.
+#[derive(Debug, Default)]
+pub struct Found<'a> {
+    body: &'a str,
+    strings: Vec<plain::Str>,
+}
+
+/// A map of strings that is still text.
+#[derive(Clone, Copy, Debug)]
+pub struct RawMap<'a> {
+    pub text: &'a str,
+    /// The text that the strings were found in, and where.
+    found: Option<(&'a str, &'a [plain::Str])>,
+}
+
+impl Found<'_> {
+    /// A map of this list.
+    pub(super) fn map<'f>(&'f self, raw: Raw<'f>) -> RawMap<'f> {
+        let strings = raw.strings.and_then(|(from, to)| self.strings.get(from..to));
+        RawMap { text: raw.text, found: strings.map(|strings| (self.body, strings)) }
+    }
+}
+
+impl<'a> RawMap<'a> {
+    /// The map `{}`.
+    pub(super) const EMPTY: RawMap<'static> = RawMap { text: "{}", found: None };
+
+    /// Its pairs, in the order they came.
+    ///
+    /// # Errors
+    /// In words: text that is no such map, and maps of more than `max` entries.
+    pub fn pairs(&self, max: usize) -> Result<Vec<(Text<'a>, Text<'a>)>, String> {
+        match self.found.and_then(|(body, strings)| plain::pairs(body, strings, max)) {
+            Some(pairs) => Ok(pairs),
+            None => general::pairs(self.text, max),
+        }
     }
 }
 
@@ -88,33 +139,27 @@ pub fn shorten(mut message: String) -> String {
     message
 }
 
+/// The alerts of a list, each read or with what is wrong with it, and where their strings are.
+pub type Alerts<'a> = (Vec<Result<WireAlert<'a>, String>>, Found<'a>);
+
 /// Reads a list of alerts. An item that is not of an alert's shape costs that item only.
 ///
 /// # Errors
 /// Text that is no JSON list, and lists longer than `max`.
-pub fn read_list(text: &str, max: usize) -> Result<Vec<Result<WireAlert<'_>, String>>, BodyFault> {
-    if let Some(alerts) = plain::alerts(text, max) {
-        return Ok(alerts.into_iter().map(Ok).collect());
+pub fn read_list(text: &str, max: usize) -> Result<Alerts<'_>, BodyFault> {
+    let mut strings = Vec::with_capacity(64);
+    if let Some(alerts) = plain::alerts(text, max, &mut strings) {
+        return Ok((alerts.into_iter().map(Ok).collect(), Found { body: text, strings }));
     }
     // Nearly every list is whole, and then each alert is scanned once. What is wrong with which is asked only when
     // something is.
-    match general::list::<WireAlert<'_>>(text, max) {
-        Ok(alerts) => Ok(alerts.into_iter().map(Ok).collect()),
-        Err(BodyFault::TooMany) => Err(BodyFault::TooMany),
+    let alerts = match general::list::<WireAlert<'_>>(text, max) {
+        Ok(alerts) => alerts.into_iter().map(Ok).collect(),
+        Err(BodyFault::TooMany) => return Err(BodyFault::TooMany),
         Err(BodyFault::Unreadable(_)) => {
             let items = general::list::<&RawValue>(text, max)?;
-            Ok(items.into_iter().map(|item| serde_json::from_str(item.get()).map_err(|error| error.to_string())).collect())
+            items.into_iter().map(|item| serde_json::from_str(item.get()).map_err(|error| error.to_string())).collect()
         }
-    }
-}
-
-/// Reads a map of strings, in the order they came.
-///
-/// # Errors
-/// In words: text that is no such map, and maps of more than `max` entries.
-pub fn read_pairs(text: &str, max: usize) -> Result<Vec<(Text<'_>, Text<'_>)>, String> {
-    match plain::pairs(text, max) {
-        Some(pairs) => Ok(pairs),
-        None => general::pairs(text, max),
-    }
+    };
+    Ok((alerts, Found::default()))
 }

@@ -282,7 +282,14 @@ impl Severity {
             ("none", Severity::Info),
             ("p5", Severity::Info),
         ];
-        // The first letter tells nearly all apart: this is asked several times for each new alert.
+        // What most rules say needs no search: this is asked several times for each new alert.
+        match word {
+            "critical" => return Some(Severity::Critical),
+            "warning" => return Some(Severity::Medium),
+            "info" => return Some(Severity::Info),
+            _ => {}
+        }
+        // The first letter tells nearly all others apart.
         let first = word.bytes().next()?.to_ascii_lowercase();
         let known = WORDS.iter().find(|(known, _)| known.as_bytes()[0] == first && known.eq_ignore_ascii_case(word));
         known.map(|(_, severity)| *severity)

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::index::MatcherIndex;
+use super::alert_index::{AlertIndex, Listed};
 use super::rules::{SuppressHow, SuppressRule};
 use crate::model::Matcher;
 
@@ -15,12 +15,8 @@ use crate::model::Matcher;
 #[derive(Debug, Default)]
 pub struct Inhibition {
     pub targets: Vec<Target>,
-    /// Over the matchers of `targets`.
-    pub target_index: MatcherIndex,
     /// For each distinct source the pairs that it stands in.
     pub sources: Vec<Vec<u32>>,
-    /// Over the matchers of `sources`.
-    pub source_index: MatcherIndex,
     pub pairs: Vec<Pair>,
     /// Distinct lists of labels that sources and targets must agree on.
     pub equals: Vec<Vec<Arc<str>>>,
@@ -44,9 +40,9 @@ pub struct Pair {
 }
 
 impl Inhibition {
-    /// Arranges the inhibition rules among these.
+    /// Arranges the inhibition rules among these, and adds the matchers of targets and sources to `index`.
     #[must_use]
-    pub fn of(rules: &[SuppressRule]) -> Inhibition {
+    pub fn of(rules: &[SuppressRule], index: &mut AlertIndex) -> Inhibition {
         let mut all = Inhibition::default();
         let (mut equals, mut targets, mut sources, mut pairs) =
             (Places::default(), Places::default(), Places::default(), Places::default());
@@ -58,11 +54,11 @@ impl Inhibition {
             let equal = equals.place(labels.clone(), || all.equals.push(labels));
             let conditional = rule.when.as_ref().map(|_| number);
             let target = targets.place((words(&rule.matchers), equal, conditional), || {
-                all.target_index.insert(count(&all.targets), &rule.matchers);
+                index.insert(Listed::Target, count(&all.targets), &rule.matchers);
                 all.targets.push(Target { equal, conditional });
             });
             let source = sources.place(words(source), || {
-                all.source_index.insert(count(&all.sources), source);
+                index.insert(Listed::Source, count(&all.sources), source);
                 all.sources.push(Vec::new());
             });
             let pair = pairs.place((source, target), || {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::alert_index::Listed;
 use super::builtin;
 use super::diagnostics::{Code, Diagnostic};
 use super::fields::Fields;
@@ -215,28 +216,33 @@ fn add_built_in(ruleset: &mut Ruleset) {
 
 fn build_indexes(ruleset: &mut Ruleset) {
     ruleset.enrich_index = index(ruleset.enrich.iter().map(|rule| &*rule.matchers));
+    ruleset.classify_index = index(ruleset.classify.iter().map(|rule| &*rule.matchers));
+    let all = &mut ruleset.alert_index;
     for (position, rule) in (0..).zip(&ruleset.suppress) {
         if !matches!(rule.how, SuppressHow::Inhibit { .. }) {
-            ruleset.suppress_index.insert(position, &rule.matchers);
+            all.insert(Listed::Suppress, position, &rule.matchers);
         }
     }
-    ruleset.inhibition = Inhibition::of(&ruleset.suppress);
+    ruleset.inhibition = Inhibition::of(&ruleset.suppress, all);
     for (position, rule) in (0..).zip(&ruleset.correlate) {
         // A rule with a sequence is found by its steps alone.
         match &rule.sequence {
-            None => ruleset.correlate_index.insert(position, &rule.matchers),
+            None => all.insert(Listed::Correlate, position, &rule.matchers),
             Some(sequence) => {
                 for step in &sequence.steps {
                     let number = u32::try_from(ruleset.sequence_steps.len()).unwrap_or(u32::MAX);
-                    ruleset.sequence_index.insert(number, &step.matchers);
+                    all.insert(Listed::Step, number, &step.matchers);
                     ruleset.sequence_steps.push(position);
                 }
             }
         }
     }
-    ruleset.classify_index = index(ruleset.classify.iter().map(|rule| &*rule.matchers));
-    ruleset.prioritize_index = index(ruleset.prioritize.iter().map(|rule| &*rule.matchers));
-    ruleset.escalate_index = index(ruleset.escalate.iter().map(|rule| &*rule.matchers));
+    for (position, rule) in (0..).zip(&ruleset.prioritize) {
+        all.insert(Listed::Prioritize, position, &rule.matchers);
+    }
+    for (position, rule) in (0..).zip(&ruleset.escalate) {
+        all.insert(Listed::Escalate, position, &rule.matchers);
+    }
 }
 
 fn index<'a>(lists: impl Iterator<Item = &'a [Matcher]>) -> MatcherIndex {

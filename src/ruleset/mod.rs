@@ -7,6 +7,7 @@
 //! What a rule file may say is documented beside the code that reads it: [`schema`]. How a file is read and its faults are
 //! told ([`yaml`], [`fields`], [`report`]) serves rule tests, too, so that both languages are one to their writers.
 
+pub mod alert_index;
 mod builtin;
 pub mod diagnostics;
 pub mod expression;
@@ -32,6 +33,7 @@ pub mod template;
 mod tests;
 pub(crate) mod yaml;
 
+pub use alert_index::{AlertIndex, Found, Listed};
 pub use builtin::{SAME_SERVICE, report_rule};
 pub use diagnostics::{Code, Diagnostic};
 pub use expression::{AlertSubject, Expression, IncidentSubject, Sees, Subject};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::alert_index::AlertIndex;
 use super::expression::Expression;
 use super::index::MatcherIndex;
 use super::inhibition::Inhibition;
@@ -14,34 +15,29 @@ use super::template::Template;
 use crate::model::incident::IncidentType;
 use crate::model::{Labels, Matcher, Millis, RuleRef};
 
-/// All rules of all files, in order, each stage with the index that finds an alert's candidates.
-///
-/// The number in an index is the rule's position in its stage's list.
+/// All rules of all files, in order, with the indexes that find those which hold for an alert.
 #[derive(Debug, Default)]
 pub struct Ruleset {
     /// Hash over the names and texts of all files; 0 for the built-in rules alone.
     pub digest: u64,
     pub catalogue: Catalogue,
+    /// Over the matchers of all rules but those that enrich or classify.
+    pub alert_index: AlertIndex,
     pub enrich: Vec<EnrichRule>,
+    /// Numbers are positions in `enrich`.
     pub enrich_index: MatcherIndex,
     pub suppress: Vec<SuppressRule>,
-    /// Over the suppress rules that do not inhibit.
-    pub suppress_index: MatcherIndex,
-    /// The suppress rules that do.
+    /// The suppress rules that inhibit.
     pub inhibition: Inhibition,
     /// Ends with the built-in `default`, unless a file has a rule of that name (which then stands where the file has it).
     pub correlate: Vec<CorrelateRule>,
-    pub correlate_index: MatcherIndex,
-    /// Over the steps of every rule with a sequence; numbers are places in `sequence_steps`.
-    pub sequence_index: MatcherIndex,
-    /// The position in `correlate` of the rule that each step belongs to.
+    /// The position in `correlate` of the rule that each step of a sequence belongs to.
     pub sequence_steps: Vec<u32>,
     pub classify: Vec<ClassifyRule>,
+    /// Numbers are positions in `classify`.
     pub classify_index: MatcherIndex,
     pub prioritize: Vec<PrioritizeRule>,
-    pub prioritize_index: MatcherIndex,
     pub escalate: Vec<EscalateRule>,
-    pub escalate_index: MatcherIndex,
     /// By name.
     pub heartbeats: BTreeMap<Arc<str>, HeartbeatRule>,
 }

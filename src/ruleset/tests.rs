@@ -69,11 +69,11 @@ fn ruleset(text: &str) -> Ruleset {
     load(&files, Some(&receivers()), Limits::default()).unwrap_or_else(|found| panic!("{found:?}")).ruleset
 }
 
-/// What a label set finds in an index.
-fn found(index: &MatcherIndex, labels: &[(&str, &str)]) -> Vec<u32> {
-    let mut found = Vec::new();
-    index.matching(&Labels::from_pairs(labels.iter().copied()).unwrap(), &mut found);
-    found
+/// What a label set finds among the lists of a kind.
+fn found(rules: &Ruleset, whose: Listed, labels: &[(&str, &str)]) -> Vec<u32> {
+    let mut found = Found::default();
+    rules.alert_index.matching(&Labels::from_pairs(labels.iter().copied()).unwrap(), &mut found);
+    found.of(whose).collect()
 }
 
 #[test]
@@ -94,9 +94,9 @@ fn the_good_file_says_what_it_says() {
         SuppressHow::Flapping(flapping) => format!("flapping {} in {}", flapping.changes, flapping.within),
     });
     assert_eq!(kinds.collect::<Vec<_>>(), [r#"inhibit alertname="NodeDown" ["node"]"#, "during", "hold 2m", "flapping 4 in 10m"]);
-    assert_eq!(found(&rules.suppress_index, &[("severity", "info"), ("env", "staging")]), [1]);
-    assert_eq!(found(&rules.inhibition.target_index, &[("severity", "info"), ("env", "staging")]), [0]);
-    assert_eq!(found(&rules.inhibition.source_index, &[("alertname", "NodeDown")]), [0]);
+    assert_eq!(found(&rules, Listed::Suppress, &[("severity", "info"), ("env", "staging")]), [1]);
+    assert_eq!(found(&rules, Listed::Target, &[("severity", "info"), ("env", "staging")]), [0]);
+    assert_eq!(found(&rules, Listed::Source, &[("alertname", "NodeDown")]), [0]);
 
     let [database, disks, deploy, heartbeat, default] = &rules.correlate[..] else {
         panic!("four correlate rules and the built-in one")
@@ -108,7 +108,7 @@ fn the_good_file_says_what_it_says() {
     assert!(database.threshold.is_none() && !database.go_on && disks.go_on);
     let sequence = deploy.sequence.as_ref().unwrap();
     assert_eq!((sequence.steps.len(), sequence.within, sequence.hold), (2, Millis::minutes(15), true));
-    assert_eq!(found(&rules.sequence_index, &[("alertname", "ErrorRateHigh")]), [1]);
+    assert_eq!(found(&rules, Listed::Step, &[("alertname", "ErrorRateHigh")]), [1]);
     assert_eq!(rules.sequence_steps, [2, 2]);
     assert_eq!((heartbeat.absent, heartbeat.matchers.len()), (Some(Millis::minutes(5)), 1));
     let threshold = disks.threshold.as_ref().unwrap();
@@ -167,7 +167,7 @@ fn without_files_alerts_group_and_are_categorised() {
     let rules = Ruleset::built_in();
     assert_eq!(rules.digest, 0);
     let [rule] = &rules.correlate[..] else { panic!("one correlate rule") };
-    assert_eq!(found(&rules.correlate_index, &[]), [0]);
+    assert_eq!(found(&rules, Listed::Correlate, &[]), [0]);
     assert_eq!(title(rule, &[("alertname", "DiskFull"), ("service", "shop")]), "DiskFull on shop");
     assert_eq!(title(rule, &[("alertname", "DiskFull")]), "DiskFull");
     assert_eq!(title(rule, &[]), "Alert");
@@ -188,7 +188,9 @@ fn without_files_alerts_group_and_are_categorised() {
         ("alertname", "Something", "", ""),
     ];
     for (label, value, category, team) in cases {
-        let first = found(&rules.classify_index, &[(label, value)]).first().map(|number| &rules.classify[*number as usize]);
+        let mut found = Vec::new();
+        rules.classify_index.matching(&Labels::from_pairs([(label, value)]).unwrap(), &mut found);
+        let first = found.first().map(|number| &rules.classify[*number as usize]);
         let named = first.map_or(("", ""), |rule| (rule.category.as_deref().unwrap(), rule.team.as_deref().unwrap()));
         assert_eq!(named, (category, team), "{label}={value}");
     }
@@ -262,5 +264,37 @@ proptest::proptest! {
         }
         let files = [SourceFile { name: "a".to_owned(), text }];
         shown(&files);
+    }
+}
+
+/// Whoever sends an alert chooses its values, and whoever writes rules is not always careful: an expression either does not load,
+/// or takes a time that grows with the value alone. A matcher that tries one way after the other would not come back from the
+/// first of these before the sun has burnt out, so that it is enough that this ends.
+#[test]
+fn hostile_expressions_are_refused_or_run_through_a_value_once() {
+    let words: Vec<String> = (0..10_000).map(|n| format!("w{n}")).collect();
+    let captures = (0..100).map(|n| format!("(?P<c{n}>a*)")).collect::<Vec<String>>().concat();
+    let (words, long) = (words.join("|"), "a".repeat(1_000_000));
+    let refused = ["(a{1000}){1000}", "((((a{50}){50}){50}){50})", &long];
+    for pattern in refused {
+        let text = format!("correlate:\n- {{ name: bomb, match: ['host=~\"{pattern}\"'] }}\n");
+        let files = [SourceFile { name: "rules.yaml".to_owned(), text }];
+        let found = load(&files, Some(&receivers()), Limits::default()).expect_err("refused");
+        let shown = found[0].render("");
+        assert!(found.len() == 1 && shown.len() < 10_000, "{} bytes of {} faults", shown.len(), found.len());
+    }
+    let hits = ["(a+)+x", "(a|aa)+x", "(a|a?)+x", "(.*a){12}x", "(a*)*x", "([a-z]+)*", "(((a+)+)+)+x", &format!("{captures}x")];
+    let misses = ["(a+)+", "(a|aa)+", "(.*a){12}", "(a*)*b", "(x+x+)+y", "([a-w]+)*", "(((a+)+)+)+", &words];
+    let text: String = (0..).zip(hits.iter().chain(&misses)).fold("correlate:\n".to_owned(), |text, (n, pattern)| {
+        text + &format!("- {{ name: bomb{n}, match: ['host=~\"{pattern}\"'], continue: true }}\n")
+    });
+    let rules = ruleset(&text);
+    let value = format!("{}x", "a".repeat(1_023));
+    let expected: Vec<u32> = (0..u32::try_from(hits.len()).unwrap()).collect();
+    let default = u32::try_from(hits.len() + misses.len()).unwrap();
+    assert_eq!(found(&rules, Listed::Correlate, &[("host", &value)]), [&expected[..], &[default]].concat());
+    // Each alone, too, as a condition that no index stands before.
+    for (position, rule) in rules.correlate.iter().enumerate().take(hits.len() + misses.len()) {
+        assert_eq!(rule.matchers[0].matches_value(&value), position < hits.len(), "{}", rule.matchers[0]);
     }
 }

@@ -21,11 +21,11 @@ use crate::config::Config;
 use crate::engine::entity::Changes;
 use crate::model::alert::{HEARTBEATS, REPORTS};
 use crate::model::{
-    AlertRecord, AlertStatus, Change, Fingerprint, Heartbeat, Incident, IncidentId, Labels, Millis, Notification, NotificationId,
-    Silence, SilenceId, Time,
+    AlertRecord, AlertStatus, Change, Fingerprint, Heartbeat, Incident, IncidentId, Keyed, KeyedSet, Labels, Millis,
+    Notification, NotificationId, Silence, SilenceId, Time,
 };
 use crate::ruleset::Ruleset;
-use seed::{KeyedHash, Seed};
+use seed::Seed;
 
 /// The moment at which an alert expires whose sender always says "resolved" itself.
 pub const NEVER: Time = Time(i64::MAX);
@@ -34,15 +34,15 @@ pub const NEVER: Time = Time(i64::MAX);
 const RAW_KEYS: usize = 2;
 
 /// A set of alerts; [`Live::set`] makes one.
-pub type FingerprintSet = std::collections::HashSet<Fingerprint, seed::KeyedHash>;
+pub type FingerprintSet = KeyedSet<Fingerprint>;
 
 /// The tables. Written by the engine's thread after each sync, read by everybody.
 #[derive(Debug)]
 pub struct Live {
     seed: Seed,
     /// Seeded hash of an alert's label text as it came, to its fingerprint.
-    raw: DashMap<u64, Fingerprint, KeyedHash>,
-    alerts: DashMap<Fingerprint, Entry, KeyedHash>,
+    raw: DashMap<u64, Fingerprint, Keyed>,
+    alerts: DashMap<Fingerprint, Entry, Keyed>,
     incidents: DashMap<IncidentId, Arc<Incident>>,
     notifications: DashMap<NotificationId, Arc<Notification>>,
     silences: DashMap<SilenceId, Arc<Silence>>,
@@ -146,8 +146,8 @@ impl Live {
         // What people report, and what Quell raises itself, ends by their word only.
         let own = [REPORTS, HEARTBEATS].map(|name| (name.into(), sender(None)));
         Live {
-            raw: DashMap::with_hasher(seed.table_hash()),
-            alerts: DashMap::with_hasher(seed.table_hash()),
+            raw: DashMap::with_hasher(Keyed::default()),
+            alerts: DashMap::with_hasher(Keyed::default()),
             seed,
             incidents: DashMap::new(),
             notifications: DashMap::new(),
@@ -166,7 +166,7 @@ impl Live {
     /// An empty set of alerts, as safe from senders who choose their labels as the tables are.
     #[must_use]
     pub fn set(&self) -> FingerprintSet {
-        FingerprintSet::with_hasher(self.seed.table_hash())
+        FingerprintSet::default()
     }
 
     /// Publishes what the engine changed. A new occurrence of an alert gets the full timeout of its source from `now`;

@@ -5,8 +5,9 @@ use std::time::SystemTime;
 use quell::model::Time;
 use serde_json::{Value, json};
 
-use crate::daemon::Site;
+use crate::daemon::{PATIENCE, Site, wait_until};
 use crate::documents::{blocks, repository};
+use crate::fakes::Webhook;
 
 const BY_CLUSTER: &str = "
 correlate:
@@ -60,6 +61,27 @@ fn the_live_log_under_the_live_rules_gives_the_live_incidents() {
     let other = backtest(&site, other.to_str().unwrap());
     assert_eq!(other["split"].as_array().unwrap().len(), 2, "{other}");
     assert_eq!(other["incidents"]["new"], 5);
+}
+
+/// A replay counts pages and sends none, also with the configuration that the daemon sends by.
+#[test]
+fn no_page_leaves_a_replay() {
+    let fake = Webhook::start(None);
+    let config = format!("receivers: [{{ name: chat, webhook: {{ url: \"{}\" }} }}]\n", fake.url());
+    let site = Site::new(&config, &[("rules.yaml", BY_CLUSTER)]);
+    let daemon = site.start();
+    let alert = |host: u32| json!({ "labels": { "alertname": "Down", "cluster": "a", "host": host.to_string() } });
+    daemon.post_alerts(&json!((0..9).map(alert).collect::<Vec<_>>()));
+    wait_until("the daemon's own page", PATIENCE, || fake.events().len() == 1);
+    std::fs::write(site.path().join("other.yaml"), BY_CLUSTER.replace("[cluster]", "[cluster, host]")).unwrap();
+    let data = site.data();
+    let args = ["backtest", "--config", "quell.yaml", "--rules", "other.yaml", "--since", "1h", "--json", "--data"];
+    let output = site.run(&[&args[..], &[data.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["pages"]["chat"], json!({ "baseline": 1, "new": 9 }), "{found}");
+    // The command has ended, so whatever it would have sent has been sent.
+    assert_eq!((fake.requests().len(), daemon.notifications().len()), (1, 1));
 }
 
 #[test]

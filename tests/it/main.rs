@@ -6,13 +6,16 @@
 //! - [`prometheus`]: the whole way from a real Prometheus to a pager, with a kill -9 in between.
 //! - [`causes`]: probable causes and reported changes, from a POST to what people read.
 //! - [`crash`]: kill -9 and SIGTERM under load, a second daemon on the same folder.
+//! - [`crowds`]: one loud source, thousands of bad connections.
 //! - [`damage`]: damage in the middle of the log, refused and passed over.
 //! - [`overload`]: far more than the engine takes.
 //! - [`service`]: what systemd and people at a terminal see: readiness, watchdog, signals, ports, folders.
 //! - [`reload`]: broken rules at start and at reload.
+//! - [`replay`]: the same inputs and the same log give the same state on any thread, build and processor.
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
 //! - [`packs`]: the shipped rule packs, and the alert names that they must know.
 //! - [`people`]: reports and heartbeats, with kills between.
+//! - [`real_roots`]: probable causes on real sets, where these are there.
 //! - [`secrets`]: canaries, and a search through every output.
 //! - [`deliver`]: each kind of receiver against a faithful fake that misbehaves.
 //! - [`commands`]: the commands, amtool and promtool against a running daemon.
@@ -27,6 +30,7 @@ mod bad_input;
 mod causes;
 mod commands;
 mod crash;
+mod crowds;
 mod daemon;
 mod damage;
 mod deliver;
@@ -39,7 +43,9 @@ mod overload;
 mod packs;
 mod people;
 mod prometheus;
+mod real_roots;
 mod reload;
+mod replay;
 mod secrets;
 mod service;
 mod systemd;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::TimelineEntry;
-use super::timeline::{self, AlertName};
+use super::timeline;
 use crate::model::{Reason, RuleRef, Time};
 
 /// Entries of one row; more of one write go into further rows, so that a reader with a small limit reads little.
@@ -72,7 +72,7 @@ impl<'a> ReasonJson<'a> {
 }
 
 /// An alert that joined an incident, as it is stored: log position, moment, the occurrence's position, name.
-pub(super) type NewJoin<'a> = (u64, i64, Option<u64>, AlertName<'a>);
+pub(super) type NewJoin<'a> = (u64, i64, Option<u64>, &'a str);
 
 /// Reads one row's entries.
 ///

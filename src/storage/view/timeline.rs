@@ -400,26 +400,29 @@ impl<'a> AlertName<'a> {
     fn of_record(fingerprint: Fingerprint, record: Option<&'a AlertRecord>) -> AlertName<'a> {
         let Some(record) = record else { return AlertName { fingerprint, name: "", thing: None } };
         let labels = record.labels();
-        let rank = |name: &str| THING_LABELS.iter().position(|thing| *thing == name);
-        let thing = labels.iter().filter_map(|(name, value)| Some((rank(name)?, name, value))).min();
-        AlertName { fingerprint, name: labels.get("alertname"), thing: thing.map(|(_, name, value)| (name, value)) }
+        let thing = THING_LABELS.iter().map(|name| (*name, labels.get(name))).find(|(_, value)| !value.is_empty());
+        AlertName { fingerprint, name: labels.get("alertname"), thing }
+    }
+
+    /// As it is displayed, into a buffer: a formatter asks five times for what is known to be text.
+    pub(super) fn put(&self, text: &mut String) {
+        if self.name.is_empty() {
+            text.push_str(&self.fingerprint.to_string());
+        }
+        text.push_str(self.name);
+        if let Some((name, value)) = self.thing {
+            for part in [" on ", name, " ", value] {
+                text.push_str(part);
+            }
+        }
     }
 }
 
 impl fmt::Display for AlertName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name {
-            "" => fmt::Display::fmt(&self.fingerprint, f)?,
-            name => f.write_str(name)?,
-        }
-        let Some((name, value)) = self.thing else { return Ok(()) };
-        [" on ", name, " ", value].iter().try_for_each(|part| f.write_str(part))
-    }
-}
-
-impl serde::Serialize for AlertName<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let mut text = String::new();
+        self.put(&mut text);
+        f.write_str(&text)
     }
 }
 

@@ -82,12 +82,15 @@ fn write_timeline(
     scratch.clear();
     let Scratch { texts, entries, joins, joined, members } = scratch;
     let mut priorities = Priorities { transaction, set: FxHashMap::default() };
+    let mut name = String::new();
     for (number, batch) in batches.iter().enumerate() {
         let mut context = Context::of(&batch.changes);
         for (fact, seq) in batch.facts.iter().zip(batch.first_seq..).filter(|(_, seq)| *seq > applied_seq) {
             let start = texts.len();
             if let Some(join) = timeline::join(fact, &context) {
-                let new: NewJoin<'_> = (seq, batch.time.0, join.fired_seq, join.name);
+                name.clear();
+                join.name.put(&mut name);
+                let new: NewJoin<'_> = (seq, batch.time.0, join.fired_seq, &name);
                 put_json(texts, &new);
                 joined.extend(join.fired_seq.map(|fired_seq| (join.incident, fired_seq)));
                 joins.push(JoinEntry { incident: join.incident, seq, batch: number, json: start..texts.len() });
