@@ -60,12 +60,12 @@ pub async fn serve(config: Config, skip_damage: SkipDamage) -> anyhow::Result<()
     let handle = runtime.handle().clone();
     let shutdown = handle.shutdown().clone();
     let ingest = IngestState::new(handle.clone(), &config, metrics.clone()).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let router = api::router(ApiState::new(Arc::new(handle.clone()), metrics, config.clone()));
+    let ingest = Arc::new(ingest);
+    let router = api::router(ApiState::new(Arc::new(handle.clone()), ingest.clone(), metrics, config.clone()));
+    let looking = tokio::spawn(ingest.clone().look_after_sources(shutdown.clone()));
     let stopping = shutdown.clone();
     let mut server =
-        tokio::spawn(
-            async move { ingest::serve(listener, Arc::new(ingest), router, async move { stopping.wait().await }).await },
-        );
+        tokio::spawn(async move { ingest::serve(listener, ingest, router, async move { stopping.wait().await }).await });
     heed_signals(handle.clone())?;
     tell_systemd(&[NotifyState::Ready]);
     // The words "listening on" are what scripts and tests wait for.
@@ -95,7 +95,8 @@ pub async fn serve(config: Config, skip_damage: SkipDamage) -> anyhow::Result<()
     tell_systemd(&[NotifyState::Stopping]);
     // Requests under way and pages that are due both need the engine, so it ends behind them.
     let serving = async move { if is_over { Ok(Ok(())) } else { server.await } };
-    let (ended, ()) = tokio::join!(serving, runtime.drain());
+    let (ended, looked, ()) = tokio::join!(serving, looking, runtime.drain());
+    looked.context("who looks after the sources panicked")?;
     ended.context("the server panicked")??;
     if tokio::time::timeout(STOP_PATIENCE, runtime.stop()).await.is_err() {
         tracing::warn!("the view is not written to its end; the next start reads the rest from the log");

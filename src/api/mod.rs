@@ -6,8 +6,8 @@
 //!
 //! - [`ROUTES`] is the one list of everything that can be called; the OpenAPI document is held to it by a test.
 //! - `guard` stands before every handler; `problem` is the one form of an error.
-//! - `incidents`, `acts`, `reports`, `alerts`, `notifications`, `changes`, `heartbeats`, `explain`, `events` and `admin` are
-//!   the handlers.
+//! - `incidents`, `acts`, `reports`, `alerts`, `notifications`, `changes`, `heartbeats`, `sources`, `explain`, `events` and
+//!   `admin` are the handlers.
 
 mod acts;
 mod admin;
@@ -25,6 +25,7 @@ mod page;
 mod problem;
 mod query;
 mod reports;
+mod sources;
 mod state;
 
 #[cfg(test)]
@@ -73,7 +74,7 @@ pub struct Route {
 pub enum Access {
     /// Changes nothing; open.
     Read,
-    /// Changes something: needs a token as soon as one is configured, and a browser may not be lured into it.
+    /// Changes something, or shows what is not for everybody: needs a token as soon as one is configured, and a browser may not be lured into it.
     Write,
     /// The same, for senders that can set no header of their own: the token may be the secret of GitHub's webhook, with which that
     /// signs its bodies, or of GitLab's, which sends it.
@@ -86,6 +87,11 @@ const fn read(path: &'static str, name: &'static str, handler: fn() -> MethodRou
 
 const fn write(path: &'static str, name: &'static str, handler: fn() -> MethodRouter<Arc<ApiState>>) -> Route {
     Route { method: "post", path, name, access: Access::Write, handler }
+}
+
+/// Reads what is not for everybody: bodies as their senders wrote them.
+const fn private(path: &'static str, name: &'static str, handler: fn() -> MethodRouter<Arc<ApiState>>) -> Route {
+    Route { method: "get", path, name, access: Access::Write, handler }
 }
 
 /// Everything that can be called.
@@ -108,6 +114,11 @@ pub const ROUTES: &[Route] = &[
     read("/v1/heartbeats", "heartbeats", || get(heartbeats::list)),
     read("/v1/heartbeats/{name}", "heartbeat", || get(heartbeats::show)),
     write("/v1/heartbeats/{name}", "heartbeat_beat", || post(heartbeats::beat)),
+    read("/v1/sources", "sources", || get(sources::list)),
+    read("/v1/rejects", "rejects", || get(sources::rejects)),
+    private("/v1/rejects/{id}", "reject", || get(sources::reject)),
+    write("/v1/rejects/replay", "rejects_replay", || post(sources::replay)),
+    write("/v1/rejects/drop", "rejects_drop", || post(sources::discard)),
     read("/v1/events", "events", || get(events::stream)),
     read("/v1/status", "status", || get(admin::status)),
     read("/v1/openapi.json", "openapi", || get(admin::openapi)),

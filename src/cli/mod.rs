@@ -4,7 +4,7 @@
 //! or was refused, 2 when the command line itself is wrong. Colour only on a terminal; `--json` wherever there is data.
 //!
 //! Commands that speak to a running daemon ([`incident`], [`heartbeat`], [`notification`], [`send`]) use its HTTP API and nothing else.
-//! `check`, [`test`], [`backtest`], [`source`] and `log` work on files without any daemon; [`explain`] does either.
+//! `check`, [`test`], [`backtest`] and `log` work on files without any daemon; [`explain`] and [`source`] do either.
 
 mod backtest;
 pub mod check;
@@ -72,7 +72,7 @@ enum Command {
     Explain(explain::Args),
     /// Send an alert to a daemon, for trying out and from scripts
     Send(send::Args),
-    /// See what the messages of a source become
+    /// See what the messages of sources become, and what could not be taken
     #[command(subcommand)]
     Source(source::Command),
     /// List incidents and work on them

@@ -1,6 +1,8 @@
 //! The command line as its users meet it: help texts, completions, exit codes, and what commands print, against a small
 //! HTTP server that answers what the test wants.
 
+mod sources;
+
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpListener;

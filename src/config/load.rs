@@ -207,10 +207,14 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
             }
             _ => {}
         }
+        if name == SourceConfig::OWN {
+            section.note("bad_value", "name", "is the name that Quell's own alerts come under; choose another", &place);
+        }
         let resolve_after = resolve_after(&mut section, format);
+        let (silent_after, drift) = (section.duration("silent_after"), section.flag("drift").unwrap_or(true));
         section.finish();
         let format = format.unwrap_or(SourceFormat::Prometheus);
-        sources.push(SourceConfig { name: name.into(), format, token, labels, map, resolve_after });
+        sources.push(SourceConfig { name: name.into(), format, token, labels, map, resolve_after, silent_after, drift });
     }
     if let Some(other) = sources.iter().find(|it| &*it.name == "prometheus" && it.format != SourceFormat::Prometheus) {
         let message = format!("the source `prometheus` belongs to /api/v2/alerts and cannot have format {:?}", other.format);
@@ -285,6 +289,8 @@ fn limits(mut s: Section<'_>) -> Limits {
         queue_alerts: s.number("queue_alerts").unwrap_or_default(),
         rules: s.number("rules").unwrap_or_default(),
         rule_file_bytes: s.number("rule_file_bytes").unwrap_or_default(),
+        rejects: s.number("rejects").unwrap_or_default(),
+        reject_bytes: s.number("reject_bytes").unwrap_or_default(),
     };
     s.finish();
     limits

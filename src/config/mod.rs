@@ -68,9 +68,16 @@ pub struct SourceConfig {
     pub map: Option<GenericMap>,
     /// How long an alert fires without being heard of again, where the site says so.
     pub resolve_after: Option<Millis>,
+    /// How long it may say nothing at all before that is an alert; `None`: for ever.
+    pub silent_after: Option<Millis>,
+    /// Whether a field that used to be in its messages and is not any more is an alert.
+    pub drift: bool,
 }
 
 impl SourceConfig {
+    /// The source of Quell's own alerts. No sender can have this name.
+    pub const OWN: &str = "quell";
+
     /// The source that is always there: who posts to Alertmanager's API.
     #[must_use]
     pub fn prometheus() -> SourceConfig {
@@ -81,6 +88,8 @@ impl SourceConfig {
             labels: Labels::default(),
             map: None,
             resolve_after: None,
+            silent_after: None,
+            drift: true,
         }
     }
 
@@ -216,6 +225,10 @@ pub struct Limits {
     pub queue_alerts: usize,
     pub rules: usize,
     pub rule_file_bytes: usize,
+    /// Messages that could not be taken and are kept.
+    pub rejects: usize,
+    /// Bytes of their bodies together.
+    pub reject_bytes: u64,
 }
 
 /// How long things are kept.

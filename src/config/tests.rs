@@ -108,6 +108,14 @@ fn every_fault_has_its_place_and_a_hint() {
             "sources: [{ name: prometheus, resolve_after: 5m }]",
             &["quell.yaml:1:46: `sources[0].resolve_after` is `resolve_timeout`, at the top, for format `prometheus`"],
         ),
+        (
+            "sources: [{ name: quell, format: nagios, silent_after: soon, drift: 2 }]",
+            &[
+                "quell.yaml:1:19: `sources[0].name` is the name that Quell's own alerts come under; choose another",
+                "quell.yaml:1:56: `sources[0].silent_after` \"soon\" is no length of time above 0, such as 90s, 5m or 1d12h",
+                "quell.yaml:1:69: `sources[0].drift` must be true or false",
+            ],
+        ),
         ("listn: x", &["quell.yaml:1:8: unknown key `listn`\n  hint: did you mean `listen`?"]),
         ("limits:\n  body_byte: 5", &["quell.yaml:2:14: unknown key `limits.body_byte`\n  hint: did you mean `body_bytes`?"]),
         ("limits: { rules: 0 }", &["quell.yaml:1:18: `limits.rules` must be above 0"]),
@@ -262,7 +270,7 @@ fn the_page_of_the_configuration_has_every_key_and_default() {
         assert!(page.contains(&row), "docs/configuration.md lacks {row}");
     }
     let without_default = "external_url sources receivers tokens name format token labels map each annotations status starts_at ends_at \
-        identity resolve_after pagerduty webhook alertmanager_webhook email servicenow log url routing_key secret max_alerts \
+        identity resolve_after silent_after drift pagerduty webhook alertmanager_webhook email servicenow log url routing_key secret max_alerts \
         send_resolved bearer host port tls user password from to assignment_group caller_id close_code categories file env";
     for key in without_default.split_whitespace() {
         assert!(page.contains(&format!("`{key}`")), "docs/configuration.md lacks `{key}`");

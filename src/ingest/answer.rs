@@ -19,6 +19,8 @@ pub(super) struct Outcome {
     pub(super) new: u64,
     pub(super) repeats: u64,
     pub(super) rejected: Vec<Rejected>,
+    /// Where the message is kept because a part of it could not be mapped.
+    pub(super) kept: Option<String>,
     pub(super) failed: Option<SubmitError>,
 }
 
@@ -38,9 +40,12 @@ impl Outcome {
             return with_retry(error_reply(status, failure(error).0.as_str(), &message));
         }
         let rejected: Vec<_> = self.rejected.iter().map(|it| json!({ "index": it.index, "error": it.message })).collect();
-        let counts = json!({
+        let mut counts = json!({
             "accepted": self.new + self.repeats, "new": self.new, "repeats": self.repeats, "rejected": rejected,
         });
+        if let Some(id) = &self.kept {
+            counts["kept"] = json!(id);
+        }
         json_reply(StatusCode::OK, &counts)
     }
 
@@ -95,7 +100,7 @@ impl Fault {
             StatusCode::UNAUTHORIZED => {
                 reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            StatusCode::TOO_MANY_REQUESTS => reply = with_retry(reply),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => reply = with_retry(reply),
             _ => {}
         }
         reply

@@ -223,7 +223,8 @@ impl IngestState {
         let of_tool = || self.sources.iter().filter(move |source| matches!(source.format, Format::Tool(it) if it == tool));
         let by_token =
             of_tool().find(|source| matches!((&source.token, key), (Some(token), Some(key)) if token.is(key.as_bytes())));
-        by_token.or_else(|| of_tool().find(|source| source.token.is_none()))
+        let found = by_token.or_else(|| of_tool().find(|source| source.token.is_none()));
+        found.inspect(|source| source.watched.heard(self.engine.now()))
     }
 
     /// An id for a request, in the shape that Opsgenie's have.

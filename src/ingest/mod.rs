@@ -13,25 +13,33 @@
 //! read in [`format`], and taken in by `tools`; `drop_in` has the addresses of PagerDuty and Opsgenie; [`trial`] only
 //! shows. What a sender can get wrong about one alert costs it that alert only. Everything that is not about taking alerts
 //! in goes to the API's router.
+//!
+//! What cannot be mapped is kept by [`rejects`] before it is answered, and tried again by [`replay`]. [`watch`] and [`drift`]
+//! count whether sources still speak, and still say what they used to say; [`own`] makes alerts of that.
 
 mod answer;
 mod auth;
 mod body;
 mod check;
 mod deadline;
+mod drift;
 mod drop_in;
 mod engine;
 mod general;
 pub mod intake;
+mod own;
 mod patient;
 mod peers;
 mod plain;
+mod rejects;
+mod replay;
 mod route;
 mod server;
 pub mod source;
 #[cfg(test)]
 mod tests;
 mod tools;
+pub mod watch;
 pub mod wire;
 
 pub mod alertmanager;

@@ -17,6 +17,8 @@ use super::body::{Bodies, Refused};
 use super::drop_in::DropIn;
 use super::engine::Engine;
 use super::intake::{Intake, Pending, Reason, Rejected, Sorted};
+use super::own::Own;
+use super::rejects::Shelf;
 use super::source::{Format, Source};
 use super::wire::{BodyFault, shorten};
 use super::{alertmanager, auth, format, generic, prometheus as prometheus_format, tools};
@@ -33,6 +35,12 @@ pub struct IngestState {
     pub(super) limits: Limits,
     pub(super) bodies: Bodies,
     pub(super) metrics: Arc<Metrics>,
+    /// Messages that could not be mapped.
+    pub(super) store: Arc<Shelf>,
+    /// Held while kept messages are tried again.
+    pub(super) replaying: tokio::sync::Mutex<()>,
+    /// Quell's own alerts.
+    pub(super) own: Own,
     answered: IntCounter,
     seconds: Histogram,
 }
@@ -52,14 +60,23 @@ pub(super) enum Endpoint<'a> {
 
 impl IngestState {
     /// # Errors
-    /// A `generic` source's template that does not compile.
+    /// A `generic` source's template that does not compile; kept messages that cannot be looked through.
     pub fn new(handle: Handle, config: &Config, metrics: Arc<Metrics>) -> Result<IngestState, ConfigError> {
         Self::with_engine(Engine::Running(handle), config, metrics)
     }
 
     pub(super) fn with_engine(engine: Engine, config: &Config, metrics: Arc<Metrics>) -> Result<IngestState, ConfigError> {
         let source = |it| Source::new(it, config.resolve_timeout, engine.live(), &metrics);
-        Ok(IngestState {
+        let store = Shelf::open(config, metrics.clone()).map_err(|error| ConfigError {
+            code: "unreadable",
+            message: format!("the kept messages in {} cannot be read: {error}", config.data.display()),
+            place: String::new(),
+            hint: None,
+        })?;
+        let state = IngestState {
+            store: Arc::new(store),
+            replaying: tokio::sync::Mutex::default(),
+            own: Own::new(source(&Own::config())?, config.data.clone()),
             sources: config.sources.iter().map(source).collect::<Result<_, _>>()?,
             limits: config.limits.clone(),
             bodies: Bodies::new(config.limits.body_bytes, duration(config.limits.body_timeout)),
@@ -67,7 +84,9 @@ impl IngestState {
             seconds: metrics.http_request_seconds.with_label_values(&["ingest"]),
             engine,
             metrics,
-        })
+        };
+        state.remember_sources();
+        Ok(state)
     }
 
     /// Answers a request on one of our paths.
@@ -117,6 +136,7 @@ impl IngestState {
             let message = "this source needs its token: as Authorization: Bearer <token>, or as the last part of the path";
             return Err(Fault::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
         }
+        source.watched.heard(self.engine.now());
         if is_handshake {
             return Ok(tools::cloudevents_handshake(headers));
         }
@@ -125,36 +145,31 @@ impl IngestState {
             let message = "unsupported media type, only [application/json] are allowed";
             return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", message));
         }
-        let (mut sorted, asides) = {
+        let (mut sorted, asides, kept) = {
             let text = self.bodies.read(headers, body).await?;
-            self.sort(source, text.as_str()?, headers)?
+            let text = text.as_str()?;
+            let intake = Intake::new(self.engine.live(), source, &self.limits, self.engine.now());
+            let (sorted, asides) = sort(source, text, headers, intake, &self.metrics)?;
+            // Before anything else: what is not kept must not be acknowledged in part either.
+            let kept = self.keep_rejected(source, text, headers, &sorted).await?;
+            if !sorted.ended.is_empty() && self.store.has(&source.name) {
+                source.watched.ended(&sorted.ended, self.engine.now());
+            }
+            (sorted, asides, kept)
         };
         let acknowledged = std::mem::take(&mut sorted.acknowledged);
         let mut outcome = self.commit(sorted).await;
         self.act(source, &acknowledged, &asides, &mut outcome).await;
         self.count(source, &outcome);
+        let is_kept = kept.is_some();
+        outcome.kept = kept;
         let mut reply = outcome.reply(endpoint);
         let asks = asides.iter().any(|aside| matches!(aside, format::Aside::Handshake { .. }));
-        if matches!(source.format, Format::Tool(_)) && reply.status() == StatusCode::OK && !asks {
+        if (matches!(source.format, Format::Tool(_)) || is_kept) && reply.status() == StatusCode::OK && !asks {
             // What tools send is taken, and not always understood.
             *reply.status_mut() = StatusCode::ACCEPTED;
         }
         Ok(reply)
-    }
-
-    fn sort(&self, source: &Source, text: &str, headers: &HeaderMap) -> Result<(Sorted, Vec<format::Aside>), Fault> {
-        if text.is_empty() {
-            return Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_body", "alerts in body is required"));
-        }
-        let mut intake = Intake::new(self.engine.live(), source, &self.limits, self.engine.now());
-        let mut asides = Vec::new();
-        match &source.format {
-            Format::Prometheus => prometheus_format::read(text, &mut intake)?,
-            Format::Alertmanager => alertmanager::read(text, &mut intake)?,
-            Format::Generic(mapping) => generic::read(text, mapping, &mut intake)?,
-            Format::Tool(tool) => asides = tools::take(*tool, (text, headers), source, &mut intake, &self.metrics)?,
-        }
-        Ok((intake.finish(), asides))
     }
 
     /// Submits what a message says besides alerts, behind them: an acknowledgement may come with the alert that it is of.
@@ -176,7 +191,7 @@ impl IngestState {
     /// Hands the news to the engine. Where the whole finds no room there, its critical alerts may: they are taken alone then,
     /// and the request fails all the same. Its sender sends all of it again, and what was taken is a repeat.
     pub(super) async fn commit(&self, sorted: Sorted) -> Outcome {
-        let mut outcome = Outcome { new: 0, repeats: sorted.repeats, rejected: sorted.rejected, failed: None };
+        let mut outcome = Outcome { new: 0, repeats: sorted.repeats, rejected: sorted.rejected, kept: None, failed: None };
         if sorted.news.is_empty() {
             return outcome;
         }
@@ -229,6 +244,27 @@ impl IngestState {
             self.metrics.alerts_rejected_total.with_label_values(&[&source.name, rejected.reason.as_str()]).inc();
         }
     }
+}
+
+/// Reads a message of a source, and sorts what it says.
+pub(super) fn sort(
+    source: &Source,
+    text: &str,
+    headers: &HeaderMap,
+    mut intake: Intake<'_>,
+    metrics: &Metrics,
+) -> Result<(Sorted, Vec<format::Aside>), Fault> {
+    if text.is_empty() {
+        return Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_body", "alerts in body is required"));
+    }
+    let mut asides = Vec::new();
+    match &source.format {
+        Format::Prometheus => prometheus_format::read(text, &mut intake)?,
+        Format::Alertmanager => alertmanager::read(text, &mut intake)?,
+        Format::Generic(mapping) => generic::read(text, mapping, &mut intake)?,
+        Format::Tool(tool) => asides = tools::take(*tool, (text, headers), source, &mut intake, metrics)?,
+    }
+    Ok((intake.finish(), asides))
 }
 
 impl Endpoint<'_> {

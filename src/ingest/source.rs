@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prometheus::IntCounter;
 
 use super::generic::Mapping;
+use super::watch::Watched;
 use crate::config::{ConfigError, Secret, SourceConfig, SourceFormat, Tool};
 use crate::metrics::Metrics;
 use crate::model::{Labels, Millis};
@@ -22,6 +23,8 @@ pub struct Source {
     /// [`Live::source_key`].
     pub key: u64,
     pub format: Format,
+    /// What is watched of it.
+    pub(super) watched: Watched,
     pub(super) received: IntCounter,
     pub(super) repeats: IntCounter,
     pub(super) new: IntCounter,
@@ -35,6 +38,19 @@ pub enum Format {
     Generic(Box<Mapping>),
     /// A monitoring tool's own; [`super::format`] reads it.
     Tool(Tool),
+}
+
+impl Format {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Format::Prometheus => "prometheus",
+            Format::Alertmanager => "alertmanager",
+            Format::Generic(_) => "generic",
+            Format::Tool(tool) => tool.name(),
+        }
+    }
 }
 
 impl Source {
@@ -57,6 +73,7 @@ impl Source {
             timeout: config.timeout(resolve_timeout),
             key: live.source_key(&config.name),
             format,
+            watched: Watched::new(config),
             received: metrics.alerts_received_total.with_label_values(&name),
             repeats: metrics.alerts_repeats_total.with_label_values(&name),
             new: metrics.alerts_new_total.with_label_values(&name),

@@ -57,6 +57,13 @@ metrics! {
     counters source_messages_total ["source", "kind"] "Messages of monitoring tools that are no alert, by kind";
     counters source_severities_unknown_total ["source"] "Words for a severity that stand for none";
     counters source_placeholders_total ["source"] "Fields that held a variable which their sender did not replace";
+    gauges source_heard_timestamp_seconds ["source"] "When a source last sent anything, Unix time";
+    gauges source_silent ["source"] "Whether a source has said nothing for longer than its silent_after";
+    gauges source_fields_missing ["source"] "Fields that used to be in a source's messages and are not any more";
+    gauges rejects ["source"] "Messages that could not be taken and are kept";
+    counters rejects_kept_total ["source"] "Messages that could not be taken and were kept, the same one again included";
+    counters rejects_surplus_total ["source"] "Messages that had to go before their time because too many could not be taken";
+    counters rejects_replayed_total ["source", "outcome"] "Kept messages that were tried again, by outcome";
     gauge connections [] "Open connections of clients";
     counters connections_refused_total ["reason"] "Connections that were closed before a request was taken, by reason";
     // engine and log

@@ -17,7 +17,7 @@ use dashmap::{DashMap, Entry as Slot};
 
 pub use dedup::{Heard, Seen};
 
-use crate::config::Config;
+use crate::config::{Config, SourceConfig};
 use crate::engine::entity::Changes;
 use crate::model::alert::{HEARTBEATS, REPORTS};
 use crate::model::{
@@ -43,11 +43,11 @@ pub struct Live {
     /// Seeded hash of an alert's label text as it came, to its fingerprint.
     raw: DashMap<u64, Fingerprint, Keyed>,
     alerts: DashMap<Fingerprint, Entry, Keyed>,
-    incidents: DashMap<IncidentId, Arc<Incident>>,
-    notifications: DashMap<NotificationId, Arc<Notification>>,
-    silences: DashMap<SilenceId, Arc<Silence>>,
-    reported: DashMap<Arc<str>, Arc<Change>>,
-    heartbeats: DashMap<Arc<str>, Arc<Heartbeat>>,
+    incidents: DashMap<IncidentId, Arc<Incident>, Keyed>,
+    notifications: DashMap<NotificationId, Arc<Notification>, Keyed>,
+    silences: DashMap<SilenceId, Arc<Silence>, Keyed>,
+    reported: DashMap<Arc<str>, Arc<Change>, Keyed>,
+    heartbeats: DashMap<Arc<str>, Arc<Heartbeat>, Keyed>,
     /// The rules in force, for those who explain; nothing here decides by them.
     rules: RwLock<InForce>,
     /// By the source's name; fixed at the start.
@@ -143,17 +143,17 @@ impl Live {
         let seed = Seed::random();
         let sender = |timeout| Sender { timeout, firing: AtomicI64::new(0) };
         let senders = config.sources.iter().map(|source| (source.name.clone(), sender(source.timeout(config.resolve_timeout))));
-        // What people report, and what Quell raises itself, ends by their word only.
-        let own = [REPORTS, HEARTBEATS].map(|name| (name.into(), sender(None)));
+        // What people report, and what Quell raises itself, is ended by a word, and not repeated.
+        let own = [SourceConfig::OWN, REPORTS, HEARTBEATS].map(|name| (name.into(), sender(None)));
         Live {
-            raw: DashMap::with_hasher(Keyed::default()),
-            alerts: DashMap::with_hasher(Keyed::default()),
+            raw: DashMap::default(),
+            alerts: DashMap::default(),
             seed,
-            incidents: DashMap::new(),
-            notifications: DashMap::new(),
-            silences: DashMap::new(),
-            reported: DashMap::new(),
-            heartbeats: DashMap::new(),
+            incidents: DashMap::default(),
+            notifications: DashMap::default(),
+            silences: DashMap::default(),
+            reported: DashMap::default(),
+            heartbeats: DashMap::default(),
             rules: RwLock::default(),
             senders: senders.chain(own).collect(),
             strangers: sender(Some(config.resolve_timeout)),

@@ -13,6 +13,7 @@
 //! - [`reload`]: broken rules at start and at reload.
 //! - [`replay`]: the same inputs and the same log give the same state on any thread, build and processor.
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
+//! - [`rejects`]: messages that cannot be mapped, test messages, sources that fall silent.
 //! - [`packs`]: the shipped rule packs, and the alert names that they must know.
 //! - [`people`]: reports and heartbeats, with kills between.
 //! - [`real_roots`]: probable causes on real sets, where these are there.
@@ -44,6 +45,7 @@ mod packs;
 mod people;
 mod prometheus;
 mod real_roots;
+mod rejects;
 mod reload;
 mod replay;
 mod secrets;

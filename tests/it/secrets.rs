@@ -43,6 +43,7 @@ fn config(pager: &str) -> String {
 sources:
   - {{ name: prometheus, format: prometheus, token: {SOURCE_TOKEN} }}
   - {{ name: shop, format: alertmanager, token: {PATH_TOKEN} }}
+  - {{ name: jobs, format: generic, token: {PATH_TOKEN}, map: {{ labels: {{ alertname: "{{{{ body.job }}}}" }} }} }}
 tokens:
   - {{ name: operators, token: {API_TOKEN} }}
 receivers:
@@ -80,10 +81,13 @@ fn no_output_contains_a_secret() {
     let webhook =
         json!({ "version": "4", "status": "firing", "alerts": [{ "status": "firing", "labels": { "alertname": "Hooked" } }] })
             .to_string();
+    // Cannot be mapped, so its body is kept.
+    let odd = json!({ "jbo": "Backup", "keys": [PATH_TOKEN, API_TOKEN] }).to_string();
     let posts = [
         ("/api/v2/alerts".to_owned(), SOURCE_TOKEN, &alert, true),
         ("/api/v2/alerts".to_owned(), WRONG_TOKEN, &alert, false),
         (format!("/v1/ingest/shop/{PATH_TOKEN}"), "", &webhook, true),
+        (format!("/v1/ingest/jobs/{PATH_TOKEN}"), "", &odd, true),
         (format!("/v1/ingest/shop/{WRONG_TOKEN}"), "", &webhook, false),
         (format!("/v1/ingest/nobody/{WRONG_TOKEN}"), "", &webhook, false),
         ("/v1/incidents/INC-1/acknowledge".to_owned(), WRONG_TOKEN, &alert, false),
@@ -126,6 +130,8 @@ fn no_output_contains_a_secret() {
         "/v1/incidents/INC-1/alerts",
         "/v1/alerts?status=all",
         "/v1/notifications",
+        "/v1/sources",
+        "/v1/rejects",
         "/metrics",
         "/-/ready",
         "/-/healthy",
@@ -133,6 +139,12 @@ fn no_output_contains_a_secret() {
     ] {
         outputs.push((format!("GET {path}"), daemon.request("GET", path, &[], b"").text()));
     }
+
+    let kept = daemon.get("/v1/rejects")["rejects"][0]["id"].as_str().unwrap().to_owned();
+    let token = format!("Bearer {API_TOKEN}");
+    let shown = daemon.request("GET", &format!("/v1/rejects/{kept}"), &[("authorization", &token)], b"");
+    assert!(shown.text().contains("Backup"), "{}", shown.text());
+    outputs.push(("a kept message".to_owned(), shown.text()));
 
     daemon.signal("TERM");
     daemon.wait_for_exit(PATIENCE);

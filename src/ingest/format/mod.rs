@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A tool's file knows what its fields mean and nothing else: no tables, no limits, no HTTP. What the tools have in common
-//! lies beside them: [`field`] (access), [`moment`] (times), [`words`] (severities and tags), [`states`] (the words of
+//! lies beside them: [`field`] (access), [`paths`], [`moment`] (times), [`words`] (severities and tags), [`states`] (the words of
 //! Nagios and its kin). What a body cannot be made to say is [`Unmapped`], with the field that was missed; what it says
 //! besides alerts is an [`Aside`]. Prometheus, Alertmanager and `generic` are not here: they say labels, and need no reading.
 
@@ -13,6 +13,7 @@ mod body;
 pub mod event;
 pub mod field;
 mod moment;
+pub mod paths;
 mod states;
 mod words;
 
@@ -40,6 +41,8 @@ mod splunk;
 mod statuscake;
 mod uptime_kuma;
 mod zabbix;
+
+use std::collections::BTreeSet;
 
 use hyper::HeaderMap;
 use serde_json::Value;
@@ -143,6 +146,18 @@ impl Reading {
     #[must_use]
     pub fn unused(&self) -> Vec<String> {
         self.notes.unused(&self.body)
+    }
+
+    /// The fields that something was made of, by their [`paths`]. Keys that are the sender's own are none.
+    #[must_use]
+    pub fn used(&self) -> BTreeSet<String> {
+        self.notes.used(&self.body)
+    }
+
+    /// Whether the body says something at one of the [`paths`].
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        paths::has(&self.body, path)
     }
 }
 

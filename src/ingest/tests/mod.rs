@@ -7,7 +7,9 @@ mod http;
 mod messages;
 mod outage;
 mod posts;
+mod rejects;
 mod tools;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -115,6 +117,18 @@ pub(super) struct Setup {
     pub(super) state: Arc<IngestState>,
     pub(super) engine: FakeEngine,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) folder: tempfile::TempDir,
+}
+
+/// Runs what waits for nothing but disks and engines.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
+}
+
+fn config(yaml: &str, folder: &tempfile::TempDir) -> Config {
+    let (mut config, _) = load_text("test.yaml", yaml, &BTreeMap::new(), &BTreeMap::new()).unwrap();
+    config.data = folder.path().to_owned();
+    config
 }
 
 /// What one request came to: status, answer.
@@ -122,10 +136,25 @@ pub(super) type Reply = (u16, String);
 
 impl Setup {
     pub(super) fn new(yaml: &str) -> Setup {
-        let (config, _) = load_text("test.yaml", yaml, &BTreeMap::new(), &BTreeMap::new()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(yaml, &folder);
         let (engine, metrics) = (FakeEngine::new(&config), Arc::new(Metrics::default()));
         let state = IngestState::with_engine(Engine::Fake(engine.clone()), &config, metrics.clone()).unwrap();
-        Setup { state: Arc::new(state), engine, metrics }
+        Setup { state: Arc::new(state), engine, metrics, folder }
+    }
+
+    /// The daemon's next start, with another configuration: what was live is, counts begin anew.
+    pub(super) fn restart(&mut self, yaml: &str) {
+        let config = config(yaml, &self.folder);
+        self.metrics = Arc::new(Metrics::default());
+        let engine = Engine::Fake(self.engine.clone());
+        self.state = Arc::new(IngestState::with_engine(engine, &config, self.metrics.clone()).unwrap());
+    }
+
+    /// The value of a metric, whose labels are written as they are exposed.
+    pub(super) fn metric(&self, series: &str) -> Option<String> {
+        let text = String::from_utf8(self.metrics.expose()).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ').map(str::to_owned))
     }
 
     /// As [`Setup::new`], with the real engine under rules, whose time begins at `start`.
@@ -169,8 +198,7 @@ impl Setup {
             request = request.header(*name, *value);
         }
         let mut request = request.body(Full::new(hyper::body::Bytes::copy_from_slice(body))).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
+        block_on(async {
             let endpoint = super::route::Endpoint::of(method, path.split('?').next().unwrap()).unwrap();
             let reply = self.state.answer(endpoint, &mut request).await;
             let status = reply.status().as_u16();
