@@ -12,6 +12,7 @@ use super::{
     generic, receivers, yaml,
 };
 use crate::model::Millis;
+use crate::model::alert::{HEARTBEATS, REPORTS};
 
 /// The lowest layer, and the list of every key that has a default.
 pub const DEFAULTS: &str = include_str!("defaults.yaml");
@@ -199,6 +200,9 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
         if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
             // It is part of a path, a metric label and every alert.
             section.note("bad_value", "name", "may have letters, digits, `-`, `_` and `.` only", &place);
+        }
+        if [REPORTS, HEARTBEATS].contains(&&*name) {
+            section.note("bad_value", "name", "is what alerts of Quell's own have as their source; take another name", &place);
         }
         let format = if section.has("format") || name != "prometheus" {
             section.need_word("format", &formats)

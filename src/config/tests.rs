@@ -155,6 +155,10 @@ fn every_fault_has_its_place_and_a_hint() {
             &["quell.yaml:1:54: there are two sources named `a`"],
         ),
         (
+            "sources: [{ name: report, format: alertmanager }]",
+            &["quell.yaml:1:19: `sources[0].name` is what alerts of Quell's own have as their source; take another name"],
+        ),
+        (
             "receivers: [{ name: a, log: {}, email: {} }]",
             &[
                 "quell.yaml:1:13: the receiver `a` must have exactly one of pagerduty, webhook, alertmanager_webhook, email, servicenow, log",

@@ -357,6 +357,23 @@ pub enum Fact {
         message: Arc<TakenMessage>,
         most: u32,
     },
+    /// A heartbeat was heard of; it is missed if it is not heard of again within this.
+    HeartbeatHeard {
+        heartbeat: Arc<str>,
+        within: Millis,
+        by: Actor,
+    },
+    /// It is missed; an alert about that follows.
+    HeartbeatMissed {
+        heartbeat: Arc<str>,
+        rule: RuleRef,
+    },
+    /// It is missed at another time than was thought. `None`: no rule names it any more, and its record leaves the memory.
+    HeartbeatPlanned {
+        heartbeat: Arc<str>,
+        within: Millis,
+        due: Option<Time>,
+    },
 }
 
 impl Fact {
@@ -423,6 +440,9 @@ impl Fact {
             Fact::IncidentDetached { .. } => "incident_detached",
             Fact::MergeHeld { .. } => "merge_held",
             Fact::MessageTaken { .. } => "message_taken",
+            Fact::HeartbeatHeard { .. } => "heartbeat_heard",
+            Fact::HeartbeatMissed { .. } => "heartbeat_missed",
+            Fact::HeartbeatPlanned { .. } => "heartbeat_planned",
         }
     }
 

@@ -58,6 +58,10 @@ pub enum Act {
     SetSilenceOfAll(Silence),
     EndSilence(SilenceId),
     RecordChange(Arc<Change>),
+    /// What a person says is wrong, in the form of an alert of the source [`crate::model::alert::REPORTS`].
+    Report(Arc<Alert>),
+    /// The heartbeat of this name is there.
+    Beat(Arc<str>),
 }
 
 /// What came of one attempt to deliver.
@@ -80,6 +84,21 @@ pub enum Answer {
     Repeat,
     /// An act or outcome is recorded.
     Done,
+    /// A report is recorded, or was before.
+    Reported(Reported),
+}
+
+/// Where a report has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reported {
+    /// It has opened this incident.
+    Opened(IncidentId),
+    /// It has joined this one, which was there.
+    Joined(IncidentId),
+    /// Something suppresses it: it goes on when that ends.
+    Suppressed,
+    /// The same report had come before. It is in this incident by now, if in any.
+    Known(Option<IncidentId>),
 }
 
 /// Why an input was refused. Nothing was recorded.
@@ -88,6 +107,8 @@ pub enum Refusal {
     NoSuchIncident(IncidentId),
     NoSuchNotification(NotificationId),
     NoSuchSilence(SilenceId),
+    /// No rule file has a heartbeat of this name.
+    NoSuchHeartbeat(Arc<str>),
     /// The state forbids the act: `INC-7 is closed`.
     Forbidden(String),
     /// A limit is reached; its name.

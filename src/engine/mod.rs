@@ -15,6 +15,8 @@
 //! | `escalate` | who is told, when, how often |
 //! | `matched`, `conditions` | which rules hold for an alert by their matchers, and for an incident by `when` |
 //! | `lifecycle`, `acts` | resolving, reopening, closing; what people do |
+//! | `reports` | where what a person reports goes |
+//! | `named_heartbeats` | whether a heartbeat that a rule file names is missed |
 //! | `reported`, `causes` | what people have changed of late; what an incident probably comes from |
 //! | `sweep` | what may leave the memory |
 //!
@@ -36,9 +38,11 @@ pub mod input;
 mod lifecycle;
 mod major;
 mod matched;
+mod named_heartbeats;
 mod news;
 mod prioritize;
 mod reported;
+mod reports;
 mod sequence;
 pub mod state;
 mod storms;
@@ -60,7 +64,7 @@ use crate::ruleset::{MatcherIndex, Ruleset};
 
 pub use entity::{Changes, Entity, Meta};
 pub use fact::Fact;
-pub use input::{Act, Answer, DeliveryOutcome, Input, News, Refusal};
+pub use input::{Act, Answer, DeliveryOutcome, Input, News, Refusal, Reported};
 pub use state::State;
 use state::Timer;
 
@@ -302,6 +306,7 @@ impl Engine {
         self.derive_from_rules();
         self.review_suppressions();
         self.review_beats();
+        self.review_heartbeats();
         self.adopt_orphans();
     }
 
@@ -333,6 +338,7 @@ impl Engine {
             }
         }
         self.start_due_windows();
+        self.miss_due_heartbeats();
         self.look_at_storms();
         if self.next_sweep <= self.now {
             self.measure_usual(sweep::last_before(self.now));

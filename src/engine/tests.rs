@@ -3,6 +3,7 @@
 mod causes;
 mod changes;
 mod messages;
+mod people;
 mod properties;
 mod spec;
 mod storms;

@@ -268,7 +268,7 @@ impl IngestState {
     fn settle(&self, pending: &[Pending], answers: Vec<Result<Answer, Refusal>>, outcome: &mut Outcome) {
         for (pending, answer) in pending.iter().zip(answers) {
             match answer {
-                Ok(Answer::New | Answer::Done) => outcome.new += 1,
+                Ok(Answer::New | Answer::Done | Answer::Reported(_)) => outcome.new += 1,
                 Ok(Answer::Repeat) => outcome.repeats += 1,
                 Err(refusal) => {
                     outcome.rejected.push(rejected(pending.index, Reason::Engine, refused(&refusal)));
@@ -381,6 +381,8 @@ fn refused(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Limit(name) => format!("the limit `{name}` is reached"),
         Refusal::Forbidden(message) => message.clone(),
-        Refusal::NoSuchIncident(_) | Refusal::NoSuchNotification(_) | Refusal::NoSuchSilence(_) => "refused".to_owned(),
+        Refusal::NoSuchIncident(_) | Refusal::NoSuchNotification(_) | Refusal::NoSuchSilence(_) | Refusal::NoSuchHeartbeat(_) => {
+            "refused".to_owned()
+        }
     }
 }

@@ -75,6 +75,11 @@ metrics! {
     counter merges_held_total [] "Times that an incident was kept from further parts because a rule merges too much";
     counter changes_recorded_total [] "Changes that were reported, and news of them";
     counter messages_surplus_total [] "Messages that were forgotten before their time because their source sent too many";
+    counters changes_ignored_total ["format"] "Bodies of other tools that told of no change, by tool";
+    counter heartbeats_heard_total [] "Beats that were recorded";
+    counter heartbeats_missed_total [] "Times that a heartbeat was missed";
+    gauges heartbeats ["state"] "Heartbeats of the rules in force: new, beating, missed";
+    counter reports_total [] "Reports of people";
     counter changes_surplus_total [] "Changes that left the memory before their time because there were too many";
     counters suppressions_total ["kind"] "Suppressions of alerts begun, by kind";
     gauge engine_queue_alerts [] "Inputs that wait for the engine";

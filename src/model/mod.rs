@@ -11,11 +11,13 @@
 //! | reason | which rule, silence or alert decided something | [`reason`] |
 //! | change | a deployment or whatever else people did to a system, as it was reported | [`change`] |
 //! | storm | far more alerts in one place than is usual there | [`storm`] |
+//! | heartbeat | a job or a machine that says again and again that it is there | [`heartbeat`] |
 //! | cause | a thing that an incident probably comes from, with its reasons | [`cause`] |
 
 pub mod alert;
 pub mod cause;
 pub mod change;
+pub mod heartbeat;
 pub mod id;
 pub mod incident;
 pub mod keyed;
@@ -32,6 +34,7 @@ pub mod time;
 pub use alert::{Alert, AlertRecord, AlertStatus, Severity};
 pub use cause::{Cause, CauseReason};
 pub use change::Change;
+pub use heartbeat::Heartbeat;
 pub use id::{Fingerprint, IncidentId, NotificationId, SilenceId};
 pub use incident::{Incident, IncidentStatus, PolicyRun};
 pub use keyed::{Keyed, KeyedMap, KeyedSet};

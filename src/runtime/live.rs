@@ -19,8 +19,9 @@ pub use dedup::{Heard, Seen};
 
 use crate::config::{Config, SourceConfig};
 use crate::engine::entity::Changes;
+use crate::model::alert::{HEARTBEATS, REPORTS};
 use crate::model::{
-    AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Keyed, KeyedSet, Labels, MessageId, Millis,
+    AlertRecord, AlertStatus, Change, Fingerprint, Heartbeat, Incident, IncidentId, Keyed, KeyedSet, Labels, MessageId, Millis,
     Notification, NotificationId, Silence, SilenceId, TakenMessage, Time,
 };
 use crate::ruleset::Ruleset;
@@ -48,6 +49,7 @@ pub struct Live {
     reported: DashMap<Arc<str>, Arc<Change>, Keyed>,
     /// Messages that were taken of late.
     messages: DashMap<(Arc<str>, MessageId), Arc<TakenMessage>, Keyed>,
+    heartbeats: DashMap<Arc<str>, Arc<Heartbeat>, Keyed>,
     /// The rules in force, for those who explain; nothing here decides by them.
     rules: RwLock<InForce>,
     /// By the source's name; fixed at the start.
@@ -143,8 +145,8 @@ impl Live {
         let seed = Seed::random();
         let sender = |timeout| Sender { timeout, firing: AtomicI64::new(0) };
         let senders = config.sources.iter().map(|source| (source.name.clone(), sender(source.timeout(config.resolve_timeout))));
-        // Our own alerts are ended by a word, and not repeated.
-        let senders = senders.chain([(SourceConfig::OWN.into(), sender(None))]);
+        // What people report, and what Quell raises itself, is ended by a word, and not repeated.
+        let own = [SourceConfig::OWN, REPORTS, HEARTBEATS].map(|name| (name.into(), sender(None)));
         Live {
             raw: DashMap::default(),
             alerts: DashMap::default(),
@@ -154,8 +156,9 @@ impl Live {
             silences: DashMap::default(),
             reported: DashMap::default(),
             messages: DashMap::default(),
+            heartbeats: DashMap::default(),
             rules: RwLock::default(),
-            senders: senders.collect(),
+            senders: senders.chain(own).collect(),
             strangers: sender(Some(config.resolve_timeout)),
             firing: AtomicI64::new(0),
             suppressed: AtomicI64::new(0),
@@ -188,6 +191,8 @@ impl Live {
         changes.forgotten_reported.iter().for_each(|id| drop(self.reported.remove(id)));
         changes.messages.iter().for_each(|it| drop(self.messages.insert((it.source.clone(), it.id), it.clone())));
         changes.forgotten_messages.iter().for_each(|key| drop(self.messages.remove(key)));
+        changes.heartbeats.iter().for_each(|it| drop(self.heartbeats.insert(it.name.clone(), it.clone())));
+        changes.forgotten_heartbeats.iter().for_each(|name| drop(self.heartbeats.remove(name)));
     }
 
     /// Shows the rules that are in force from now on; `since` where they took effect while this program ran.
@@ -290,6 +295,12 @@ impl Live {
     #[must_use]
     pub fn taken(&self, source: &Arc<str>, id: MessageId, now: Time) -> Option<Arc<TakenMessage>> {
         self.messages.get(&(source.clone(), id)).map(|entry| entry.value().clone()).filter(|message| message.until > now)
+    }
+
+    /// One heartbeat, if it was heard of.
+    #[must_use]
+    pub fn heartbeat(&self, name: &str) -> Option<Arc<Heartbeat>> {
+        self.heartbeats.get(name).map(|entry| entry.value().clone())
     }
 
     /// How many alerts fire.

@@ -112,6 +112,7 @@ pub(super) fn everything(state: &State) -> Changes {
             Entity::Change(change) => all.reported.push(change),
             Entity::Usual(usual) => all.usual.push(usual),
             Entity::Message(message) => all.messages.push(message),
+            Entity::Heartbeat(heartbeat) => all.heartbeats.push(heartbeat),
         }
     }
     all

@@ -16,6 +16,7 @@
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
 //! - [`rejects`]: messages that cannot be mapped, test messages, sources that fall silent.
 //! - [`packs`]: the shipped rule packs, and the alert names that they must know.
+//! - [`people`]: reports and heartbeats, with kills between.
 //! - [`real_roots`]: probable causes on real sets, where these are there.
 //! - [`secrets`]: canaries, and a search through every output.
 //! - [`deliver`]: each kind of receiver against a faithful fake that misbehaves.
@@ -44,6 +45,7 @@ mod fakes;
 mod http;
 mod overload;
 mod packs;
+mod people;
 mod prometheus;
 mod real_roots;
 mod rejects;

@@ -104,6 +104,7 @@ fn no_output_contains_a_secret() {
         (format!("/v1/ingest/shop/{WRONG_TOKEN}"), "", &webhook, false),
         (format!("/v1/ingest/nobody/{WRONG_TOKEN}"), "", &webhook, false),
         ("/v1/incidents/INC-1/acknowledge".to_owned(), WRONG_TOKEN, &alert, false),
+        ("/v1/heartbeats/nightly".to_owned(), WRONG_TOKEN, &alert, false),
     ];
     for (path, token, body, taken) in posts {
         let authorization = format!("Bearer {token}");
@@ -138,6 +139,19 @@ fn no_output_contains_a_secret() {
         let response = daemon.request("POST", &path, &[(header, &value)], body.as_bytes());
         assert_eq!(response.is_success(), taken, "{path}: {} {}", response.status, response.text());
         outputs.push((format!("the answer to POST {path}"), response.text()));
+    }
+
+    // The secrets of webhooks, right and wrong.
+    let ping = b"{\"object_kind\":\"push\"}";
+    for (header, value, status) in [
+        ("x-gitlab-token", API_TOKEN.to_owned(), 202),
+        ("x-gitlab-token", WRONG_TOKEN.to_owned(), 401),
+        ("x-hub-signature-256", format!("sha256={WRONG_TOKEN}"), 401),
+    ] {
+        let headers = [("content-type", "application/json"), ("x-gitlab-event", "Push Hook"), (header, value.as_str())];
+        let response = daemon.request("POST", "/v1/changes", &headers, ping);
+        assert_eq!(response.status, status, "{header}: {}", response.text());
+        outputs.push((format!("the answer to {header}"), response.text()));
     }
 
     // Out: one delivery that is taken, and a failure of each other kind.

@@ -5,6 +5,7 @@ mod changes;
 mod events;
 mod explain;
 mod lists;
+mod people;
 mod sources;
 
 use std::collections::BTreeMap;

@@ -6,8 +6,8 @@ use super::timers;
 use super::{Members, State};
 use crate::engine::entity::Changes;
 use crate::model::{
-    AlertRecord, Change, Fingerprint, Incident, IncidentId, MessageId, Notification, NotificationId, Severity, Silence,
-    SilenceId, TakenMessage, Time, Usual,
+    AlertRecord, Change, Fingerprint, Heartbeat, Incident, IncidentId, MessageId, Notification, NotificationId, Severity,
+    Silence, SilenceId, TakenMessage, Time, Usual,
 };
 
 /// Keys of everything that changed since the last look, with repetitions, and the last records of what left.
@@ -21,11 +21,13 @@ pub(super) struct Touched {
     pub(super) usual: Vec<Arc<Usual>>,
     pub(super) messages: Vec<Arc<TakenMessage>>,
     pub(super) forgotten_messages: Vec<(Arc<str>, MessageId)>,
+    pub(super) heartbeats: Vec<Arc<str>>,
     pub(super) closed: Vec<Arc<Incident>>,
     pub(super) forgotten_alerts: Vec<Arc<AlertRecord>>,
     pub(super) forgotten_notifications: Vec<Arc<Notification>>,
     pub(super) forgotten_silences: Vec<Arc<Silence>>,
     pub(super) forgotten_reported: Vec<Arc<Change>>,
+    pub(super) forgotten_heartbeats: Vec<Arc<Heartbeat>>,
 }
 
 impl State {
@@ -56,6 +58,12 @@ impl State {
         let (mut messages, mut forgotten_messages) = (touched.messages, touched.forgotten_messages);
         messages.retain(|message| known(&message.source, message.id));
         forgotten_messages.retain(|(source, id)| !known(source, *id));
+        let (heartbeats, forgotten_heartbeats) = settle(
+            touched.heartbeats,
+            touched.forgotten_heartbeats,
+            |it: &Heartbeat| it.name.clone(),
+            |name| self.heartbeats.get(name).cloned(),
+        );
         Changes {
             alerts,
             incidents,
@@ -65,11 +73,13 @@ impl State {
             usual: touched.usual,
             messages,
             forgotten_messages,
+            heartbeats,
             forgotten_alerts,
             forgotten_incidents,
             forgotten_notifications,
             forgotten_silences,
             forgotten_reported,
+            forgotten_heartbeats,
         }
     }
 

@@ -13,6 +13,7 @@ variants!(Entity {
     5 Change(1 change),
     6 Usual(1 usual),
     7 Message(1 message),
+    8 Heartbeat(1 heartbeat),
 });
 
 fields!(Meta { 0 directory, 1 seq, 2 time, 3 last_incident, 4 last_notification, 5 rules_digest });

@@ -51,8 +51,8 @@ members!(Notification {
     retry_at,
     error,
 });
-members!(Change { id, kind, things, cluster, started_at, ended_at, summary, url, reported_by });
 members!(TakenMessage { source, id, sent_at, until });
+members!(Change { id, kind, things, cluster, environment, started_at, ended_at, summary, url, reported_by, author });
 members!(AlertKind { alertname, service });
 members!(Cause { entity, score, reasons });
 members!(Silence { id, matchers, starts_at, ends_at, updated_at, created_by, comment });

@@ -6,7 +6,7 @@ use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Steps, Waiting};
 use crate::model::cause::Symptom;
 use crate::model::incident::{Growth, Head, IncidentType, MajorStep, OpenedAt, PolicyStep, SaidType, StepState};
 use crate::model::{
-    Actor, Alert, AlertKind, AlertRecord, AlertStatus, Cause, CauseReason, Change, Fingerprint, Incident, IncidentId,
+    Actor, Alert, AlertKind, AlertRecord, AlertStatus, Cause, CauseReason, Change, Fingerprint, Heartbeat, Incident, IncidentId,
     IncidentStatus, Labels, MatchOp, Matcher, MessageId, Millis, Notification, NotificationId, NotificationKind,
     NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Suppression, SuppressionKind,
     TakenMessage, Time, Usual,
@@ -149,7 +149,8 @@ fields!(Storm { 0 began_at, 1 level, 2 kinds, 3 passed, 4 ended_at });
 fields!(Usual { 0 rule, 1 key, 2 milli_per_hour, 3 at });
 fields!(TakenMessage { 0 source, 1 id, 2 sent_at, 3 until });
 fields!(Cause { 0 entity, 1 score, 2 reasons });
-fields!(Change { 0 id, 1 kind, 2 things, 3 cluster, 4 started_at, 5 ended_at, 6 summary, 7 url, 8 reported_by });
+fields!(Heartbeat { 0 name, 1 last_at, 2 within, 3 due, 4 missed_at });
+fields!(Change { 0 id, 1 kind, 2 things, 3 cluster, 4 started_at, 5 ended_at, 6 summary, 7 url, 8 reported_by, 9 environment, 10 author });
 fields!(Silence { 0 id, 1 matchers, 2 starts_at, 3 ends_at, 4 updated_at, 5 created_by, 6 comment });
 
 /// Types that are one number in a coat.

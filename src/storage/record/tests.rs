@@ -235,10 +235,10 @@ fn golden_facts() -> Vec<(String, Vec<u8>, String)> {
 fn golden_entities() -> Vec<(String, Vec<u8>, String)> {
     let one = |kind| {
         let entity: Entity = draw(&golden_choices(kind));
-        let name = ["meta", "alert", "incident", "notification", "silence", "change", "usual", "message"][kind];
+        let name = ["meta", "alert", "incident", "notification", "silence", "change", "usual", "message", "heartbeat"][kind];
         (name.to_owned(), entity_bytes(&entity), format!("{entity:?}"))
     };
-    (0..8).map(one).collect()
+    (0..9).map(one).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -8,9 +8,9 @@ use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
 use crate::model::incident::IncidentStatus;
 use crate::model::{
-    Actor, Alert, AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Labels, MatchOp, Matcher, MessageId,
-    Millis, Notification, NotificationId, NotificationKind, NotificationState, Reason, RuleRef, Severity, Silence, SilenceId,
-    TakenMessage, Time, Usual,
+    Actor, Alert, AlertRecord, AlertStatus, Change, Fingerprint, Heartbeat, Incident, IncidentId, Labels, MatchOp, Matcher,
+    MessageId, Millis, Notification, NotificationId, NotificationKind, NotificationState, Reason, RuleRef, Severity, Silence,
+    SilenceId, TakenMessage, Time, Usual,
 };
 
 /// 2026-01-05T00:00:00Z.
@@ -138,6 +138,11 @@ pub(super) fn message(id: u128) -> TakenMessage {
     TakenMessage { source: "hooks".into(), id: MessageId(id), sent_at: None, until: START + Millis::hours(1) }
 }
 
+fn heartbeat() -> Heartbeat {
+    let due = Some(START + Millis::hours(1));
+    Heartbeat { name: "backup".into(), last_at: START, within: Millis::hours(1), due, missed_at: None }
+}
+
 fn change(id: &str) -> Change {
     Change {
         id: id.into(),
@@ -149,6 +154,8 @@ fn change(id: &str) -> Change {
         summary: "cart v42".into(),
         url: "".into(),
         reported_by: "ci".into(),
+        author: None,
+        environment: None,
     }
 }
 
@@ -194,6 +201,7 @@ fn two_commits() -> [ViewBatch; 2] {
         reported: vec![Arc::new(change("v42"))],
         usual: vec![Arc::new(usual(7_500))],
         messages: vec![Arc::new(message(1))],
+        heartbeats: vec![Arc::new(heartbeat())],
         ..Changes::default()
     };
     [batch(1, vec![joined("a"), joined("b")], everything), batch(3, vec![commented("on it")], alerts([resolved("a", 1)]))]
@@ -228,6 +236,7 @@ fn what_was_written_is_loaded_by_the_next_start() {
         Entity::Change(Arc::new(change("v42"))),
         Entity::Usual(Arc::new(usual(7_500))),
         Entity::Message(Arc::new(message(1))),
+        Entity::Heartbeat(Arc::new(heartbeat())),
     ];
     assert_eq!(entities.len(), expected.len());
     for (entity, expected) in entities.iter().zip(&expected) {
@@ -362,6 +371,7 @@ fn forgotten_records_are_history_and_not_loaded() {
         forgotten_reported: vec!["v42".into()],
         usual: vec![Arc::new(usual(0))],
         forgotten_messages: vec![("hooks".into(), MessageId(1))],
+        forgotten_heartbeats: vec!["backup".into()],
         ..Changes::default()
     };
     fixture.view.write(&[batch(4, vec![commented("done")], forgotten)]).unwrap();
