@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::engine::matched::Matched;
 use crate::engine::{Engine, State};
-use crate::model::{AlertRecord, Fingerprint, IncidentId, Labels};
+use crate::model::{AlertRecord, Fingerprint, IncidentId, KeyedMap, Labels};
 use crate::ruleset::{AlertSubject, Expression, IncidentSubject, Listed, MatcherIndex, Ruleset, Subject};
 
 /// A stage whose rules look at incidents.
@@ -88,7 +88,7 @@ struct OfIncident {
     /// For each stage: rules with matchers, and the firing alerts that satisfy them.
     satisfied: [BTreeMap<u32, BTreeSet<Fingerprint>>; 3],
     /// For each counted label: how many alerts have which value.
-    values: Vec<FxHashMap<Box<str>, u32>>,
+    values: Vec<KeyedMap<Box<str>, u32>>,
 }
 
 impl Conditions {
@@ -134,7 +134,7 @@ impl Conditions {
     /// An alert is one of the incident's, as it is.
     fn add(&mut self, rules: &Ruleset, id: IncidentId, record: &AlertRecord, matched: &mut Matched, found: &mut Vec<u32>) {
         let of = self.incidents.entry(id).or_default();
-        of.values.resize_with(self.counted.len(), FxHashMap::default);
+        of.values.resize_with(self.counted.len(), KeyedMap::default);
         for (label, values) in self.counted.iter().zip(&mut of.values) {
             let value = record.labels().get(label);
             match values.get_mut(value) {
@@ -268,10 +268,8 @@ impl Engine {
     #[cfg(test)]
     pub(super) fn check_conditions(&mut self) {
         let anew = Conditions::of(&self.state, &self.rules);
-        let empty = OfIncident {
-            values: self.conditions.counted.iter().map(|_| FxHashMap::default()).collect(),
-            ..OfIncident::default()
-        };
+        let empty =
+            OfIncident { values: self.conditions.counted.iter().map(|_| KeyedMap::default()).collect(), ..OfIncident::default() };
         for incident in self.state.incidents() {
             let of = |conditions: &Conditions| {
                 let of = conditions.incidents.get(&incident.id).unwrap_or(&empty);

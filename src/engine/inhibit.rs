@@ -8,13 +8,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::engine::conditions::holds_for;
 use crate::engine::matched::Matched;
 use crate::engine::{Engine, Fact, State};
-use crate::model::{AlertRecord, Fingerprint, Labels, Reason, Suppression, SuppressionKind};
+use crate::model::{AlertRecord, Fingerprint, KeyedMap, Labels, Reason, Suppression, SuppressionKind};
 use crate::ruleset::{Listed, Ruleset};
 
 /// Where an alert is source or target: a target of the rules and [`key_of`] its `equal` labels.
@@ -28,7 +27,7 @@ type Source = (u32, bool, Fingerprint);
 pub(super) struct Inhibitions {
     /// Whether any rule inhibits; where none does, alerts pass without a look.
     any: bool,
-    groups: FxHashMap<Place, Group>,
+    groups: KeyedMap<Place, Group>,
 }
 
 #[derive(Debug, Default)]
@@ -138,7 +137,7 @@ struct SourcePart {
 
 impl Inhibitions {
     pub(super) fn of(state: &State, rules: &Ruleset) -> Inhibitions {
-        let mut all = Inhibitions { any: !rules.inhibition.is_empty(), groups: FxHashMap::default() };
+        let mut all = Inhibitions { any: !rules.inhibition.is_empty(), groups: KeyedMap::default() };
         if all.any {
             let mut matched = Matched::default();
             for record in state.alerts().filter(|record| record.is_firing()) {

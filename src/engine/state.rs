@@ -9,12 +9,12 @@ mod waiting;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::entity::{Entity, Meta};
 use crate::model::{
-    AlertRecord, Change, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Notification, NotificationId, Silence,
-    SilenceId, Time, Usual,
+    AlertRecord, Change, Fingerprint, Incident, IncidentId, IncidentStatus, KeyedMap, KeyedSet, Labels, Notification,
+    NotificationId, Silence, SilenceId, Time, Usual,
 };
 
 pub use timers::Timer;
@@ -30,7 +30,7 @@ type StepsInOrder = BTreeMap<(u32, u64), (Time, Fingerprint)>;
 #[derive(Debug, Default)]
 pub struct State {
     meta: Meta,
-    pub(super) alerts: FxHashMap<Fingerprint, Arc<AlertRecord>>,
+    pub(super) alerts: KeyedMap<Fingerprint, Arc<AlertRecord>>,
     /// Looked up many times an alert, walked seldom: in order by [`State::incidents`].
     pub(super) incidents: FxHashMap<IncidentId, Arc<Incident>>,
     pub(super) notifications: BTreeMap<NotificationId, Arc<Notification>>,
@@ -43,9 +43,9 @@ pub struct State {
     /// Each incident's alerts.
     pub(super) members: FxHashMap<IncidentId, Members>,
     /// The incidents of each group that have not closed, in order of opening.
-    pub(super) groups: FxHashMap<GroupKey, Vec<IncidentId>>,
+    pub(super) groups: KeyedMap<GroupKey, Vec<IncidentId>>,
     /// The incidents that have not closed, by the services that they are about.
-    pub(super) by_service: FxHashMap<Arc<str>, BTreeSet<IncidentId>>,
+    pub(super) by_service: KeyedMap<Arc<str>, BTreeSet<IncidentId>>,
     /// The major incidents that have not closed.
     pub(super) majors: BTreeSet<IncidentId>,
     /// The incidents that have not closed and are part of each.
@@ -53,11 +53,11 @@ pub struct State {
     /// When incidents that have not closed became parts of others, by the rule that made them so.
     pub(super) merges: FxHashMap<Arc<str>, BTreeSet<(Time, IncidentId)>>,
     /// Alerts that wait under a threshold, by group, in order of their beginning.
-    pub(super) waiting: FxHashMap<GroupKey, BTreeSet<(u64, Fingerprint)>>,
+    pub(super) waiting: KeyedMap<GroupKey, BTreeSet<(u64, Fingerprint)>>,
     /// Steps of sequences, by group, in order of step and coming.
-    pub(super) steps: FxHashMap<GroupKey, StepsInOrder>,
+    pub(super) steps: KeyedMap<GroupKey, StepsInOrder>,
     /// Beats that fire, by the group whose they are.
-    pub(super) beats: FxHashMap<GroupKey, BTreeSet<Fingerprint>>,
+    pub(super) beats: KeyedMap<GroupKey, BTreeSet<Fingerprint>>,
     firing: usize,
     timers: timers::Timers,
     touched: change::Touched,
@@ -66,7 +66,7 @@ pub struct State {
 /// The alerts of one incident.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    pub(super) alerts: FxHashSet<Fingerprint>,
+    pub(super) alerts: KeyedSet<Fingerprint>,
     /// How many fire, by severity, worst first.
     pub(super) firing_by_severity: [u32; 5],
 }

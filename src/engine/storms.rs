@@ -10,15 +10,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use crate::engine::conditions::holds_for;
 use crate::engine::correlate::Joined;
 use crate::engine::matched::Matched;
 use crate::engine::state::GroupKey;
 use crate::engine::{Engine, Fact};
 use crate::model::storm::KINDS_MAX;
-use crate::model::{AlertKind, AlertRecord, Fingerprint, IncidentId, Labels, Millis, Storm, Time};
+use crate::model::{AlertKind, AlertRecord, Fingerprint, IncidentId, KeyedMap, Labels, Millis, Storm, Time};
 use crate::ruleset::{CorrelateRule, Listed, Ruleset, StormRule};
 
 /// A storm that goes on is looked at this often, at fixed moments, so that its end is told though nothing comes any more.
@@ -45,14 +43,14 @@ pub(super) struct Storms {
     /// In each place the alerts in order of their beginning.
     places: BTreeMap<GroupKey, VecDeque<(Time, Fingerprint)>>,
     /// Where each of them is.
-    counted: FxHashMap<Fingerprint, (GroupKey, Time)>,
+    counted: KeyedMap<Fingerprint, (GroupKey, Time)>,
     /// For how long an alert is remembered.
     kept: Millis,
 }
 
 impl Storms {
     /// Counts all alerts anew, as they stand.
-    pub(super) fn of(alerts: &FxHashMap<Fingerprint, Arc<AlertRecord>>, rules: &Ruleset, now: Time) -> Storms {
+    pub(super) fn of(alerts: &KeyedMap<Fingerprint, Arc<AlertRecord>>, rules: &Ruleset, now: Time) -> Storms {
         let longest = rules.correlate.iter().filter_map(|rule| rule.storm).map(|storm| storm.within).max();
         let Some(longest) = longest else { return Storms::default() };
         let mut storms = Storms { on: true, kept: Millis(longest.0 + 2 * STRETCH.0), ..Storms::default() };

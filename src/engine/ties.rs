@@ -12,11 +12,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use crate::engine::correlate::Joined;
 use crate::engine::{Engine, Fact, State};
-use crate::model::{AlertRecord, Fingerprint, IncidentId, IncidentStatus, Labels, Millis, RuleRef, Time};
+use crate::model::{AlertRecord, Fingerprint, IncidentId, IncidentStatus, KeyedMap, Labels, Millis, RuleRef, Time};
 use crate::ruleset::{Catalogue, CorrelateRule, Ruleset, Threshold, Tie, TieHow};
 
 /// Alerts that are looked at, at most, for whether enough wait that are tied to each other; four times what is asked for
@@ -41,15 +39,15 @@ struct Thread {
     rule: usize,
     tie: usize,
     /// By value: the incidents that have alerts with it.
-    members: FxHashMap<Box<str>, BTreeMap<IncidentId, Members>>,
+    members: KeyedMap<Box<str>, BTreeMap<IncidentId, Members>>,
     /// By value: alerts that wait under the rule, in order of their beginning. Some of them may wait no longer.
-    waiting: FxHashMap<Box<str>, BTreeSet<(u64, Fingerprint)>>,
+    waiting: KeyedMap<Box<str>, BTreeSet<(u64, Fingerprint)>>,
 }
 
 /// The alerts of one incident with one value, each once, by when it began last.
 #[derive(Debug, Default)]
 struct Members {
-    began: FxHashMap<Fingerprint, Time>,
+    began: KeyedMap<Fingerprint, Time>,
     in_order: BTreeSet<(Time, Fingerprint)>,
 }
 
@@ -183,7 +181,7 @@ impl Ties {
 
 impl Thread {
     fn new(rule: usize, tie: usize) -> Thread {
-        Thread { rule, tie, members: FxHashMap::default(), waiting: FxHashMap::default() }
+        Thread { rule, tie, members: KeyedMap::default(), waiting: KeyedMap::default() }
     }
 
     fn tie<'r>(&self, rules: &'r Ruleset) -> &'r Tie {
@@ -240,7 +238,7 @@ fn around<'t>(tie: &Tie, catalogue: &'t Catalogue, value: &'t str) -> impl Itera
     std::iter::once(value).chain(catalogue.near(value, hops).map(|name| &**name))
 }
 
-fn entry<'m, T: Default>(map: &'m mut FxHashMap<Box<str>, T>, value: &str) -> &'m mut T {
+fn entry<'m, T: Default>(map: &'m mut KeyedMap<Box<str>, T>, value: &str) -> &'m mut T {
     if !map.contains_key(value) {
         map.insert(value.into(), T::default());
     }

@@ -7,23 +7,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
 /// A body with bounds.
-pub(super) struct Bounded {
-    body: Incoming,
+pub(super) struct Bounded<B> {
+    body: B,
     deadline: Pin<Box<Sleep>>,
     bytes_left: usize,
 }
 
-impl Bounded {
-    pub(super) fn new(body: Incoming, time: Duration, bytes: usize) -> Bounded {
+impl<B> Bounded<B> {
+    pub(super) fn new(body: B, time: Duration, bytes: usize) -> Bounded<B> {
         Bounded { body, deadline: Box::pin(sleep(time)), bytes_left: bytes }
     }
 }
 
-impl Body for Bounded {
+impl<B: Body<Data = Bytes, Error: std::error::Error + Send + Sync + 'static> + Unpin> Body for Bounded<B> {
     type Data = Bytes;
     type Error = io::Error;
 

@@ -37,6 +37,7 @@ pub mod wire;
 pub mod alertmanager;
 pub mod format;
 pub mod generic;
+mod progress;
 pub mod prometheus;
 pub mod recorded;
 pub mod trial;

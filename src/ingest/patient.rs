@@ -4,11 +4,14 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+
+use super::progress::Progress;
 
 /// A stream whose writes fail once none of them has got on for `patience`.
 pub(super) struct Patient<S> {
@@ -17,20 +20,25 @@ pub(super) struct Patient<S> {
     /// Armed while a write waits.
     deadline: Pin<Box<Sleep>>,
     waiting: bool,
+    progress: Arc<Progress>,
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, patience: Duration) -> Patient<S> {
-        Patient { stream, patience, deadline: Box::pin(sleep(patience)), waiting: false }
+    pub(super) fn new(stream: S, patience: Duration, progress: Arc<Progress>) -> Patient<S> {
+        Patient { stream, patience, deadline: Box::pin(sleep(patience)), waiting: false, progress }
     }
 
     fn bounded<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.waiting = false;
+            if self.waiting {
+                self.waiting = false;
+                self.progress.stall(false);
+            }
             return written;
         }
         if !self.waiting {
             self.waiting = true;
+            self.progress.stall(true);
             self.deadline.as_mut().reset(Instant::now() + self.patience);
         }
         ready!(self.deadline.as_mut().poll(context));

@@ -8,7 +8,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,13 +19,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tower_service::Service;
 
 use super::answer::Reply;
 use super::deadline::Bounded;
 use super::patient::Patient;
 use super::peers::{Peers, Place, connections_max};
+use super::progress::{Noted, Owed, Progress, Step};
 use super::route::{Endpoint, IngestState, duration};
 
 /// How long open requests may take to end when we stop. Event streams must end by themselves before.
@@ -35,7 +35,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long accepting pauses when the system has no descriptor left; connections that end give some back.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a connection may stand idle although others wait for its place; and the time to speak for a new one.
+/// How long a connection may wait for its peer although others wait for its place.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Bytes of a request's head; hyper answers 431 beyond.
@@ -50,7 +50,7 @@ const HEADERS: usize = 64;
 /// What connections are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Go on. The number grows each time that all connections are in use: idle ones are to make room.
+    /// Go on. The number grows each time that all connections are in use: those that wait for their peers are to make room.
     Serving(u64),
     /// End behind the present request.
     Draining,
@@ -144,12 +144,9 @@ async fn connection(
     // An answer is one small write; waiting to fill a packet would cost each sender 40 ms.
     let stream = stream.set_nodelay(true).map(|()| stream);
     if let Ok(stream) = stream {
-        let io = TokioIo::new(Patient::new(stream, duration(state.limits.body_timeout)));
-        let spoke = AtomicBool::new(false);
-        let service = service_fn(|request| {
-            spoke.store(true, Ordering::Relaxed);
-            respond(&state, &fallback, request)
-        });
+        let progress = Arc::new(Progress::new());
+        let io = TokioIo::new(Patient::new(stream, duration(state.limits.body_timeout), progress.clone()));
+        let service = service_fn(|request| respond(&state, &fallback, request, progress.clone()));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(duration(state.limits.header_timeout))
@@ -160,14 +157,13 @@ async fn connection(
         let mut connection = pin!(connection);
         let mut silence = pin!(sleep(duration(state.limits.first_header_timeout)));
         let mut listening = true;
-        let began = Instant::now();
         loop {
             tokio::select! {
                 // What went wrong is the peer's doing (it left, spoke no HTTP, was too slow), and hyper answers it.
                 _ = connection.as_mut() => break,
                 // Who keeps a connection open may be slow to ask again, but not to ask at all.
                 () = silence.as_mut(), if listening => {
-                    if !spoke.load(Ordering::Relaxed) {
+                    if progress.step() == Step::First {
                         state.metrics.connections_refused_total.with_label_values(&["silent"]).inc();
                         break;
                     }
@@ -176,8 +172,15 @@ async fn connection(
                 changed = phase.changed() => match *phase.borrow_and_update() {
                     Phase::Over => break,
                     _ if changed.is_err() => break,
-                    Phase::Serving(_) if began.elapsed() < GRACE => {}
-                    Phase::Serving(_) | Phase::Draining => connection.as_mut().graceful_shutdown(),
+                    Phase::Draining => connection.as_mut().graceful_shutdown(),
+                    Phase::Serving(_) => match progress.owed_by_peer(GRACE) {
+                        None => {}
+                        Some(Owed::Nothing) => connection.as_mut().graceful_shutdown(),
+                        Some(Owed::Part) => {
+                            state.metrics.connections_refused_total.with_label_values(&["crowded"]).inc();
+                            break;
+                        }
+                    },
                 },
             }
         }
@@ -186,16 +189,25 @@ async fn connection(
     drop(permit);
 }
 
-async fn respond(state: &IngestState, fallback: &Router, mut request: Request<Incoming>) -> Result<Reply, Infallible> {
+async fn respond(
+    state: &IngestState,
+    fallback: &Router,
+    request: Request<Incoming>,
+    progress: Arc<Progress>,
+) -> Result<Reply, Infallible> {
+    let mut request = request.map(|body| Noted::new(body, progress.clone()));
     let uri = request.uri().clone();
-    if let Some(endpoint) = Endpoint::of(request.method(), uri.path()) {
-        return Ok(state.answer(endpoint, &mut request).await);
-    }
-    let bounded = |body: Incoming| {
-        if body.is_end_stream() {
-            return Body::empty();
-        }
-        Body::new(Bounded::new(body, duration(state.limits.body_timeout), state.limits.body_bytes))
+    let reply = if let Some(endpoint) = Endpoint::of(request.method(), uri.path()) {
+        Ok(state.answer(endpoint, &mut request).await)
+    } else {
+        let bounded = |body: Noted<Incoming>| {
+            if body.is_end_stream() {
+                return Body::empty();
+            }
+            Body::new(Bounded::new(body, duration(state.limits.body_timeout), state.limits.body_bytes))
+        };
+        fallback.clone().call(request.map(bounded)).await
     };
-    fallback.clone().call(request.map(bounded)).await
+    progress.enter(Step::Next);
+    reply
 }

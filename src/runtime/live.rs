@@ -20,11 +20,11 @@ pub use dedup::{Heard, Seen};
 use crate::config::Config;
 use crate::engine::entity::Changes;
 use crate::model::{
-    AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Labels, Millis, Notification, NotificationId, Silence,
-    SilenceId, Time,
+    AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Keyed, KeyedSet, Labels, Millis, Notification,
+    NotificationId, Silence, SilenceId, Time,
 };
 use crate::ruleset::Ruleset;
-use seed::{KeyedHash, Seed};
+use seed::Seed;
 
 /// The moment at which an alert expires whose sender always says "resolved" itself.
 pub const NEVER: Time = Time(i64::MAX);
@@ -33,15 +33,15 @@ pub const NEVER: Time = Time(i64::MAX);
 const RAW_KEYS: usize = 2;
 
 /// A set of alerts; [`Live::set`] makes one.
-pub type FingerprintSet = std::collections::HashSet<Fingerprint, seed::KeyedHash>;
+pub type FingerprintSet = KeyedSet<Fingerprint>;
 
 /// The tables. Written by the engine's thread after each sync, read by everybody.
 #[derive(Debug)]
 pub struct Live {
     seed: Seed,
     /// Seeded hash of an alert's label text as it came, to its fingerprint.
-    raw: DashMap<u64, Fingerprint, KeyedHash>,
-    alerts: DashMap<Fingerprint, Entry, KeyedHash>,
+    raw: DashMap<u64, Fingerprint, Keyed>,
+    alerts: DashMap<Fingerprint, Entry, Keyed>,
     incidents: DashMap<IncidentId, Arc<Incident>>,
     notifications: DashMap<NotificationId, Arc<Notification>>,
     silences: DashMap<SilenceId, Arc<Silence>>,
@@ -142,8 +142,8 @@ impl Live {
         let sender = |timeout| Sender { timeout, firing: AtomicI64::new(0) };
         let senders = config.sources.iter().map(|source| (source.name.clone(), sender(source.timeout(config.resolve_timeout))));
         Live {
-            raw: DashMap::with_hasher(seed.table_hash()),
-            alerts: DashMap::with_hasher(seed.table_hash()),
+            raw: DashMap::with_hasher(Keyed::default()),
+            alerts: DashMap::with_hasher(Keyed::default()),
             seed,
             incidents: DashMap::new(),
             notifications: DashMap::new(),
@@ -161,7 +161,7 @@ impl Live {
     /// An empty set of alerts, as safe from senders who choose their labels as the tables are.
     #[must_use]
     pub fn set(&self) -> FingerprintSet {
-        FingerprintSet::with_hasher(self.seed.table_hash())
+        FingerprintSet::default()
     }
 
     /// Publishes what the engine changed. A new occurrence of an alert gets the full timeout of its source from `now`;

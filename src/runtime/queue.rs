@@ -3,10 +3,12 @@
 //!
 //! The last fifth of the room is kept for critical alerts, so that under overload the worst is heard first. Critical is what the
 //! sender's own `severity` label says: what rules would make of it only the engine knows.
+//!
+//! One source may have four times as many alerts waiting as there is room left. Alone, it has four fifths of the room; two that
+//! are loud have four ninths each; and however many are loud, there is room for the one that is not.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::IntGauge;
@@ -14,13 +16,16 @@ use tokio::sync::oneshot;
 
 use super::handle::SubmitError;
 use crate::engine::{Answer, Input, Refusal};
-use crate::model::Severity;
+use crate::model::{KeyedMap, Severity};
 
 /// Inputs that one batch takes at most, so that a full queue is synced in pieces and its first senders need not wait for its last.
 const BATCH_INPUTS_MAX: usize = 8_192;
 
 /// The part of the room that only critical alerts get: one in so many.
 const KEPT_FOR_CRITICAL: usize = 5;
+
+/// How many alerts of one source may wait for each that there is room for.
+const SHARE: usize = 4;
 
 /// The answers to one submission, one for each input.
 pub(super) type Answers = Result<Vec<Result<Answer, Refusal>>, SubmitError>;
@@ -30,6 +35,8 @@ pub(super) struct Submission {
     pub(super) inputs: Vec<Input>,
     pub(super) reply: oneshot::Sender<Answers>,
     alerts: usize,
+    /// Whose alerts these are; `None` where there are none.
+    source: Option<Arc<str>>,
 }
 
 enum Command {
@@ -59,14 +66,21 @@ pub(super) struct QueueReceiver {
 }
 
 struct Waiting {
-    alerts: AtomicUsize,
+    room: Mutex<Room>,
     gauge: IntGauge,
+}
+
+/// How many alerts wait.
+#[derive(Default)]
+struct Room {
+    all: usize,
+    by_source: KeyedMap<Arc<str>, usize>,
 }
 
 /// Makes a queue for `limit` alerts; `gauge` shows how many wait.
 pub(super) fn queue(limit: usize, gauge: IntGauge) -> (QueueSender, QueueReceiver) {
     let (sender, receiver) = mpsc::channel();
-    let waiting = Arc::new(Waiting { alerts: AtomicUsize::new(0), gauge });
+    let waiting = Arc::new(Waiting { room: Mutex::default(), gauge });
     (QueueSender { commands: sender, waiting: waiting.clone(), limit }, QueueReceiver { commands: receiver, waiting })
 }
 
@@ -76,17 +90,25 @@ impl QueueSender {
     ///
     /// # Errors
     /// `Overloaded` when the alerts find no room, `Stopping` when nobody takes them any more. Alerts that are all critical
-    /// find room for longer.
+    /// find room for longer, and those of a source that has many waiting for less long. All of them are of one source.
     pub(super) fn submit(&self, inputs: Vec<Input>) -> Result<oneshot::Receiver<Answers>, SubmitError> {
+        let source = |input: &Input| match input {
+            Input::Alert(news) => Some(news.alert.source.clone()),
+            _ => None,
+        };
         let alerts = inputs.iter().filter(|input| matches!(input, Input::Alert(_))).count();
+        let source = inputs.iter().find_map(source);
         let all_critical = inputs.iter().all(|input| !matches!(input, Input::Alert(_)) || is_critical(input));
         let kept = if all_critical { 0 } else { self.limit / KEPT_FOR_CRITICAL };
-        if !self.waiting.reserve(alerts, self.limit - kept) {
+        if !self.waiting.reserve(source.as_ref(), alerts, self.limit - kept) {
             return Err(SubmitError::Overloaded);
         }
         let (reply, answers) = oneshot::channel();
-        self.commands.send(Command::Submit(Submission { inputs, reply, alerts })).map_err(|_| {
-            self.waiting.release(alerts);
+        let submission = Submission { inputs, reply, alerts, source };
+        self.commands.send(Command::Submit(submission)).map_err(|mpsc::SendError(command)| {
+            if let Command::Submit(submission) = command {
+                self.waiting.release(&submission);
+            }
             SubmitError::Stopping
         })?;
         Ok(answers)
@@ -113,7 +135,7 @@ impl QueueReceiver {
         while let Some(command) = next {
             match command {
                 Command::Submit(submission) => {
-                    self.waiting.release(submission.alerts);
+                    self.waiting.release(&submission);
                     inputs += submission.inputs.len();
                     batch.submissions.push(submission);
                 }
@@ -135,21 +157,36 @@ pub fn is_critical(input: &Input) -> bool {
 }
 
 impl Waiting {
-    /// Makes room for `alerts`, if they find it. A submission larger than the whole queue gets in when the queue is empty.
-    fn reserve(&self, alerts: usize, limit: usize) -> bool {
-        let reserved = self.alerts.try_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
-            let after = waiting + alerts;
-            (alerts == 0 || waiting == 0 || after <= limit).then_some(after)
-        });
-        if reserved.is_ok() {
-            self.gauge.add(as_i64(alerts));
+    /// Makes room for `alerts` of a source, if they find it. A submission larger than the whole queue gets in when the queue is empty.
+    fn reserve(&self, source: Option<&Arc<str>>, alerts: usize, limit: usize) -> bool {
+        let Some(source) = source else { return true };
+        let mut room = self.room();
+        let (all, own) = (room.all + alerts, room.by_source.get(source).copied().unwrap_or(0) + alerts);
+        // Who has nothing waiting has no share to keep to.
+        if room.all > 0 && (all > limit || (own > alerts && own > SHARE * (limit - all))) {
+            return false;
         }
-        reserved.is_ok()
+        room.all = all;
+        *room.by_source.entry(source.clone()).or_default() = own;
+        self.gauge.add(as_i64(alerts));
+        true
     }
 
-    fn release(&self, alerts: usize) {
-        self.alerts.fetch_sub(alerts, Ordering::Relaxed);
-        self.gauge.sub(as_i64(alerts));
+    fn release(&self, submission: &Submission) {
+        let Some(source) = &submission.source else { return };
+        let mut room = self.room();
+        room.all -= submission.alerts;
+        if let Some(own) = room.by_source.get_mut(source) {
+            *own -= submission.alerts;
+            if *own == 0 {
+                room.by_source.remove(source);
+            }
+        }
+        self.gauge.sub(as_i64(submission.alerts));
+    }
+
+    fn room(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -168,13 +205,17 @@ mod tests {
     }
 
     fn alerts_of(n: u64, severity: &str) -> Vec<Input> {
+        alerts_from("prometheus", n, severity)
+    }
+
+    fn alerts_from(source: &str, n: u64, severity: &str) -> Vec<Input> {
         let news = |i| News {
             alert: Arc::new(Alert {
                 fingerprint: Fingerprint(i),
                 labels: Labels::from_pairs([("severity", severity)]).unwrap(),
                 annotations: Labels::default(),
                 generator_url: "".into(),
-                source: "prometheus".into(),
+                source: source.into(),
                 starts_at: Time(0),
             }),
             status: AlertStatus::Firing,
@@ -187,12 +228,12 @@ mod tests {
     fn the_limit_is_in_alerts_and_acts_always_get_in() {
         let gauge = IntGauge::new("waiting", "waiting").unwrap();
         let (sender, receiver) = queue(10, gauge.clone());
-        assert!(sender.submit(alerts(6)).is_ok());
-        assert_eq!(sender.submit(alerts(3)).err(), Some(SubmitError::Overloaded));
+        assert!(sender.submit(alerts(4)).is_ok());
+        assert_eq!(sender.submit(alerts(5)).err(), Some(SubmitError::Overloaded));
         assert!(sender.submit(alerts(2)).is_ok());
-        assert_eq!(sender.submit(alerts(1)).err(), Some(SubmitError::Overloaded));
+        assert_eq!(sender.submit(alerts(3)).err(), Some(SubmitError::Overloaded));
         assert!(sender.submit(vec![Input::Tick]).is_ok(), "what is no alert needs no room");
-        assert_eq!(gauge.get(), 8);
+        assert_eq!(gauge.get(), 6);
         assert_eq!(receiver.take(Duration::ZERO).submissions.len(), 3);
         assert_eq!(gauge.get(), 0);
         assert!(sender.submit(alerts(50)).is_ok(), "more than the whole queue gets in alone");
@@ -218,9 +259,28 @@ mod tests {
         ];
         for (waiting, inputs, gets_in) in cases {
             let (sender, _receiver) = queue(10, IntGauge::new("waiting", "waiting").unwrap());
-            sender.submit(alerts_of(waiting, "critical")).unwrap();
+            sender.submit(alerts_from("other", waiting, "critical")).unwrap();
             assert_eq!(sender.submit(inputs.clone()).is_ok(), gets_in, "{waiting} waiting, then {inputs:?}");
         }
+    }
+
+    /// Row 35: however loud one source is, others find room.
+    #[test]
+    fn no_source_takes_the_room_of_the_others() {
+        let (sender, receiver) = queue(1_000, IntGauge::new("waiting", "waiting").unwrap());
+        let fill = |source: &str| {
+            std::iter::repeat_with(|| sender.submit(alerts_from(source, 1, "low"))).take_while(Result::is_ok).count()
+        };
+        // Of the eight hundred that are not kept for critical ones.
+        assert_eq!(fill("loud"), 640, "alone, four fifths");
+        let found = fill("quiet");
+        assert_eq!(found, 128, "four fifths of what the loud one leaves");
+        assert_eq!(fill("loud"), 0, "nothing of what others have left");
+        assert!(sender.submit(alerts_from("third", 20, "low")).is_ok());
+        assert!(sender.submit(alerts_from("loud", 30, "critical")).is_ok(), "the worst of the loud one finds room");
+        while !receiver.take(Duration::ZERO).submissions.is_empty() {}
+        assert_eq!(receiver.waiting.room().by_source.len(), 0, "who has nothing waiting is forgotten");
+        assert_eq!(fill("quiet"), 640);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! - [`prometheus`]: the whole way from a real Prometheus to a pager, with a kill -9 in between.
 //! - [`causes`]: probable causes and reported changes, from a POST to what people read.
 //! - [`crash`]: kill -9 and SIGTERM under load, a second daemon on the same folder.
+//! - [`crowds`]: one loud source, thousands of bad connections.
 //! - [`damage`]: damage in the middle of the log, refused and passed over.
 //! - [`overload`]: far more than the engine takes.
 //! - [`service`]: what systemd and people at a terminal see: readiness, watchdog, signals, ports, folders.
@@ -28,6 +29,7 @@ mod bad_input;
 mod causes;
 mod commands;
 mod crash;
+mod crowds;
 mod daemon;
 mod damage;
 mod deliver;

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
-use crate::model::{Change, Time};
+use crate::model::{Change, KeyedMap, Time};
 
 /// Changes in memory. Their number is bounded by whoever records them.
 #[derive(Debug, Default)]
@@ -14,7 +12,7 @@ pub(in crate::engine) struct Reported {
     /// In order of their beginning.
     by_time: BTreeSet<(Time, Arc<str>)>,
     /// In order of their beginning, by thing.
-    by_thing: FxHashMap<Arc<str>, BTreeSet<(Time, Arc<str>)>>,
+    by_thing: KeyedMap<Arc<str>, BTreeSet<(Time, Arc<str>)>>,
 }
 
 impl Reported {

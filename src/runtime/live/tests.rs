@@ -202,21 +202,6 @@ fn entries_are_flat() {
     assert!(size_of::<Entry>() <= 96, "{}", size_of::<Entry>());
 }
 
-/// Row 54: keys that a sender could prepare against a known hash spread like any others.
-#[test]
-fn prepared_fingerprints_do_not_pile_up() {
-    use std::hash::BuildHasher;
-    let hash = Seed::random().table_hash();
-    let (mut low, mut high) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
-    for i in 0..4096u64 {
-        let hashed = hash.hash_one(Fingerprint(i << 40));
-        low.insert(hashed & 0xfff);
-        high.insert(hashed >> 52);
-    }
-    // 4,096 balls in as many bins leave about 2,589 bins filled.
-    assert!(low.len() > 2_000 && high.len() > 2_000, "{} {}", low.len(), high.len());
-}
-
 /// Row 47: however often it is said, and by however many at once, it is one occurrence, and every word of it is counted.
 #[test]
 fn a_million_repeats_are_one_occurrence_and_each_is_counted() {

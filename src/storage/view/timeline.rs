@@ -393,7 +393,9 @@ impl<'a> AlertName<'a> {
         }
         text.push_str(self.name);
         if let Some((name, value)) = self.thing {
-            [" on ", name, " ", value].iter().for_each(|part| text.push_str(part));
+            for part in [" on ", name, " ", value] {
+                text.push_str(part);
+            }
         }
     }
 }
