@@ -5,12 +5,12 @@ use std::net::TcpStream;
 
 /// A request, ready to be written.
 pub fn post(path: &str, body: &str) -> Vec<u8> {
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Prometheus/2.50\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    post_with(path, "User-Agent: Prometheus/2.50\r\nContent-Type: application/json\r\n", body)
+}
+
+/// The same with other headers, each with its line's end.
+pub fn post_with(path: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 /// A client's connection that is kept open.

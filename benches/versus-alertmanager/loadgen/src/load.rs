@@ -51,6 +51,20 @@ pub fn run(options: &Options) -> Result<(), String> {
 
 /// Renders all requests of one pass.
 fn render(options: &Options) -> Result<Work, String> {
+    if options.has("body") { message(options) } else { alerts(options) }
+}
+
+/// One message of any tool, as often as `--total` says.
+fn message(options: &Options) -> Result<Work, String> {
+    let file = options.text("body", "");
+    let body = std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
+    let request = http::post_with(&options.text("path", "/"), &options.text("headers", ""), &body);
+    let passes = options.number("total", 10_000)?;
+    Ok(Work { bytes: request.len(), requests: vec![request], alerts: 1, passes, at_most: None, next: AtomicUsize::new(0) })
+}
+
+/// Alerts as Prometheus posts them.
+fn alerts(options: &Options) -> Result<Work, String> {
     let (batch, total): (usize, u64) = (options.number("batch", 64)?, options.number("total", 10_000)?);
     let (distinct, start): (u64, u64) = (options.number("distinct", 10_000)?, options.number("start", 0)?);
     let (repeats, vary): (f64, u64) = (options.number("repeat", 0.0)?, options.number("vary", 0)?);
