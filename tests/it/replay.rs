@@ -197,7 +197,9 @@ fn write_golden_log(records: &[Record]) {
     bytes.truncate(used.next_multiple_of(8) + 8);
     let mut text = String::new();
     for line in bytes.chunks(64) {
-        line.iter().for_each(|byte| write!(text, "{byte:02x}").unwrap());
+        for byte in line {
+            write!(text, "{byte:02x}").unwrap();
+        }
         text.push('\n');
     }
     fs::create_dir_all(golden()).unwrap();
@@ -268,7 +270,9 @@ fn a_daemon_with_more_threads_has_the_same_state() {
     let seen = |daemon: &crate::daemon::Daemon| {
         let mut alerts = daemon.list("/v1/alerts?status=all", "alerts");
         // The moment of the last message is the table's own: it begins anew with each start.
-        alerts.iter_mut().for_each(|alert| drop(alert.as_object_mut().unwrap().remove("last_seen")));
+        for alert in &mut alerts {
+            alert.as_object_mut().unwrap().remove("last_seen");
+        }
         alerts.sort_by_key(|alert| alert["fingerprint"].to_string());
         (daemon.incidents(), alerts)
     };
