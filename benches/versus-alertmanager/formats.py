@@ -4,7 +4,7 @@ same run. The messages are those of the golden tests."""
 import json
 
 from rows import CPU
-from servers import Quell
+from servers import Quell, Setup
 
 # A byte of another form may cost three times what one of Prometheus' does.
 BUDGET = 3.0
@@ -27,8 +27,8 @@ class WithSources(Quell):
 
     tools = ()
 
-    def configure(self, idle_rules=0):
-        super().configure(idle_rules)
+    def configure(self):
+        super().configure()
         path = self.folder / "quell.yaml"
         config = json.loads(path.read_text())
         config["sources"] = [{"name": tool, "format": tool} for tool in self.tools]
@@ -53,7 +53,7 @@ def measure(bench, payloads):
             lines.append((tool, file.stat().st_size, seen["server_cpu_s_per_million"]))
         return lines
 
-    lines = bench.with_server(WithSources, "formats", 0, work)
+    lines = bench.with_server(WithSources, "formats", Setup(), work)
     base = next(cost / size for tool, size, cost in lines if tool == "prometheus")
     return [(tool, size, cost, cost / size / base) for tool, size, cost in lines]
 

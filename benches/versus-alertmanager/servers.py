@@ -79,6 +79,10 @@ def silence(number):
     return {"matchers": matchers, "startsAt": now.isoformat(), "endsAt": ends.isoformat(), "createdBy": "bench", "comment": "idle"}
 
 
+class NotOffered(Exception):
+    """A server does not have what a row is about."""
+
+
 def free_port():
     """A loopback port that nobody has at this moment."""
     with socket.socket() as probe:
@@ -145,6 +149,8 @@ class Server:
         """Sets the silences of the setup, by the API that both servers have."""
         for number in range(self.setup.silences):
             status, body = self.request("POST", "/api/v2/silences", silence(number))
+            if status in (404, 405):
+                raise NotOffered(f"{self.name} has no POST /api/v2/silences")
             if status != 200:
                 raise RuntimeError(f"{self.name} answered {status} to a silence: {body[:200]!r}")
 

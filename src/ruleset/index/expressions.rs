@@ -10,7 +10,8 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use regex::{RegexSet, RegexSetBuilder};
-use rustc_hash::FxHashMap;
+
+use crate::model::KeyedMap;
 
 /// Expressions over one label.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub(super) struct Expressions {
     /// From large to small.
     sets: Vec<Set>,
     /// By value: the lists whose conditions on this label all hold.
-    known: Mutex<FxHashMap<Box<str>, Vec<u32>>>,
+    known: Mutex<KeyedMap<Box<str>, Vec<u32>>>,
 }
 
 #[derive(Debug, Default)]
