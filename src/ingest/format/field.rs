@@ -208,11 +208,14 @@ fn whole(number: &serde_json::Number) -> String {
     }
 }
 
-/// Whether a text is a variable that its tool did not replace: `$ALERT_ID`, `{EVENT.ID}`, `{PID}`, `%lastvalue`,
-/// `{{ $alert->x }}`.
+/// Whether a text is a variable that its tool did not replace: `$ALERT_ID`, `$host.name$`, `{EVENT.ID}`, `{$SITE.URL}`,
+/// `{PID}`, `%lastvalue`, `{{ $alert->x }}`.
 fn is_placeholder(text: &str) -> bool {
     let is_name = |name: &str, allowed: fn(char) -> bool| !name.is_empty() && name.chars().all(allowed);
     let inside = |open: &str, close: &str| text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    if let Some(name) = inside("$", "$") {
+        return is_name(name, |c| c.is_ascii_alphanumeric() || c == '.' || c == '_');
+    }
     if let Some(name) = text.strip_prefix('$') {
         return is_name(name, |c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     }
@@ -222,7 +225,8 @@ fn is_placeholder(text: &str) -> bool {
     if let Some(name) = inside("{{", "}}") {
         return !name.contains(['{', '}']);
     }
-    inside("{", "}").is_some_and(|name| is_name(name, |c| c.is_ascii_alphanumeric() || c == '.' || c == '_' || c == '#'))
+    let name = inside("{", "}").map(|name| name.strip_prefix('$').unwrap_or(name));
+    name.is_some_and(|name| is_name(name, |c| c.is_ascii_alphanumeric() || c == '.' || c == '_' || c == '#'))
 }
 
 #[cfg(test)]
@@ -234,7 +238,12 @@ mod tests {
         let cases = [
             ("$ALERT_ID", true),
             ("{EVENT.RECOVERY.ID}", true),
+            ("{$ZABBIX.URL}", true),
             ("{PID}", true),
+            ("$service.output$", true),
+            ("$", false),
+            ("$$", false),
+            ("$5 and 6$", false),
             ("%lastvalue", true),
             ("{{ $alert->title }}", true),
             ("{{rule.id}}", true),

@@ -6,7 +6,9 @@ mod golden;
 mod http;
 mod messages;
 mod outage;
+mod pages;
 mod posts;
+mod templates;
 mod tools;
 
 use std::collections::BTreeMap;
