@@ -11,6 +11,7 @@
 //! - [`service`]: what systemd and people at a terminal see: readiness, watchdog, signals, ports, folders.
 //! - [`reload`]: broken rules at start and at reload.
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
+//! - [`damaged`]: requests damaged at random.
 //! - [`packs`]: the shipped rule packs, and the alert names that they must know.
 //! - [`secrets`]: canaries, and a search through every output.
 //! - [`deliver`]: each kind of receiver against a faithful fake that misbehaves.
@@ -28,6 +29,7 @@ mod commands;
 mod crash;
 mod daemon;
 mod damage;
+mod damaged;
 mod deliver;
 mod demo;
 mod documents;
@@ -37,6 +39,8 @@ mod http;
 mod overload;
 mod packs;
 mod prometheus;
+#[path = "../sim/random.rs"]
+mod random;
 mod reload;
 mod secrets;
 mod service;
