@@ -71,6 +71,9 @@ impl Notes {
     }
 }
 
+/// Texts of one map that are read.
+const PAIRS_MAX: usize = 1_000;
+
 /// One value of a body, which may not be there.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
@@ -157,7 +160,8 @@ impl<'a> Field<'a> {
         self.list(path).into_iter().filter_map(Field::as_text).collect()
     }
 
-    /// The texts of a map, by name.
+    /// The texts of a map, by name; the first thousand, which is more than an alert may have. Who puts them together looks
+    /// for doubles among those that are there already.
     #[must_use]
     pub fn pairs(self, path: &str) -> Vec<(String, String)> {
         let Some(Value::Object(pairs)) = self.get(path).value else { return Vec::new() };
@@ -165,7 +169,7 @@ impl<'a> Field<'a> {
             let text = Field { value: Some(value), notes: self.notes }.as_text()?;
             Some((String::clone(name), text))
         };
-        pairs.iter().filter_map(text).collect()
+        pairs.iter().filter_map(text).take(PAIRS_MAX).collect()
     }
 
     /// Whether anything but null is there.
@@ -257,6 +261,15 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(is_placeholder(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn large_maps_are_read_in_part() {
+        let pairs = (0..5_000).map(|n| (format!("k{n}"), serde_json::json!("v"))).collect();
+        let body = serde_json::json!({ "map": Value::Object(pairs) });
+        let notes = Notes::default();
+        assert_eq!(Field::root(&body, &notes).pairs("map").len(), PAIRS_MAX);
+        assert_eq!(notes.unused(&body).len(), 4_000);
     }
 
     #[test]
