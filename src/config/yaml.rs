@@ -8,6 +8,9 @@ use serde_saphyr::Spanned;
 
 use super::ConfigError;
 
+/// Levels of nesting. The deepest that means anything has five; each costs the reader some of the stack.
+const DEPTH_MAX: usize = 16;
+
 /// Reads a YAML document whose root is a map. Each value's origin is `<file>:<line>:<column>`.
 ///
 /// # Errors
@@ -16,8 +19,15 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Map<String, Value>, Config
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Map::new());
     }
-    let root: Spanned<Node> = serde_saphyr::from_str(text).map_err(|error| {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_depth: DEPTH_MAX, flow_nesting_limit: DEPTH_MAX },
+    };
+    let root: Spanned<Node> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = error.location().map_or_else(|| file.to_owned(), |at| format!("{file}:{}:{}", at.line(), at.column()));
+        if matches!(error.without_snippet(), serde_saphyr::Error::Budget { .. }) {
+            let message = format!("the file holds more than is read of a configuration, or is nested deeper than {DEPTH_MAX}");
+            return ConfigError::new("yaml", message, &place);
+        }
         ConfigError::new("yaml", what_is_wrong(&error.to_string()), &place)
     })?;
     match value(file, root).kind {

@@ -313,7 +313,7 @@ pub enum Fact {
     /// The first alert of its kind in the storm; it went on to later rules as well (`passed`), or there were enough that did.
     StormKindSeen {
         incident: IncidentId,
-        kind: AlertKind,
+        of: AlertKind,
         passed: bool,
     },
     /// Less than half of what made it a storm comes now.

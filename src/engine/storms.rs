@@ -247,7 +247,7 @@ impl Engine {
             return false;
         }
         let (kind, passed) = (AlertKind::of(record.labels()), raging.passed < storm.pass);
-        self.record(Fact::StormKindSeen { incident: id, kind, passed });
+        self.record(Fact::StormKindSeen { incident: id, of: kind, passed });
         passed
     }
 

@@ -10,6 +10,7 @@ use super::intake::{Intake, Pairs, Reason, Said};
 use super::wire::BodyFault;
 use crate::config::{ConfigError, GenericMap};
 use crate::model::{AlertStatus, Time};
+use crate::ruleset::template;
 
 /// Steps that one template may take; the longest sensible one takes some hundreds.
 const FUEL: u64 = 20_000;
@@ -40,13 +41,15 @@ impl Mapping {
         let annotations = map.annotations.iter().map(|(name, template)| (format!("annotations.{name}"), template));
         let single = [("status", &map.status), ("starts_at", &map.starts_at), ("ends_at", &map.ends_at)];
         let single = single.into_iter().filter_map(|(name, template)| Some((name.to_owned(), template.as_ref()?)));
-        for (name, template) in labels.chain(annotations).chain(single) {
-            templates.add_template_owned(name.clone(), template.clone()).map_err(|error| ConfigError {
+        for (name, template_text) in labels.chain(annotations).chain(single) {
+            let fault = |why: String| ConfigError {
                 code: "bad_value",
-                message: format!("the source `{source}` has a template that does not compile: map.{name}: {error}"),
+                message: format!("the source `{source}` has a template that does not compile: map.{name}: {why}"),
                 place: String::new(),
                 hint: None,
-            })?;
+            };
+            template::not_too_deep(template_text).map_err(|(why, _)| fault(why))?;
+            templates.add_template_owned(name.clone(), template_text.clone()).map_err(|error| fault(error.to_string()))?;
         }
         let names = |pairs: &[(String, String)]| pairs.iter().map(|(name, _)| name.clone()).collect();
         let mut mapping = Mapping {

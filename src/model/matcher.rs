@@ -112,9 +112,34 @@ impl PartialEq for Matcher {
 
 impl Eq for Matcher {}
 
+/// Whether a name is one that Prometheus has always had: it needs no quotes, and its values know fewer escapes.
+#[must_use]
+pub fn is_classic_name(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+}
+
+/// Whether a text stands for itself in a matcher, without quotes.
+#[must_use]
+pub fn is_bare(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "{}!=~,\\\"'`".contains(c))
+}
+
+/// As it is read again: values have Prometheus' three escapes where the name is one that it has always had, else Go's; a name
+/// that needs quotes has them. So a control character may stand in it, and who shows it to people makes it harmless, as ever.
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{:?}", self.name, self.op.as_str(), self.value)
+        let classic = is_classic_name(&self.name);
+        let quoted = |text: &str| {
+            let escaped = |c: char| match c {
+                '"' | '\\' => format!("\\{c}"),
+                '\n' => "\\n".to_owned(),
+                c if c.is_control() && !classic => format!("\\u{:04x}", u32::from(c)),
+                c => c.to_string(),
+            };
+            format!("\"{}\"", text.chars().map(escaped).collect::<String>())
+        };
+        let name = if is_bare(&self.name) { self.name.to_string() } else { quoted(&self.name) };
+        write!(f, "{name}{}{}", self.op.as_str(), quoted(&self.value))
     }
 }
 

@@ -196,7 +196,7 @@ impl Diagnostic {
         }
         let first_line = text[..lines.start].matches('\n').count() + 1;
         let source = text[lines.clone()].trim_end_matches('\r');
-        let inside = |at: usize| at.saturating_sub(lines.start).min(source.len());
+        let inside = |at: usize| source.floor_char_boundary(at.saturating_sub(lines.start));
         let annotation = AnnotationKind::Primary.span(inside(self.span.start)..inside(self.span.end.max(self.span.start)));
         let annotation = if self.label.is_empty() { annotation } else { annotation.label(self.label.as_str()) };
         let snippet = Snippet::source(source).line_start(first_line).path(&*self.file).annotation(annotation);
@@ -213,7 +213,7 @@ const SHOWN_LINES_MAX: usize = 6;
 
 /// The bytes of the whole lines that a span touches, the first few of them.
 fn shown_lines(text: &str, span: &Range<usize>) -> Range<usize> {
-    let at = span.start.min(text.len());
+    let at = text.floor_char_boundary(span.start);
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let line_end = |from: usize| text[from..].find('\n').map_or(text.len(), |newline| from + newline);
     let mut end = line_end(at);
@@ -262,7 +262,7 @@ impl<'a> SourceMap<'a> {
 
     /// Fills in file, line and column.
     pub(crate) fn place(&self, mut diagnostic: Diagnostic) -> Diagnostic {
-        let at = diagnostic.span.start.min(self.text.len());
+        let at = self.text.floor_char_boundary(diagnostic.span.start);
         let line_start = self.line_starts[self.line_starts.partition_point(|start| *start <= at) - 1];
         diagnostic.file = self.file.clone();
         diagnostic.line = self.line(at);

@@ -9,6 +9,7 @@
 //! for itself, so that `"\d+"` needs no second one. Only where the name is not one of Prometheus' classic names
 //! (`[a-zA-Z_:][a-zA-Z0-9_:]*`) do Go's other escapes count too, as in Alertmanager.
 
+use crate::model::matcher::is_classic_name;
 use crate::model::{Labels, MatchOp, Matcher};
 
 /// Why a text is no list of matchers, and where.
@@ -236,10 +237,6 @@ fn push(bytes: &mut Vec<u8>, chars: &[char]) {
     for c in chars {
         bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     }
-}
-
-fn is_classic_name(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
 }
 
 /// The regex crate draws its own picture over several lines; the last one says what is wrong.

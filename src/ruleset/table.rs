@@ -156,8 +156,13 @@ fn read(report: &Report<'_>, on: &[Arc<str>], limits: Limits) -> Option<Table> {
         fault(Code::Limit, 0..0, message, "");
         return None;
     }
-    if let Some(at) = text.find(['\u{fffd}', BETWEEN]) {
-        fault(Code::Table, at..at + 1, "the table is not UTF-8, or was damaged on its way".to_owned(), "save it as UTF-8");
+    if let Some((at, c)) = text.char_indices().find(|(_, c)| ['\u{fffd}', BETWEEN].contains(c)) {
+        fault(
+            Code::Table,
+            at..at + c.len_utf8(),
+            "the table is not UTF-8, or was damaged on its way".to_owned(),
+            "save it as UTF-8",
+        );
         return None;
     }
     // Spreadsheets begin their files with a byte order mark.

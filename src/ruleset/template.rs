@@ -50,6 +50,9 @@ pub struct Name {
 pub const OUTPUT_BYTES_MAX: usize = 4 << 10;
 /// Bytes of a template's own text at most.
 pub const TEMPLATE_BYTES_MAX: usize = 4 << 10;
+/// Signs and words of the language in a template that does more than name fields. minijinja reads, compiles and drops what
+/// hangs on one another (`- - - x`, `not not x`, `x | a | b`, `x.a.b`) by calling itself as often, and ends with the stack.
+pub const SIGNS_MAX: usize = 600;
 /// Instructions that one rendering may take.
 const FUEL: u64 = 10_000;
 /// Nesting of expressions.
@@ -85,6 +88,7 @@ impl Template {
             return Ok(Template::from_parts(&parts));
         }
         only_conditions(text)?;
+        not_too_deep(text)?;
         let mut environment = environment();
         environment.add_template_owned(ONLY, text.to_owned()).map_err(|error| (words(&error), place(&error)))?;
         let names = names(&environment, text);
@@ -238,6 +242,25 @@ fn only_conditions(text: &str) -> Result<(), (String, Option<usize>)> {
         if !["if", "elif", "else", "endif"].contains(&word) {
             return Err((format!("`{{% {word} %}}` is not allowed, only conditions are"), Some(at)));
         }
+    }
+    Ok(())
+}
+
+/// Refuses what could nest too deep, however it is written: signs and words are counted in all of the text, because what lies
+/// in a quoted text and what does not is for minijinja to say.
+///
+/// # Errors
+/// In words.
+pub fn not_too_deep(text: &str) -> Result<(), (String, Option<usize>)> {
+    const WORDS: [&str; 8] = ["and", "elif", "else", "if", "in", "is", "not", "or"];
+    let signs = text.bytes().filter(|byte| b"-+*/%~|.!=<>([,:".contains(byte)).count();
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| WORDS.contains(word)).count();
+    if signs + words > SIGNS_MAX {
+        let message = format!(
+            "a template with conditions or filters has at most {SIGNS_MAX} signs and words such as `.` and `if`, this one has {}",
+            signs + words
+        );
+        return Err((message, None));
     }
     Ok(())
 }

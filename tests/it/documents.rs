@@ -128,6 +128,47 @@ fn the_shipped_rules_work_without_any_configuration() {
     }
 }
 
+/// What Nagios, Icinga and Checkmk start: a notification arrives, and what is wrong is told by words and by the exit code.
+#[test]
+fn the_notification_script_reports_to_the_daemon() {
+    let site = Site::new("sources: [{ name: nagios, format: nagios, token: { file: right } }]\n", &[]);
+    for (name, token) in [("right", "the-right-token\n"), ("wrong", "another-token\n")] {
+        fs::write(site.path().join(name), token).unwrap();
+    }
+    let daemon = site.start();
+    let url = |path: &str| format!("http://{}/v1/ingest/{path}", daemon.addr);
+    let notify = |args: &[&str]| {
+        let script = repository().join("docs/sources/templates/quell-notify");
+        let environment = [
+            ("NAGIOS_NOTIFICATIONTYPE", "PROBLEM"),
+            ("NAGIOS_HOSTNAME", "web-1"),
+            ("NAGIOS_SERVICEDESC", "HTTP"),
+            ("NAGIOS_SERVICESTATE", "CRITICAL"),
+            ("NAGIOS_SERVICEOUTPUT", "\"503\" after $(10) s; `date` & more"),
+        ];
+        let output = Command::new("python3").arg(script).args(args).envs(environment).current_dir(site.path()).output();
+        let output = output.expect("python3");
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let cases: [(&[&str], i32, &str); 5] = [
+        (&[&url("nagios"), "right"], 0, ""),
+        (&[&url("nagios"), "wrong"], 2, "Quell answered 401: {\"error\":{\"code\":\"unauthorized\""),
+        (&[&url("nobody"), "right"], 2, "Quell answered 404: "),
+        (&[&url("nagios"), "nowhere"], 2, "the token cannot be read: "),
+        (&[], 2, "two arguments are needed: "),
+    ];
+    for (args, code, told) in cases {
+        let (status, stderr) = notify(args);
+        assert_eq!(status, Some(code), "{args:?}: {stderr}");
+        let told = if told.is_empty() { String::new() } else { format!("quell-notify: {told}") };
+        assert!(stderr.starts_with(&told) && stderr.is_empty() == told.is_empty(), "{args:?}: {stderr}");
+        assert!(!stderr.contains("-token"), "{args:?}: {stderr}");
+    }
+    let alerts = daemon.list("/v1/alerts?status=all", "alerts");
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!(alerts[0]["annotations"]["summary"], "\"503\" after $(10) s; `date` & more");
+}
+
 #[test]
 fn every_link_within_the_documents_leads_somewhere() {
     let mut documents =

@@ -14,6 +14,7 @@
 //! - [`reload`]: broken rules at start and at reload.
 //! - [`replay`]: the same inputs and the same log give the same state on any thread, build and processor.
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
+//! - [`damaged`]: requests damaged at random.
 //! - [`rejects`]: messages that cannot be mapped, test messages, sources that fall silent.
 //! - [`packs`]: the shipped rule packs, and the alert names that they must know.
 //! - [`people`]: reports and heartbeats, with kills between.
@@ -37,6 +38,7 @@ mod crash;
 mod crowds;
 mod daemon;
 mod damage;
+mod damaged;
 mod deliver;
 mod demo;
 mod documents;
@@ -47,6 +49,8 @@ mod overload;
 mod packs;
 mod people;
 mod prometheus;
+#[path = "../sim/random.rs"]
+mod random;
 mod real_roots;
 mod rejects;
 mod reload;

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the seed that failed is shown with the failed test")]
 
 mod disk;
+mod fuzz;
 mod log;
 mod random;
 mod world;

@@ -267,7 +267,7 @@ impl State {
                 let storm = Storm { began_at: now, level: *level, kinds: kinds.clone(), passed: 0, ended_at: None };
                 i.storm = Some(Arc::new(storm));
             }),
-            Fact::StormKindSeen { incident, kind, passed } => self.change_incident(seq, now, *incident, |i| {
+            Fact::StormKindSeen { incident, of: kind, passed } => self.change_incident(seq, now, *incident, |i| {
                 if let Some(storm) = i.storm.as_mut().map(Arc::make_mut) {
                     storm.kinds.push(kind.clone());
                     storm.passed += u32::from(*passed);

@@ -353,7 +353,7 @@ impl Story {
                     kinds.join(", ")
                 )
             }
-            Fact::StormKindSeen { incident, kind, passed } => {
+            Fact::StormKindSeen { incident, of: kind, passed } => {
                 format!("{incident} has the first {kind}{}", if *passed { ", which goes on" } else { "" })
             }
             Fact::StormEnded { incident, alerts } => format!("{incident} is a storm no more: {alerts} alerts"),

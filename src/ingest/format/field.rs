@@ -85,6 +85,9 @@ impl Notes {
     }
 }
 
+/// Texts of one map that are read.
+const PAIRS_MAX: usize = 1_000;
+
 /// One value of a body, which may not be there.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
@@ -171,7 +174,8 @@ impl<'a> Field<'a> {
         self.list(path).into_iter().filter_map(Field::as_text).collect()
     }
 
-    /// The texts of a map, by name.
+    /// The texts of a map, by name; the first thousand, which is more than an alert may have. Who puts them together looks
+    /// for doubles among those that are there already.
     #[must_use]
     pub fn pairs(self, path: &str) -> Vec<(String, String)> {
         let Some(value @ Value::Object(pairs)) = self.get(path).value else { return Vec::new() };
@@ -180,7 +184,7 @@ impl<'a> Field<'a> {
             let text = Field { value: Some(value), notes: self.notes }.as_text()?;
             Some((String::clone(name), text))
         };
-        pairs.iter().filter_map(text).collect()
+        pairs.iter().filter_map(text).take(PAIRS_MAX).collect()
     }
 
     /// Whether anything but null is there.
@@ -223,11 +227,14 @@ fn whole(number: &serde_json::Number) -> String {
     }
 }
 
-/// Whether a text is a variable that its tool did not replace: `$ALERT_ID`, `{EVENT.ID}`, `{PID}`, `%lastvalue`,
-/// `{{ $alert->x }}`.
+/// Whether a text is a variable that its tool did not replace: `$ALERT_ID`, `$host.name$`, `{EVENT.ID}`, `{$SITE.URL}`,
+/// `{PID}`, `%lastvalue`, `{{ $alert->x }}`.
 pub(super) fn is_placeholder(text: &str) -> bool {
     let is_name = |name: &str, allowed: fn(char) -> bool| !name.is_empty() && name.chars().all(allowed);
     let inside = |open: &str, close: &str| text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    if let Some(name) = inside("$", "$") {
+        return is_name(name, |c| c.is_ascii_alphanumeric() || c == '.' || c == '_');
+    }
     if let Some(name) = text.strip_prefix('$') {
         return is_name(name, |c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     }
@@ -237,7 +244,8 @@ pub(super) fn is_placeholder(text: &str) -> bool {
     if let Some(name) = inside("{{", "}}") {
         return !name.contains(['{', '}']);
     }
-    inside("{", "}").is_some_and(|name| is_name(name, |c| c.is_ascii_alphanumeric() || c == '.' || c == '_' || c == '#'))
+    let name = inside("{", "}").map(|name| name.strip_prefix('$').unwrap_or(name));
+    name.is_some_and(|name| is_name(name, |c| c.is_ascii_alphanumeric() || c == '.' || c == '_' || c == '#'))
 }
 
 #[cfg(test)]
@@ -249,7 +257,12 @@ mod tests {
         let cases = [
             ("$ALERT_ID", true),
             ("{EVENT.RECOVERY.ID}", true),
+            ("{$ZABBIX.URL}", true),
             ("{PID}", true),
+            ("$service.output$", true),
+            ("$", false),
+            ("$$", false),
+            ("$5 and 6$", false),
             ("%lastvalue", true),
             ("{{ $alert->title }}", true),
             ("{{rule.id}}", true),
@@ -263,6 +276,15 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(is_placeholder(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn large_maps_are_read_in_part() {
+        let pairs = (0..5_000).map(|n| (format!("k{n}"), serde_json::json!("v"))).collect();
+        let body = serde_json::json!({ "map": Value::Object(pairs) });
+        let notes = Notes::default();
+        assert_eq!(Field::root(&body, &notes).pairs("map").len(), PAIRS_MAX);
+        assert_eq!(notes.unused(&body).len(), 4_000);
     }
 
     #[test]

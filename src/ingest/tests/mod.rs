@@ -7,9 +7,11 @@ mod golden;
 mod http;
 mod messages;
 mod outage;
+mod pages;
 mod posts;
 mod rejects;
 mod sns;
+mod templates;
 mod tools;
 mod watch;
 

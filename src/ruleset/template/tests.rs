@@ -145,3 +145,38 @@ proptest::proptest! {
         }
     }
 }
+
+/// What hangs on one another takes minijinja's stack: as much of it as is allowed fits a thread's, and more is refused.
+#[test]
+fn templates_are_not_too_deep() {
+    let shapes: [(&str, &str, &str); 9] = [
+        ("-", "1", ""),
+        ("not ", "true", ""),
+        ("", "labels", "|upper"),
+        ("", "labels", ".a"),
+        ("", "1", "~1"),
+        ("1 if 1 else ", "1", ""),
+        ("(", "1", ")"),
+        ("{1:", "1", "}"),
+        ("{% if 1 %}", "x", "{% endif %}"),
+    ];
+    for (before, middle, behind) in shapes {
+        let text = |n: usize| {
+            let inner = format!("{}{middle}{}", before.repeat(n), behind.repeat(n));
+            if before.starts_with("{%") { inner } else { format!("{{{{ {inner} }}}}") }
+        };
+        for n in [10, 100, 590] {
+            // Some of these minijinja refuses itself; what matters is that it comes back.
+            if let Ok(template) = Template::compile(&text(n)) {
+                drop(template.render(&sample()));
+                drop(template.try_out());
+            }
+        }
+        let length = (before.len() + behind.len()).max(2);
+        let (message, _) = Template::compile(&text((TEMPLATE_BYTES_MAX - 40) / length)).unwrap_err();
+        assert!(
+            message.contains("at most 600 signs") || message.contains("recursion") || message.contains("syntax"),
+            "{before}: {message}"
+        );
+    }
+}

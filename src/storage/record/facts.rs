@@ -75,7 +75,7 @@ facts! {
     53 IncidentCausesPlanned { 1 incident, 2 due },
     54 IncidentCausesFound { 1 incident, 2 causes, 3 runbook },
     55 StormBegan { 1 incident, 2 rule, 3 alerts, 4 usual, 5 level, 6 within, 7 kinds },
-    56 StormKindSeen { 1 incident, 2 kind, 3 passed },
+    56 StormKindSeen { 1 incident, 2 of, 3 passed },
     57 StormEnded { 1 incident, 2 alerts },
     58 UsualMeasured { 1 rule, 2 key, 3 milli_per_hour, 4 at },
     59 IncidentMajor { 1 incident, 2 step },

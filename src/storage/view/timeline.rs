@@ -206,7 +206,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
             let text = format!("a storm: {alerts} alerts within {within}, where {usual} are usual ({})", RuleWords(rule));
             Some(in_incident(*incident, text).because_of_rule(rule))
         }
-        Fact::StormKindSeen { incident, kind, passed } => {
+        Fact::StormKindSeen { incident, of: kind, passed } => {
             let goes = if *passed { "and goes on to the later rules" } else { "and stays here: enough others have gone on" };
             Some(in_incident(*incident, format!("{kind} is new in the storm {goes}")))
         }

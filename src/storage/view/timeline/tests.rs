@@ -114,7 +114,7 @@ fn causes() {
 fn storms_and_major_incidents() {
     let by_rule = Some(RULE_JSON);
     let kind = || AlertKind { alertname: "DiskFull".into(), service: "cart".into() };
-    let seen = |passed| Fact::StormKindSeen { incident: INCIDENT, kind: kind(), passed };
+    let seen = |passed| Fact::StormKindSeen { incident: INCIDENT, of: kind(), passed };
     let (rule, within) = (rule(), Millis::minutes(1));
     let began = Fact::StormBegan {
         incident: INCIDENT,
