@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::api::{self, ApiState};
 use crate::config::{self, Config};
 use crate::deliver;
-use crate::ingest::{self, IngestState};
+use crate::ingest::{self, Doors, IngestState, TlsDoor};
 use crate::metrics::Metrics;
 use crate::ruleset::{self, Ruleset, SourceFile};
 use crate::runtime::{self, Clock, Handle, LoadRules, Parts, Receivers};
@@ -40,6 +40,11 @@ pub async fn serve(config: Config, skip_damage: SkipDamage) -> anyhow::Result<()
     // Bound before anything is made or written, so that a taken port leaves no trace; served when the state is recovered. Who
     // connects meanwhile waits instead of being refused.
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let tls = match &config.tls {
+        Some(tls) => Some(TlsDoor::bind(tls).await.map_err(|error| anyhow::anyhow!(error))?),
+        None => None,
+    };
+    let tls_address = tls.as_ref().map(TlsDoor::address).transpose()?;
     let log_folder = config.data.join("log");
     let disk = FolderDisk::open(&log_folder).with_context(|| format!("{}", log_folder.display()))?;
     let _lock = FolderLock::take(&config.data)?;
@@ -59,17 +64,22 @@ pub async fn serve(config: Config, skip_damage: SkipDamage) -> anyhow::Result<()
     .await?;
     let handle = runtime.handle().clone();
     let shutdown = handle.shutdown().clone();
-    let ingest = IngestState::new(handle.clone(), &config, metrics.clone()).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let router = api::router(ApiState::new(Arc::new(handle.clone()), metrics, config.clone()));
+    let fetcher = deliver::Fetcher::new(&deliver::Context::new(config.outbound)).map_err(|error| anyhow::anyhow!(error))?;
+    let ingest = IngestState::new(handle.clone(), &config, metrics.clone(), Arc::new(Amazon(fetcher)));
+    let ingest = Arc::new(ingest.map_err(|error| anyhow::anyhow!("{error}"))?);
+    let router = api::router(ApiState::new(Arc::new(handle.clone()), ingest.clone(), metrics, config.clone()));
+    let looking = tokio::spawn(ingest.clone().look_after_sources(shutdown.clone()));
     let stopping = shutdown.clone();
+    let doors = Doors { plain: listener, tls };
     let mut server =
-        tokio::spawn(
-            async move { ingest::serve(listener, Arc::new(ingest), router, async move { stopping.wait().await }).await },
-        );
+        tokio::spawn(async move { ingest::serve(doors, ingest, router, async move { stopping.wait().await }).await });
     heed_signals(handle.clone())?;
     tell_systemd(&[NotifyState::Ready]);
     // The words "listening on" are what scripts and tests wait for.
     tracing::info!("listening on {address}");
+    if let Some(address) = tls_address {
+        tracing::info!("listening with TLS on {address}");
+    }
     let data = tracing::field::display(config.data.display());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data, receivers = config.receivers.len(), "quell is ready");
     advise(&config, &handle, address);
@@ -95,13 +105,23 @@ pub async fn serve(config: Config, skip_damage: SkipDamage) -> anyhow::Result<()
     tell_systemd(&[NotifyState::Stopping]);
     // Requests under way and pages that are due both need the engine, so it ends behind them.
     let serving = async move { if is_over { Ok(Ok(())) } else { server.await } };
-    let (ended, ()) = tokio::join!(serving, runtime.drain());
+    let (ended, looked, ()) = tokio::join!(serving, looking, runtime.drain());
+    looked.context("who looks after the sources panicked")?;
     ended.context("the server panicked")??;
     if tokio::time::timeout(STOP_PATIENCE, runtime.stop()).await.is_err() {
         tracing::warn!("the view is not written to its end; the next start reads the rest from the log");
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The way to Amazon's host for messages of SNS: as receivers are called.
+struct Amazon(deliver::Fetcher);
+
+impl ingest::Outgoing for Amazon {
+    fn get<'a>(&'a self, url: &'a str, bytes_max: usize) -> ingest::Calling<'a> {
+        Box::pin(self.0.get(url, bytes_max))
+    }
 }
 
 /// What a newcomer may want to know next, and everybody should: whether anybody will be told.

@@ -26,7 +26,8 @@
 //! 8. `app` puts all of it together, starts it and stops it; [`cli`] has one file per command.
 //! 9. [`verify`]: the live engine on events that never happened, for trying rules out. Needs none of the shell.
 //!
-//! [`config`] and [`metrics`] are used throughout the shell; `wire` has the JSON shapes that the API and webhooks share.
+//! [`config`] and [`metrics`] are used throughout the shell; `wire` has the JSON shapes that the API and webhooks share,
+//! [`signature`] the schemes by which senders sign.
 //!
 //! # Invariants
 //!
@@ -36,7 +37,8 @@
 //! - **The engine is a function** of state, time and input. It has no IO, no clock, no randomness, no order that depends on hashing; the same
 //!   log gives the same state on any machine.
 //! - **Time in the log never runs backwards**, whatever the machine's clock does. Timers are part of the state.
-//! - **A repeat reaches no rule, no log and no disk.** Nine of ten alerts are repeats.
+//! - **A repeat reaches no rule, no log and no disk.** Nine of ten alerts are repeats. (A message that is signed leaves one
+//!   record, so that it is not taken twice.)
 //! - **Every decision carries its reason** as a value: the rule with file and line, the silence, the alert, the person.
 //! - **One key per incident and receiver, for ever.** Whatever is sent twice is sent under the same key.
 //! - **The view may be deleted.** Nothing is known only there that the log has not said.
@@ -54,6 +56,7 @@ pub mod metrics;
 pub mod model;
 pub mod ruleset;
 pub mod runtime;
+pub mod signature;
 pub mod storage;
 pub mod telemetry;
 pub mod verify;

@@ -73,11 +73,13 @@ pub fn change_json(change: &Change) -> Value {
         "kind": &*change.kind,
         "entities": change.things.iter().map(|thing| &**thing).collect::<Vec<&str>>(),
         "cluster": change.cluster.as_deref(),
+        "environment": change.environment.as_deref(),
         "started_at": change.started_at.to_rfc3339(),
         "ended_at": change.ended_at.map(Time::to_rfc3339),
         "summary": given(&change.summary),
         "url": given(&change.url),
         "reported_by": &*change.reported_by,
+        "author": change.author.as_deref(),
     })
 }
 

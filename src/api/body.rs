@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
@@ -18,15 +18,20 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// # Errors
 /// 413 for too long, 408 for too slow, 415 for another content type, 400 for what is no JSON, 422 for JSON of another form.
 pub(super) async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<T, Problem> {
-    let bytes = match tokio::time::timeout(timeout, to_bytes(body, BODY_BYTES_MAX)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => {
-            let message = format!("the body is longer than {BODY_BYTES_MAX} bytes");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
-        }
-        Ok(Err(_)) => return Err(Problem::bad_request("the body ended early")),
-        Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not come in time")),
-    };
+    read_json_of(headers, body, timeout, BODY_BYTES_MAX).await
+}
+
+/// The same for bodies of so many bytes.
+///
+/// # Errors
+/// As [`read_json`].
+pub(super) async fn read_json_of<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    timeout: Duration,
+    bytes_max: usize,
+) -> Result<T, Problem> {
+    let bytes = read_bytes(body, timeout, bytes_max).await?;
     if bytes.is_empty() {
         return parse(b"{}");
     }
@@ -40,6 +45,22 @@ pub(super) async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Bo
         ));
     }
     parse(&bytes)
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// 413 for too long, 408 for too slow, 400 for one that ends early.
+pub(super) async fn read_bytes(body: Body, timeout: Duration, bytes_max: usize) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(timeout, to_bytes(body, bytes_max)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => {
+            let message = format!("the body is longer than {bytes_max} bytes");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message))
+        }
+        Ok(Err(_)) => Err(Problem::bad_request("the body ended early")),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not come in time")),
+    }
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

@@ -1,18 +1,28 @@
 //! Changes that pipelines and people report, so that an incident can say what was done shortly before it.
+//!
+//! | file | reads |
+//! | --- | --- |
+//! | `own` | Quell's own form |
+//! | `github`, `gitlab`, `argocd` | what these tools post, as that form |
+//! | `fields` | fields of their bodies, as texts that fit |
+
+mod argocd;
+mod fields;
+mod github;
+mod gitlab;
+mod own;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::{Extension, Json};
-use serde::Deserialize;
 use serde_json::{Value, json};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::acts::actor;
-use super::body::read_json;
+use super::body::read_json_of;
 use super::guard::Caller;
 use super::page::page_json_after;
 use super::problem::Problem;
@@ -24,43 +34,177 @@ use crate::wire;
 
 /// Changes of one request.
 const CHANGES_MAX: usize = 100;
-/// Things that one change names.
-const THINGS_MAX: usize = 32;
-const NAME_BYTES_MAX: usize = 256;
-const SUMMARY_BYTES_MAX: usize = 1_000;
-const URL_BYTES_MAX: usize = 2_000;
+/// Bytes of a body: other tools send all that they know.
+pub(super) const CHANGE_BODY_BYTES_MAX: usize = 1 << 20;
 
-/// `POST /v1/changes`: one change, a list of them, or `{"changes":[…]}`; all of them or, where one is bad, none.
+use own::Reported;
+pub use own::read_change;
+
+/// Whose body it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Github,
+    Gitlab,
+    Argocd,
+}
+
+impl Format {
+    const ALL: [(&str, Format); 3] = [("github", Format::Github), ("gitlab", Format::Gitlab), ("argocd", Format::Argocd)];
+
+    /// As the parameter says, else as the tool's own header does. `None` for Quell's own form.
+    fn of(query: &Query, headers: &HeaderMap) -> Result<Option<Format>, Problem> {
+        match query.one("format")? {
+            Some("quell") => Ok(None),
+            Some(word) => {
+                let found = Format::ALL.iter().find(|(name, _)| *name == word);
+                let unknown =
+                    || Problem::bad_request(format!("parameter format: {word:?} is none of quell, github, gitlab, argocd"));
+                found.map(|(_, format)| Some(*format)).ok_or_else(unknown)
+            }
+            None if headers.contains_key(github::EVENT_HEADER) => Ok(Some(Format::Github)),
+            None if headers.contains_key(gitlab::EVENT_HEADER) => Ok(Some(Format::Gitlab)),
+            None => Ok(None),
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Format::Github => "github",
+            Format::Gitlab => "gitlab",
+            Format::Argocd => "argocd",
+        }
+    }
+}
+
+/// What a tool's body says.
+#[derive(Debug)]
+enum Found {
+    Changes(Vec<Reported>),
+    /// It tells of no change, and why that is.
+    Nothing(String),
+}
+
+/// `POST /v1/changes`: one change, a list of them, or `{"changes":[…]}`; all of them or, where one is bad, none. Or the body
+/// of another tool; 202 where that tells of no change.
 pub(super) async fn report(
     State(state): State<Arc<ApiState>>,
     Extension(caller): Extension<Caller>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Value>, Problem> {
-    Query::parse(&uri, &[])?;
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let query = Query::parse(&uri, &["format", "service", "environment", "cluster", "workflow"])?;
+    let format = Format::of(&query, &headers)?;
     let timeout = Duration::from_millis(state.config.limits.body_timeout.0.unsigned_abs());
-    let bodies = one_by_one(read_json(&headers, body, timeout).await?)?;
-    if bodies.is_empty() || bodies.len() > CHANGES_MAX {
-        return Err(Problem::unprocessable(format!("{} changes; between 1 and {CHANGES_MAX} are expected", bodies.len())));
-    }
+    let body = read_json_of(&headers, body, timeout, CHANGE_BODY_BYTES_MAX).await?;
     let by = actor(&caller, None)?;
     let reported_by: Arc<str> = by.to_string().into();
-    let (now, several) = (state.engine.now(), bodies.len() > 1);
-    let mut changes: Vec<Arc<Change>> = Vec::with_capacity(bodies.len());
-    for (index, body) in bodies.into_iter().enumerate() {
-        let place = if several { format!("changes[{index}]: ") } else { String::new() };
-        let change = serde_json::from_value::<Reported>(body).map_err(|error| error.to_string());
-        let change = change.and_then(|reported| reported.read(now, &reported_by));
-        let change = change.and_then(|change| is_of_now(&change, now, &state).map(|()| change));
-        changes.push(Arc::new(change.map_err(|fault| Problem::unprocessable(format!("{place}{fault}")))?));
-    }
+    let changes = match format {
+        None => own_changes(&query, body, &reported_by, &state)?,
+        Some(format) => match foreign_changes(format, &query, &headers, &body, &reported_by, &state)? {
+            Ok(changes) => changes,
+            Err(why) => {
+                state.metrics.changes_ignored_total.with_label_values(&[format.as_str()]).inc();
+                return Ok((StatusCode::ACCEPTED, Json(answer(&[], 0, Some(&why)))));
+            }
+        },
+    };
     let act = |change: &Arc<Change>| Input::Act { act: Act::RecordChange(change.clone()), by: by.clone() };
     let answers = state.engine.submit(changes.iter().map(act).collect()).await?;
     let answers: Vec<Answer> = answers.into_iter().collect::<Result<_, _>>()?;
     let new = answers.iter().filter(|answer| **answer == Answer::New).count();
+    Ok((StatusCode::OK, Json(answer(&changes, new, None))))
+}
+
+fn answer(changes: &[Arc<Change>], new: usize, ignored: Option<&str>) -> Value {
     let entries: Vec<Value> = changes.iter().map(|change| wire::change_json(change)).collect();
-    Ok(Json(json!({ "accepted": answers.len(), "new": new, "repeats": answers.len() - new, "changes": entries })))
+    json!({ "accepted": changes.len(), "new": new, "repeats": changes.len() - new, "changes": entries, "ignored": ignored })
+}
+
+/// The changes of a body in Quell's own form.
+fn own_changes(query: &Query, body: Value, reported_by: &Arc<str>, state: &ApiState) -> Result<Vec<Arc<Change>>, Problem> {
+    for name in ["service", "environment", "cluster", "workflow"] {
+        if query.one(name)?.is_some() {
+            let message = format!("parameter {name} is for the bodies of other tools; this one says it itself");
+            return Err(Problem::bad_request(message));
+        }
+    }
+    let bodies = one_by_one(body)?;
+    if bodies.is_empty() || bodies.len() > CHANGES_MAX {
+        return Err(Problem::unprocessable(format!("{} changes; between 1 and {CHANGES_MAX} are expected", bodies.len())));
+    }
+    let (now, several) = (state.engine.now(), bodies.len() > 1);
+    let read = |(index, body): (usize, Value)| {
+        let place = if several { format!("changes[{index}]: ") } else { String::new() };
+        let change = serde_json::from_value::<Reported>(body).map_err(|error| error.to_string());
+        let change = change.and_then(|reported| reported.read(now, reported_by));
+        let change = change.and_then(|change| is_of_now(&change, now, state).map(|()| change));
+        change.map(Arc::new).map_err(|fault| Problem::unprocessable(format!("{place}{fault}")))
+    };
+    bodies.into_iter().enumerate().map(read).collect()
+}
+
+/// The changes of another tool's body, with what is known of them already; or why it tells of none.
+fn foreign_changes(
+    format: Format,
+    query: &Query,
+    headers: &HeaderMap,
+    body: &Value,
+    reported_by: &Arc<str>,
+    state: &ApiState,
+) -> Result<Result<Vec<Arc<Change>>, String>, Problem> {
+    let workflows: Vec<&str> = query.all("workflow").collect();
+    if !workflows.is_empty() && format != Format::Github {
+        return Err(Problem::bad_request("parameter workflow is for GitHub's bodies"));
+    }
+    let event = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let found = match format {
+        Format::Github => github::read(event(github::EVENT_HEADER), body, &workflows),
+        Format::Gitlab => gitlab::read(body),
+        Format::Argocd => argocd::read(body),
+    };
+    let named = format.as_str();
+    let reported = match found.map_err(|fault| Problem::unprocessable(format!("this is no body of {named}: {fault}")))? {
+        Found::Changes(changes) => changes,
+        Found::Nothing(why) => return Ok(Err(why)),
+    };
+    let now = state.engine.now();
+    let mut changes = Vec::with_capacity(reported.len());
+    for mut reported in reported.into_iter().take(CHANGES_MAX) {
+        for (name, field) in
+            [("service", &mut reported.service), ("environment", &mut reported.environment), ("cluster", &mut reported.cluster)]
+        {
+            if let Some(value) = query.one(name)? {
+                *field = Some(value.to_owned());
+            }
+        }
+        let change = reported.read(now, reported_by).map_err(Problem::unprocessable)?;
+        // A body that is sent again long after is no fault of anybody's.
+        if let Err(why) = is_of_now(&change, now, state) {
+            return Ok(Err(why));
+        }
+        let known = state.engine.live().reported_one(&change.id);
+        changes.push(Arc::new(with_what_is_known(change, known.as_deref())));
+    }
+    Ok(Ok(changes))
+}
+
+/// Messages about one change come in any order, and each says a part of it.
+fn with_what_is_known(change: Change, known: Option<&Change>) -> Change {
+    let Some(known) = known.filter(|known| known.reported_by == change.reported_by) else { return change };
+    // The last word is that of the end.
+    let is_later = change.ended_at.is_some() || known.ended_at.is_none();
+    let last = |new: Arc<str>, old: &Arc<str>| if old.is_empty() || (is_later && !new.is_empty()) { new } else { old.clone() };
+    Change {
+        started_at: change.started_at.min(known.started_at),
+        ended_at: change.ended_at.or(known.ended_at),
+        summary: last(change.summary, &known.summary),
+        url: last(change.url, &known.url),
+        cluster: change.cluster.or_else(|| known.cluster.clone()),
+        environment: change.environment.or_else(|| known.environment.clone()),
+        author: change.author.or_else(|| known.author.clone()),
+        ..change
+    }
 }
 
 /// `GET /v1/changes`: those in memory, the last first.
@@ -116,75 +260,6 @@ fn one_by_one(body: Value) -> Result<Vec<Value>, Problem> {
     }
 }
 
-/// A change as its reporter sends it; several names for one thing, as pipelines have them.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Reported {
-    id: Option<String>,
-    kind: Option<String>,
-    service: Option<String>,
-    #[serde(default)]
-    services: Vec<String>,
-    entity: Option<String>,
-    #[serde(default)]
-    entities: Vec<String>,
-    cluster: Option<String>,
-    #[serde(alias = "at")]
-    started_at: Option<String>,
-    ended_at: Option<String>,
-    summary: Option<String>,
-    url: Option<String>,
-}
-
-impl Reported {
-    /// What is wrong with it is said with the field's name.
-    fn read(self, now: Time, reported_by: &Arc<str>) -> Result<Change, String> {
-        let named = self.service.iter().chain(&self.services).chain(&self.entity).chain(&self.entities);
-        let mut things: Vec<Arc<str>> = Vec::new();
-        for name in named {
-            things.push(cause::thing(&text("service", name, NAME_BYTES_MAX)?));
-        }
-        things.sort();
-        things.dedup();
-        if things.is_empty() || things.len() > THINGS_MAX {
-            return Err(format!(
-                "between 1 and {THINGS_MAX} names are expected in service, services, entity and entities together"
-            ));
-        }
-        let given = |field: &str, value: &Option<String>, max| match value.as_deref().map(str::trim) {
-            None | Some("") => Ok(None),
-            Some(value) => text(field, value, max).map(Some),
-        };
-        let kind = given("kind", &self.kind, NAME_BYTES_MAX)?.unwrap_or_else(|| "change".into());
-        let cluster = given("cluster", &self.cluster, NAME_BYTES_MAX)?;
-        let summary = given("summary", &self.summary, SUMMARY_BYTES_MAX)?.unwrap_or_else(|| "".into());
-        let url = given("url", &self.url, URL_BYTES_MAX)?.unwrap_or_else(|| "".into());
-        let started_at = self.started_at.as_deref().map(|text| moment("started_at", text)).transpose()?.unwrap_or(now);
-        let ended_at = self.ended_at.as_deref().map(|text| moment("ended_at", text)).transpose()?;
-        if ended_at.is_some_and(|ended| ended < started_at) {
-            return Err("ended_at: the change ends before it begins".to_owned());
-        }
-        let made = || {
-            let said = format!("{kind}\n{}\n{cluster:?}\n{started_at}\n{summary}", things.join("\n"));
-            format!("{:016x}", xxh3_64(said.as_bytes())).into()
-        };
-        let id = given("id", &self.id, NAME_BYTES_MAX)?.unwrap_or_else(made);
-        Ok(Change { id, kind, things, cluster, started_at, ended_at, summary, url, reported_by: reported_by.clone() })
-    }
-}
-
-/// Reads one change of a file of past ones, which must say when it was made.
-///
-/// # Errors
-/// What is wrong with it, in words.
-pub fn read_change(text: &str, reported_by: &Arc<str>) -> Result<Change, String> {
-    let reported: Reported = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if reported.started_at.is_none() {
-        return Err("started_at: a change of the past must say when it was made".to_owned());
-    }
-    reported.read(Time::EPOCH, reported_by)
-}
-
 /// A change that would leave the memory at once, or that is yet to come, explains nothing.
 fn is_of_now(change: &Change, now: Time, state: &ApiState) -> Result<(), String> {
     let kept = state.config.limits.changes_kept;
@@ -195,16 +270,4 @@ fn is_of_now(change: &Change, now: Time, state: &ApiState) -> Result<(), String>
         return Err(format!("started_at: {} is more than {kept} ahead", change.started_at));
     }
     Ok(())
-}
-
-fn text(field: &str, value: &str, bytes_max: usize) -> Result<Arc<str>, String> {
-    let value = value.trim();
-    if value.is_empty() || value.len() > bytes_max || value.chars().any(char::is_control) {
-        return Err(format!("{field}: 1 to {bytes_max} bytes without control characters are expected"));
-    }
-    Ok(value.into())
-}
-
-fn moment(field: &str, value: &str) -> Result<Time, String> {
-    Time::parse_rfc3339(value).ok_or_else(|| format!("{field}: {value:?} is no time; they look like 2026-01-05T00:00:00Z"))
 }

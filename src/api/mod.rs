@@ -6,7 +6,8 @@
 //!
 //! - [`ROUTES`] is the one list of everything that can be called; the OpenAPI document is held to it by a test.
 //! - `guard` stands before every handler; `problem` is the one form of an error.
-//! - `incidents`, `acts`, `alerts`, `notifications`, `changes`, `explain`, `events` and `admin` are the handlers.
+//! - `incidents`, `acts`, `reports`, `alerts`, `notifications`, `changes`, `heartbeats`, `sources`, `explain`, `events` and
+//!   `admin` are the handlers.
 
 mod acts;
 mod admin;
@@ -16,12 +17,15 @@ mod changes;
 mod events;
 mod explain;
 mod guard;
+mod heartbeats;
 mod history;
 mod incidents;
 mod notifications;
 mod page;
 mod problem;
 mod query;
+mod reports;
+mod sources;
 mod state;
 
 #[cfg(test)]
@@ -70,8 +74,11 @@ pub struct Route {
 pub enum Access {
     /// Changes nothing; open.
     Read,
-    /// Changes something: needs a token as soon as one is configured, and a browser may not be lured into it.
+    /// Changes something, or shows what is not for everybody: needs a token as soon as one is configured, and a browser may not be lured into it.
     Write,
+    /// The same, for senders that can set no header of their own: the token may be the secret of GitHub's webhook, with which that
+    /// signs its bodies, or of GitLab's, which sends it.
+    Hook,
 }
 
 const fn read(path: &'static str, name: &'static str, handler: fn() -> MethodRouter<Arc<ApiState>>) -> Route {
@@ -82,9 +89,15 @@ const fn write(path: &'static str, name: &'static str, handler: fn() -> MethodRo
     Route { method: "post", path, name, access: Access::Write, handler }
 }
 
+/// Reads what is not for everybody: bodies as their senders wrote them.
+const fn private(path: &'static str, name: &'static str, handler: fn() -> MethodRouter<Arc<ApiState>>) -> Route {
+    Route { method: "get", path, name, access: Access::Write, handler }
+}
+
 /// Everything that can be called.
 pub const ROUTES: &[Route] = &[
     read("/v1/incidents", "incidents", || get(incidents::list)),
+    write("/v1/incidents", "incident_report", || post(reports::report)),
     read("/v1/incidents/{id}", "incident", || get(incidents::show)),
     read("/v1/incidents/{id}/timeline", "incident_timeline", || get(incidents::timeline)),
     read("/v1/incidents/{id}/alerts", "incident_alerts", || get(incidents::alerts)),
@@ -97,7 +110,15 @@ pub const ROUTES: &[Route] = &[
     read("/v1/notifications/{id}/explain", "notification_explain", || get(explain::notification)),
     write("/v1/notifications/{id}/retry", "notification_retry", || post(notifications::retry)),
     read("/v1/changes", "changes", || get(changes::list)),
-    write("/v1/changes", "changes_report", || post(changes::report)),
+    Route { access: Access::Hook, ..write("/v1/changes", "changes_report", || post(changes::report)) },
+    read("/v1/heartbeats", "heartbeats", || get(heartbeats::list)),
+    read("/v1/heartbeats/{name}", "heartbeat", || get(heartbeats::show)),
+    write("/v1/heartbeats/{name}", "heartbeat_beat", || post(heartbeats::beat)),
+    read("/v1/sources", "sources", || get(sources::list)),
+    read("/v1/rejects", "rejects", || get(sources::rejects)),
+    private("/v1/rejects/{id}", "reject", || get(sources::reject)),
+    write("/v1/rejects/replay", "rejects_replay", || post(sources::replay)),
+    write("/v1/rejects/drop", "rejects_drop", || post(sources::discard)),
     read("/v1/events", "events", || get(events::stream)),
     read("/v1/status", "status", || get(admin::status)),
     read("/v1/openapi.json", "openapi", || get(admin::openapi)),

@@ -90,6 +90,7 @@ impl From<Refusal> for Problem {
             Refusal::NoSuchIncident(id) => Problem::not_found(format!("there is no incident {id}")),
             Refusal::NoSuchNotification(id) => Problem::not_found(format!("there is no notification {}", id.0)),
             Refusal::NoSuchSilence(id) => Problem::not_found(format!("there is no silence {id}")),
+            Refusal::NoSuchHeartbeat(name) => Problem::not_found(format!("no rule file has a heartbeat {name:?}")),
             Refusal::Forbidden(why) => Problem::conflict(why),
             Refusal::Limit(name) => Problem::unprocessable(format!("the limit {name} is reached")),
         }

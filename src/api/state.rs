@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::engine::{Answer, Input, Refusal};
 use crate::metrics::Metrics;
 use crate::model::Time;
+use crate::runtime::sources::Sources;
 use crate::runtime::{Committed, Handle, Live, Shutdown, Status, SubmitError};
 use crate::storage::view::{ViewError, ViewReader};
 
@@ -29,6 +30,7 @@ const VIEW_PATIENCE: Duration = Duration::from_secs(2);
 /// What every handler shares.
 pub struct ApiState {
     pub(super) engine: Arc<dyn Running>,
+    pub(super) sources: Arc<dyn Sources>,
     history: History,
     pub(super) metrics: Arc<Metrics>,
     pub(super) config: Arc<Config>,
@@ -43,13 +45,14 @@ pub struct ApiState {
 impl ApiState {
     /// Puts the parts together. The view is opened when first asked.
     #[must_use]
-    pub fn new(engine: Arc<dyn Running>, metrics: Arc<Metrics>, config: Arc<Config>) -> ApiState {
+    pub fn new(engine: Arc<dyn Running>, sources: Arc<dyn Sources>, metrics: Arc<Metrics>, config: Arc<Config>) -> ApiState {
         let started_at = engine.now();
         metrics.start_time_seconds.set(started_at.0 / 1_000);
         metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         ApiState {
             history: History::new(engine.view_path()),
             engine,
+            sources,
             metrics,
             config,
             started_at,

@@ -71,9 +71,15 @@ impl Client {
         self.call(Method::POST, path, &[], Some(body)).await
     }
 
+    /// The same under a key, so that it may be sent again.
+    pub(super) async fn post_once(&self, path: &[&str], body: &Value, key: Option<&str>) -> Result<Value, Failure> {
+        let (status, answer) = self.send(Method::POST, path, &[], Some(body), key).await?;
+        self.read(status, &answer)
+    }
+
     /// Reads text, for what is no JSON.
     pub(super) async fn get_text(&self, path: &[&str]) -> Result<String, Failure> {
-        let (status, body) = self.send(Method::GET, path, &[], None).await?;
+        let (status, body) = self.send(Method::GET, path, &[], None, None).await?;
         let text = String::from_utf8_lossy(&body).into_owned();
         if status.is_success() { Ok(text) } else { Err(Failure::new(format!("{status}: {text}"))) }
     }
@@ -85,13 +91,18 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let (status, body) = self.send(method, path, query, body).await?;
-        let answer: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let (status, answer) = self.send(method, path, query, body, None).await?;
+        self.read(status, &answer)
+    }
+
+    /// What an answer says, or why it says nothing.
+    fn read(&self, status: StatusCode, body: &[u8]) -> Result<Value, Failure> {
+        let answer: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         if status.is_success() {
             return Ok(answer);
         }
         let said = answer["error"]["message"].as_str().or_else(|| answer.as_str());
-        let message = said.map_or_else(|| excerpt(&body), str::to_owned);
+        let message = said.map_or_else(|| excerpt(body), str::to_owned);
         let failure = Failure::new(format!("{message} ({})", status.as_u16()));
         Err(match status {
             StatusCode::UNAUTHORIZED => failure.hint("give a token with --token or in QUELL_TOKEN"),
@@ -108,6 +119,7 @@ impl Client {
         path: &[&str],
         query: &[(&str, String)],
         body: Option<&Value>,
+        key: Option<&str>,
     ) -> Result<(StatusCode, Vec<u8>), Failure> {
         let mut url = self.base.clone();
         url.path_segments_mut().expect("a base with a host, as `new` checked").pop_if_empty().extend(path);
@@ -117,6 +129,9 @@ impl Client {
         let mut request = self.http.request(method, url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
+        }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
         }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());

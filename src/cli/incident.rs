@@ -13,6 +13,8 @@ pub(super) enum Command {
     List(ListArgs),
     /// Show one incident with its timeline and alerts
     Show(ShowArgs),
+    /// Report what is wrong: it joins the open incident on its service, or opens one
+    Report(ReportArgs),
     /// Acknowledge: somebody works on it, escalation stops
     #[command(visible_alias = "acknowledge")]
     Ack(ActArgs),
@@ -66,6 +68,38 @@ pub(super) struct ShowArgs {
     id: String,
     #[command(flatten)]
     look: Look,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ReportArgs {
+    /// What is wrong, in a few words
+    #[arg(required = true, value_name = "TITLE")]
+    words: Vec<String>,
+    /// The service that it is about
+    #[arg(long)]
+    service: Option<String>,
+    /// critical, high, medium, low or info [default: medium]
+    #[arg(long)]
+    severity: Option<String>,
+    /// What else there is to say
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Where there is more to see
+    #[arg(long = "link", value_name = "URL")]
+    link: Option<String>,
+    /// A further label, as cluster; may be repeated
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = pair)]
+    labels: Vec<(String, String)>,
+    /// The same key again is the same report, for scripts that may have to send it twice
+    #[arg(long)]
+    key: Option<String>,
+    #[command(flatten)]
+    actor: Actor,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -162,6 +196,7 @@ pub(super) fn run(command: Command, screen: &mut Screen<'_>) -> Result<u8, Failu
     match command {
         Command::List(args) => list(&args, screen),
         Command::Show(args) => show(&args, screen),
+        Command::Report(args) => report(&args, screen),
         Command::Ack(args) => plain_act("acknowledge", &args, screen),
         Command::Resolve(args) => plain_act("resolve", &args, screen),
         Command::Reopen(args) => plain_act("reopen", &args, screen),
@@ -259,6 +294,42 @@ fn show(args: &ShowArgs, screen: &mut Screen<'_>) -> Result<u8, Failure> {
             writeln!(screen.err, "there are more {what} than these; the rest is at {url}")?;
         }
     }
+    Ok(0)
+}
+
+fn report(args: &ReportArgs, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+    let client = Client::new(&args.client)?;
+    if args.key.as_ref().is_some_and(|key| key.trim().is_empty() || !key.chars().all(|c| c.is_ascii_graphic() || c == ' ')) {
+        return Err(Failure::usage("--key: visible ASCII characters are expected"));
+    }
+    let labels: Map<String, Value> = args.labels.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    let body = serde_json::json!({
+        "title": args.words.join(" "),
+        "service": args.service,
+        "severity": args.severity,
+        "description": args.description,
+        "url": args.link,
+        "labels": labels,
+        "by": args.actor.name,
+    });
+    let answer = block_on(client.post_once(&["v1", "incidents"], &body, args.key.as_deref()))?;
+    if args.json {
+        screen.json(&answer)?;
+        return Ok(0);
+    }
+    let incident = &answer["incident"];
+    let said = match (answer["outcome"].as_str(), incident.is_object()) {
+        (Some("suppressed"), _) => {
+            let by =
+                entries(&answer["alert"], "suppressed_by").iter().map(|by| format!("{} {}", text(&by["kind"]), text(&by["id"])));
+            format!("taken, and quiet while this lasts: {}", by.collect::<Vec<String>>().join(", "))
+        }
+        (Some(outcome), true) => {
+            format!("{} {outcome}: P{}, {}", text(&incident["id"]), incident["priority"], text(&incident["title"]))
+        }
+        _ => "this report had come before".to_owned(),
+    };
+    screen.line(&super::screen::clean(&said))?;
     Ok(0)
 }
 

@@ -3,8 +3,8 @@
 //! Data goes to stdout, everything else to stderr. The exit code is 0 when all is well, 1 when the thing asked for is bad
 //! or was refused, 2 when the command line itself is wrong. Colour only on a terminal; `--json` wherever there is data.
 //!
-//! Commands that speak to a running daemon ([`incident`], [`notification`], [`send`]) use its HTTP API and nothing else.
-//! `check`, [`test`], [`backtest`], [`source`] and `log` work on files without any daemon; [`explain`] does either.
+//! Commands that speak to a running daemon ([`incident`], [`heartbeat`], [`notification`], [`send`]) use its HTTP API and nothing else.
+//! `check`, [`test`], [`backtest`] and `log` work on files without any daemon; [`explain`] and [`source`] do either.
 
 mod backtest;
 pub mod check;
@@ -12,6 +12,7 @@ mod client;
 mod demo;
 mod explain;
 mod failure;
+mod heartbeat;
 mod incident;
 pub mod log;
 mod notification;
@@ -71,12 +72,15 @@ enum Command {
     Explain(explain::Args),
     /// Send an alert to a daemon, for trying out and from scripts
     Send(send::Args),
-    /// See what the messages of a source become
+    /// See what the messages of sources become, and what could not be taken
     #[command(subcommand)]
     Source(source::Command),
     /// List incidents and work on them
     #[command(subcommand)]
     Incident(incident::Command),
+    /// List heartbeats, and send one
+    #[command(subcommand)]
+    Heartbeat(heartbeat::Command),
     /// List what was sent to receivers, and send again what was given up
     #[command(subcommand)]
     Notification(notification::Command),
@@ -133,6 +137,7 @@ fn dispatch(command: Command, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         Command::Send(args) => send::run(&args, screen),
         Command::Source(command) => source::run(&command, screen),
         Command::Incident(command) => incident::run(command, screen),
+        Command::Heartbeat(command) => heartbeat::run(command, screen),
         Command::Notification(command) => notification::run(command, screen),
         Command::Log(command) => command.run(screen),
         Command::Schema => {

@@ -1,4 +1,6 @@
-//! `quell source`: what sources' messages become.
+//! `quell source`: what sources' messages become, and what became of them.
+
+mod kept;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,16 @@ use crate::storage::view::ViewReader;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
+    /// List sources: when they were heard, what is missing, what could not be taken
+    List(kept::ListArgs),
+    /// List messages that could not be taken and are kept, newest first
+    Rejects(kept::RejectsArgs),
+    /// Show one kept message with its body
+    Show(kept::ShowArgs),
+    /// Try kept messages again, with the mappings that the daemon has now
+    Replay(kept::ReplayArgs),
+    /// Let go of kept messages for good
+    Drop(kept::DropArgs),
     /// Show what a message becomes: its alerts, what it would merge with, which fields are not used
     Test(TestArgs),
 }
@@ -48,6 +60,11 @@ pub(super) struct TestArgs {
 /// Runs one command.
 pub(super) fn run(command: &Command, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     match command {
+        Command::List(args) => kept::list(args, screen),
+        Command::Rejects(args) => kept::rejects(args, screen),
+        Command::Show(args) => kept::show(args, screen),
+        Command::Replay(args) => kept::replay(args, screen),
+        Command::Drop(args) => kept::discard(args, screen),
         Command::Test(args) => test(args, screen),
     }
 }

@@ -1,6 +1,8 @@
 //! The command line as its users meet it: help texts, completions, exit codes, and what commands print, against a small
 //! HTTP server that answers what the test wants.
 
+mod sources;
+
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -280,6 +282,67 @@ fn acts_on_incidents() {
         assert_eq!((code, out.as_str()), (0, "INC-1 is open: trouble\n"), "{err}");
         assert_eq!(server.asked.recv().unwrap(), format!("{asked}Bearer t0"));
     }
+}
+
+#[test]
+fn reports_what_is_wrong() {
+    let answer = |outcome: &str| json!({ "outcome": outcome, "incident": incident(7, "trouble"), "alert": {} });
+    let quiet =
+        json!({ "outcome": "suppressed", "incident": null, "alert": { "suppressed_by": [{ "kind": "silence", "id": "s1" }] } });
+    let gone = json!({ "outcome": "known", "incident": null, "alert": null });
+    let cases = [
+        (answer("opened"), "INC-7 opened: P1, trouble\n"),
+        (answer("joined"), "INC-7 joined: P1, trouble\n"),
+        (answer("known"), "INC-7 known: P1, trouble\n"),
+        (gone, "this report had come before\n"),
+        (quiet, "taken, and quiet while this lasts: silence s1\n"),
+    ];
+    for (answer, said) in cases {
+        let server = Server::answering(vec![(201, answer)]);
+        let (code, out, err) =
+            quell(&["incident", "report", "Nobody", "can", "pay", "--service", "shop", "--by", "ann", "--url", &server.url]);
+        assert_eq!((code, out.as_str()), (0, said), "{err}");
+        let asked = server.asked.recv().unwrap();
+        let body: Value = serde_json::from_str(asked.strip_prefix("POST /v1/incidents ").unwrap()).unwrap();
+        assert_eq!((&body["title"], &body["service"], &body["by"]), (&json!("Nobody can pay"), &json!("shop"), &json!("ann")));
+    }
+    let server = Server::answering(vec![(201, answer("joined"))]);
+    let all = ["--severity", "high", "--label", "cluster=eu1", "--description", "since noon", "--link", "https://chat.example/1"];
+    let line = [&["incident", "report", "Slow", "--key", "k1", "--json", "--url", &server.url][..], &all].concat();
+    let (code, out, _) = quell(&line);
+    assert_eq!((code, &serde_json::from_str::<Value>(&out).unwrap()["outcome"]), (0, &json!("joined")));
+    let asked = server.asked.recv().unwrap();
+    for part in [r#""severity":"high""#, r#""labels":{"cluster":"eu1"}"#, r#""url":"https://chat.example/1""#, "since noon"] {
+        assert!(asked.contains(part), "{part}: {asked}");
+    }
+    assert_eq!(quell(&["incident", "report", "Slow", "--key", "a\nb"]).0, 2);
+    assert_eq!(quell(&["incident", "report"]).0, 2);
+}
+
+#[test]
+fn lists_and_sends_heartbeats() {
+    let heartbeat = json!({
+        "name": "backup", "state": "missed", "every": "1d", "grace": "1h", "last_at": "2026-01-05T00:00:00.000Z",
+        "due_at": "2026-01-06T01:00:00.000Z", "missed_at": null, "alert": null, "incidents": ["INC-7"], "labels": {},
+        "rule": { "file": "jobs.yaml", "line": 2 },
+    });
+    let empty = json!({ "heartbeats": [], "next": null });
+    let missing =
+        json!({ "error": { "code": "not_found", "message": "there is no heartbeat \"backp\"; did you mean \"backup\"?" } });
+    let page = json!({ "heartbeats": [heartbeat], "next": null });
+    let server = Server::answering(vec![(200, page), (200, empty), (200, heartbeat), (404, missing)]);
+    let (_, out, _) = quell(&["heartbeat", "list", "--state", "missed,new", "--utc", "--url", &server.url]);
+    assert_eq!(server.asked.recv().unwrap(), "GET /v1/heartbeats?state=missed%2Cnew");
+    let last: Vec<&str> = out.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!(last, ["backup", "missed", "1d", "1h", "2026-01-05T00:00:00.000Z", "INC-7"]);
+    let said = quell(&["heartbeat", "list", "--url", &server.url]);
+    assert_eq!(said, (0, String::new(), "no rule file names a heartbeat\n".to_owned()));
+    server.asked.recv().unwrap();
+    let (code, out, _) = quell(&["heartbeat", "send", "backup", "--url", &server.url, "--token", "t0"]);
+    assert_eq!((code, out.as_str()), (0, "backup is heard of, and is to be again by 2026-01-06T01:00:00.000Z\n"));
+    assert_eq!(server.asked.recv().unwrap(), "POST /v1/heartbeats/backup {}Bearer t0");
+    let (code, _, err) = quell(&["heartbeat", "send", "backp", "--url", &server.url]);
+    assert!(code == 1 && err.contains("did you mean \"backup\"?"), "{err}");
 }
 
 #[test]

@@ -8,10 +8,11 @@ use config::{Environment, Map, Source, Value, ValueKind};
 
 use super::section::{Notes, Section};
 use super::{
-    Config, ConfigError, Limits, Outbound, Retention, SourceConfig, SourceFormat, TokenConfig, Tool, Warning, generic, receivers,
-    yaml,
+    Config, ConfigError, Limits, Outbound, Retention, SourceConfig, SourceFormat, TlsConfig, TokenConfig, Tool, Warning, auth,
+    generic, receivers, yaml,
 };
 use crate::model::Millis;
+use crate::model::alert::{HEARTBEATS, REPORTS};
 
 /// The lowest layer, and the list of every key that has a default.
 pub const DEFAULTS: &str = include_str!("defaults.yaml");
@@ -90,19 +91,22 @@ pub fn load_text(
 /// # Errors
 /// What stands open on an address that is not loopback, unless `insecure: true`.
 pub fn check_exposure(config: &Config) -> Result<(), ConfigError> {
-    if config.listen.ip().is_loopback() || config.insecure {
+    let ports = std::iter::once(config.listen).chain(config.tls.as_ref().map(|tls| tls.listen));
+    let Some(public) = ports.into_iter().find(|port| !port.ip().is_loopback()).filter(|_| !config.insecure) else {
         return Ok(());
-    }
+    };
     let mut open: Vec<String> =
-        config.sources.iter().filter(|it| it.token.is_none()).map(|it| format!("source `{}`", it.name)).collect();
+        config.sources.iter().filter(|it| it.is_open()).map(|it| format!("source `{}`", it.name)).collect();
     if config.tokens.is_empty() {
         open.push("the API (`tokens`)".to_owned());
     }
     if open.is_empty() {
         return Ok(());
     }
-    let message = format!("refusing to listen on {} without a token for {}", config.listen, open.join(", "));
-    Err(ConfigError::new("exposed", message, "").hint("give each a token, listen on 127.0.0.1, or say `insecure: true`"))
+    let message = format!("refusing to listen on {public} without a token for {}", open.join(", "));
+    let hint =
+        "give each a token (a source may ask for a `signature` or `sns` instead), listen on 127.0.0.1, or say `insecure: true`";
+    Err(ConfigError::new("exposed", message, "").hint(hint))
 }
 
 /// A parsed file as a layer of the `config` crate.
@@ -146,7 +150,13 @@ fn resolve(notes: &Notes<'_>, mut root: Section<'_>) -> Option<Config> {
     let external_url = root.has("external_url").then(|| root.url("external_url"));
     let resolve_timeout = root.duration("resolve_timeout");
     let outbound = root.word("outbound", &[("open", Outbound::Open), ("public-only", Outbound::PublicOnly)]);
+    let tls = root.section("tls").and_then(tls);
     let sources = sources(notes, root.sections("sources"));
+    let asks = sources.iter().find(|source| !source.client_certificate.is_empty());
+    if let Some(source) = asks.filter(|_| tls.as_ref().is_none_or(|tls| tls.client_ca.is_none())) {
+        let message = format!("the source `{}` asks for a `client_certificate`, and nobody can show one", source.name);
+        notes.error(ConfigError::new("missing_key", message, "").hint("set `tls` with a `client_ca`"));
+    }
     let receivers = receivers::read(notes, root.sections("receivers"));
     let tokens = tokens(notes, root.sections("tokens"));
     let limits = root.section("limits").map(limits);
@@ -155,6 +165,7 @@ fn resolve(notes: &Notes<'_>, mut root: Section<'_>) -> Option<Config> {
     root.finish();
     Some(Config {
         listen: listen?,
+        tls,
         insecure: insecure?,
         data: data.into(),
         rules: rules.into(),
@@ -169,6 +180,15 @@ fn resolve(notes: &Notes<'_>, mut root: Section<'_>) -> Option<Config> {
     })
 }
 
+fn tls(mut section: Section<'_>) -> Option<TlsConfig> {
+    let listen = section.need("listen", Section::address);
+    let certificate = section.need("certificate", Section::file);
+    let key = section.need_secret("key");
+    let client_ca = section.file("client_ca");
+    section.finish();
+    Some(TlsConfig { listen: listen?, certificate: certificate?, key, client_ca })
+}
+
 fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
     let formats = formats();
     let mut names = Names::default();
@@ -181,12 +201,16 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
             // It is part of a path, a metric label and every alert.
             section.note("bad_value", "name", "may have letters, digits, `-`, `_` and `.` only", &place);
         }
+        if [REPORTS, HEARTBEATS].contains(&&*name) {
+            section.note("bad_value", "name", "is what alerts of Quell's own have as their source; take another name", &place);
+        }
         let format = if section.has("format") || name != "prometheus" {
             section.need_word("format", &formats)
         } else {
             Some(SourceFormat::Prometheus)
         };
-        let (token, labels) = (section.secret("token"), section.labels("labels"));
+        let auth = auth::read(&mut section, format);
+        let labels = section.labels("labels");
         let map_place = section.place_of("map");
         let map = section.section("map").map(generic::read);
         match format {
@@ -203,10 +227,28 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
             }
             _ => {}
         }
+        if name == SourceConfig::OWN {
+            section.note("bad_value", "name", "is the name that Quell's own alerts come under; choose another", &place);
+        }
         let resolve_after = resolve_after(&mut section, format);
+        let (silent_after, drift) = (section.duration("silent_after"), section.flag("drift").unwrap_or(true));
         section.finish();
         let format = format.unwrap_or(SourceFormat::Prometheus);
-        sources.push(SourceConfig { name: name.into(), format, token, labels, map, resolve_after });
+        let auth::Auth { tokens, token_header, signature, sns, client_certificate } = auth;
+        sources.push(SourceConfig {
+            name: name.into(),
+            format,
+            tokens,
+            token_header,
+            signature,
+            sns,
+            client_certificate,
+            labels,
+            map,
+            resolve_after,
+            silent_after,
+            drift,
+        });
     }
     if let Some(other) = sources.iter().find(|it| &*it.name == "prometheus" && it.format != SourceFormat::Prometheus) {
         let message = format!("the source `prometheus` belongs to /api/v2/alerts and cannot have format {:?}", other.format);
@@ -278,9 +320,12 @@ fn limits(mut s: Section<'_>) -> Limits {
         merges_per_hour: s.number("merges_per_hour").unwrap_or_default(),
         changes: s.number("changes").unwrap_or_default(),
         changes_kept: s.duration("changes_kept").unwrap_or_default(),
+        messages_per_source: s.number("messages_per_source").unwrap_or_default(),
         queue_alerts: s.number("queue_alerts").unwrap_or_default(),
         rules: s.number("rules").unwrap_or_default(),
         rule_file_bytes: s.number("rule_file_bytes").unwrap_or_default(),
+        rejects: s.number("rejects").unwrap_or_default(),
+        reject_bytes: s.number("reject_bytes").unwrap_or_default(),
     };
     s.finish();
     limits

@@ -3,6 +3,7 @@
 //! [`Config`] is the resolved form: validated, bounded, secrets read; [`load()`] makes it, `section` reads one map of it.
 //! Every key and default is described in docs/configuration.md. Nothing here listens, connects or logs.
 
+mod auth;
 mod error;
 mod generic;
 mod load;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use auth::{Scheme, SignatureConfig, SnsConfig};
 pub use error::{ConfigError, Warning};
 pub use load::{DEFAULTS, check_exposure, load, load_text};
 pub use secret::Secret;
@@ -30,6 +32,8 @@ use crate::model::{Labels, Millis};
 #[derive(Clone, Debug)]
 pub struct Config {
     pub listen: SocketAddr,
+    /// A second port, which speaks TLS.
+    pub tls: Option<TlsConfig>,
     /// Serve on a public address without a token.
     pub insecure: bool,
     pub data: PathBuf,
@@ -56,32 +60,73 @@ impl Default for Config {
     }
 }
 
+/// The port that speaks TLS.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    pub listen: SocketAddr,
+    /// Our certificate and those behind it, in PEM.
+    pub certificate: String,
+    pub key: Secret,
+    /// The authorities whose certificates clients may show, in PEM.
+    pub client_ca: Option<String>,
+}
+
 /// A sender.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
     pub name: Arc<str>,
     pub format: SourceFormat,
-    pub token: Option<Secret>,
+    /// Any of them opens it; more than one while it is being changed.
+    pub tokens: Vec<Secret>,
+    /// The header that a token comes in, where its sender cannot set `Authorization`.
+    pub token_header: Option<String>,
+    pub signature: Option<SignatureConfig>,
+    /// For `cloudwatch`.
+    pub sns: Option<SnsConfig>,
+    /// Names of which the certificate that a client shows must have one; none where it need not show any.
+    pub client_certificate: Vec<String>,
     /// Added to every alert that lacks them.
     pub labels: Labels,
     /// For `generic`.
     pub map: Option<GenericMap>,
     /// How long an alert fires without being heard of again, where the site says so.
     pub resolve_after: Option<Millis>,
+    /// How long it may say nothing at all before that is an alert; `None`: for ever.
+    pub silent_after: Option<Millis>,
+    /// Whether a field that used to be in its messages and is not any more is an alert.
+    pub drift: bool,
 }
 
 impl SourceConfig {
+    /// The source of Quell's own alerts. No sender can have this name.
+    pub const OWN: &str = "quell";
+
     /// The source that is always there: who posts to Alertmanager's API.
     #[must_use]
     pub fn prometheus() -> SourceConfig {
         SourceConfig {
             name: "prometheus".into(),
             format: SourceFormat::Prometheus,
-            token: None,
+            tokens: Vec::new(),
+            token_header: None,
+            signature: None,
+            sns: None,
+            client_certificate: Vec::new(),
             labels: Labels::default(),
             map: None,
             resolve_after: None,
+            silent_after: None,
+            drift: true,
         }
+    }
+
+    /// Whether nobody has to prove anything to be heard.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.tokens.is_empty()
+            && self.signature.is_none()
+            && self.sns.as_ref().is_none_or(|sns| sns.raw)
+            && self.client_certificate.is_empty()
     }
 
     /// How long an alert of this source fires without being heard of again. `None` where the sender says "resolved"
@@ -212,10 +257,16 @@ pub struct Limits {
     pub changes: usize,
     /// How long a reported change stays there.
     pub changes_kept: Millis,
+    /// Messages of one source that are remembered, so that none is taken twice.
+    pub messages_per_source: u32,
     /// Alerts that wait for the engine.
     pub queue_alerts: usize,
     pub rules: usize,
     pub rule_file_bytes: usize,
+    /// Messages that could not be taken and are kept.
+    pub rejects: usize,
+    /// Bytes of their bodies together.
+    pub reject_bytes: u64,
 }
 
 /// How long things are kept.

@@ -173,25 +173,32 @@ impl<'a> Section<'a> {
     /// A value from a file or a variable; a plain one works and is warned of. Never part of a message.
     pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret> {
         let value = self.take(key)?;
+        self.as_secret(key, value)
+    }
+
+    /// One such value, or a list of some: the old one beside the new one while it is being changed.
+    pub(super) fn secrets(&mut self, key: &'static str) -> Vec<Secret> {
+        const MOST: usize = 8;
+        let Some(value) = self.take(key) else { return Vec::new() };
         let place = origin(&value).to_owned();
-        let read = match value.kind {
-            ValueKind::Table(values) => self.secret_from(key, &place, values)?,
-            ValueKind::String(text) => {
-                let message = format!("`{}` stands in the configuration in plain text", self.path_of(key));
-                let hint = "write { file: … } or { env: … }, so that it can be kept apart";
-                self.notes.warn(ConfigError::new("plain_secret", message, &place).hint(hint));
-                text
-            }
-            _ => {
-                self.note("wrong_type", key, "must be { file: … }, { env: … } or a text in quotes", &place);
-                return None;
-            }
-        };
-        if read.is_empty() {
-            self.note("secret", key, "is empty", &place);
-            return None;
+        let ValueKind::Array(items) = value.kind else { return self.as_secret(key, value).into_iter().collect() };
+        if items.is_empty() || items.len() > MOST {
+            self.note("bad_value", key, &format!("must have 1 to {MOST} secrets, not {}", items.len()), &place);
         }
-        Some(Secret::new(&read))
+        let items = items.into_iter().enumerate();
+        items.filter_map(|(i, item)| self.as_secret(&format!("{key}[{i}]"), item)).collect()
+    }
+
+    /// The text of a file that is no secret, by `{ file: … }`.
+    pub(super) fn file(&mut self, key: &'static str) -> Option<String> {
+        let mut section = self.section(key)?;
+        let (place, path) = (section.place_of("file"), section.need_text("file"));
+        let read = (!path.is_empty()).then(|| std::fs::read_to_string(&path));
+        if let Some(Err(error)) = &read {
+            section.note("unreadable", "file", &format!("cannot be read from {path}: {error}"), &place);
+        }
+        section.finish();
+        read?.ok()
     }
 
     /// A map of keys.
@@ -245,7 +252,29 @@ impl<'a> Section<'a> {
         self.notes.error(ConfigError::new(code, format!("`{}` {message}", self.path_of(key)), place));
     }
 
-    fn secret_from(&self, key: &'static str, place: &str, values: Map<String, Value>) -> Option<String> {
+    fn as_secret(&self, key: &str, value: Value) -> Option<Secret> {
+        let place = origin(&value).to_owned();
+        let read = match value.kind {
+            ValueKind::Table(values) => self.secret_from(key, &place, values)?,
+            ValueKind::String(text) => {
+                let message = format!("`{}` stands in the configuration in plain text", self.path_of(key));
+                let hint = "write { file: … } or { env: … }, so that it can be kept apart";
+                self.notes.warn(ConfigError::new("plain_secret", message, &place).hint(hint));
+                text
+            }
+            _ => {
+                self.note("wrong_type", key, "must be { file: … }, { env: … } or a text in quotes", &place);
+                return None;
+            }
+        };
+        if read.is_empty() {
+            self.note("secret", key, "is empty", &place);
+            return None;
+        }
+        Some(Secret::new(&read))
+    }
+
+    fn secret_from(&self, key: &str, place: &str, values: Map<String, Value>) -> Option<String> {
         let mut section =
             Section { notes: self.notes, path: self.path_of(key), place: place.to_owned(), values, asked: Vec::new() };
         let (file, variable) = (section.text("file"), section.text("env"));

@@ -80,7 +80,7 @@ retention: { age: 7d }
     );
     let timeouts: Vec<_> = config.sources.iter().map(|source| source.timeout(config.resolve_timeout)).collect();
     assert_eq!(timeouts, [Some(Millis::minutes(5)), None, Some(Millis::hours(2))]);
-    assert!(config.sources[0].token.as_ref().unwrap().is(b"k3y"));
+    assert!(config.sources[0].tokens[0].is(b"k3y"));
     assert_eq!(config.sources[1].labels.get("env"), "prod");
     assert_eq!(config.sources[2].map.as_ref().unwrap().labels.len(), 2);
     let kinds: Vec<String> = config.receivers.iter().map(|receiver| format!("{:?}", receiver.kind)).collect();
@@ -107,6 +107,14 @@ fn every_fault_has_its_place_and_a_hint() {
         (
             "sources: [{ name: prometheus, resolve_after: 5m }]",
             &["quell.yaml:1:46: `sources[0].resolve_after` is `resolve_timeout`, at the top, for format `prometheus`"],
+        ),
+        (
+            "sources: [{ name: quell, format: nagios, silent_after: soon, drift: 2 }]",
+            &[
+                "quell.yaml:1:19: `sources[0].name` is the name that Quell's own alerts come under; choose another",
+                "quell.yaml:1:56: `sources[0].silent_after` \"soon\" is no length of time above 0, such as 90s, 5m or 1d12h",
+                "quell.yaml:1:69: `sources[0].drift` must be true or false",
+            ],
         ),
         ("listn: x", &["quell.yaml:1:8: unknown key `listn`\n  hint: did you mean `listen`?"]),
         ("limits:\n  body_byte: 5", &["quell.yaml:2:14: unknown key `limits.body_byte`\n  hint: did you mean `body_bytes`?"]),
@@ -147,6 +155,10 @@ fn every_fault_has_its_place_and_a_hint() {
             &["quell.yaml:1:54: there are two sources named `a`"],
         ),
         (
+            "sources: [{ name: report, format: alertmanager }]",
+            &["quell.yaml:1:19: `sources[0].name` is what alerts of Quell's own have as their source; take another name"],
+        ),
+        (
             "receivers: [{ name: a, log: {}, email: {} }]",
             &[
                 "quell.yaml:1:13: the receiver `a` must have exactly one of pagerduty, webhook, alertmanager_webhook, email, servicenow, log",
@@ -174,6 +186,81 @@ fn every_fault_has_its_place_and_a_hint() {
         ("external_url: quell.example", &["quell.yaml:1:15: `external_url` must begin with https:// or http:// and a host"]),
         ("listen: a\nlisten: b", &["quell.yaml:2:1: duplicate mapping key: listen"]),
         ("a: [", &["quell.yaml:1:4: unclosed bracket '['"]),
+        (
+            "sources: [{ name: a, format: nagios, token_header: 'x y' }]",
+            &[
+                "quell.yaml:1:52: `sources[0].token_header` \"x y\" is no name of a header",
+                "quell.yaml:1:52: `sources[0].token` is missing: `token_header` says where it comes",
+            ],
+        ),
+        (
+            "sources: [{ name: a, format: nagios, signature: { secret: k3y } }]",
+            &["quell.yaml:1:49: `sources[0].signature.scheme` is missing"],
+        ),
+        (
+            "sources: [{ name: a, format: nagios, signature: { scheme: md5, secret: { env: NONE }, windw: 5m } }]",
+            &[
+                "quell.yaml:1:59: `sources[0].signature.scheme` \"md5\" is none of github, grafana, pagerduty, sentry, standard-webhooks",
+                "quell.yaml:1:72: `sources[0].signature.secret` wants the variable NONE, which is not set",
+                "quell.yaml:1:94: unknown key `sources[0].signature.windw`\n  hint: did you mean `window`?",
+            ],
+        ),
+        (
+            "sources: [{ name: a, format: nagios, signature: { scheme: standard-webhooks, secret: [whsec_c4nary, QUJDRA==] } }]",
+            &[
+                "quell.yaml:1:86: `sources[0].signature.secret` must be `whsec_` and base64 of 24 to 64 bytes; this is no base64",
+                "quell.yaml:1:86: `sources[0].signature.secret` must be `whsec_` and base64 of 24 to 64 bytes; this has 4",
+            ],
+        ),
+        (
+            "sources: [{ name: a, format: sentry, signature: { timestamp_header: x } }]",
+            &[
+                "quell.yaml:1:49: `sources[0].signature.secret` is missing",
+                "quell.yaml:1:69: `sources[0].signature.timestamp_header` belongs to the scheme `grafana` only",
+            ],
+        ),
+        (
+            "sources: [{ name: a, format: nagios, token: [] }]",
+            &["quell.yaml:1:45: `sources[0].token` must have 1 to 8 secrets, not 0"],
+        ),
+        (
+            "sources: [{ name: a, format: nagios, sns: { topics: [t], raw: true } }]",
+            &[
+                "quell.yaml:1:53: `sources[0].sns.topics` has \"t\", which is no topic's ARN, such as arn:aws:sns:eu-west-1:123456789012:alarms",
+                "quell.yaml:1:63: `sources[0].sns.raw` needs a `token` of the source: raw messages carry no signature",
+                "quell.yaml:1:43: `sources[0].sns` belongs to format `cloudwatch` only",
+            ],
+        ),
+        (
+            "sources: [{ name: a, format: cloudwatch, sns: { certificate: { file: /none/such } } }]",
+            &[
+                "quell.yaml:1:70: `sources[0].sns.certificate.file` cannot be read from /none/such: No such file or directory (os error 2)",
+                "quell.yaml:1:47: `sources[0].sns.topics` must name the topics that may send",
+            ],
+        ),
+        (
+            "sources: [{ name: a, format: opsgenie, token: [c4nary, 5], signature: { scheme: github, secret: c4nary } }]",
+            &[
+                "quell.yaml:1:56: `sources[0].token[1]` must be { file: … }, { env: … } or a text in quotes",
+                "quell.yaml:1:71: `sources[0].signature` cannot be of this format, whose senders have a key and nothing else",
+            ],
+        ),
+        (
+            "tls: { listn: 127.0.0.1:9443 }",
+            &[
+                "quell.yaml:1:6: `tls.listen` is missing",
+                "quell.yaml:1:6: `tls.certificate` is missing",
+                "quell.yaml:1:6: `tls.key` is missing",
+                "quell.yaml:1:15: unknown key `tls.listn`\n  hint: did you mean `listen`?",
+            ],
+        ),
+        (
+            "sources: [{ name: a, format: netdata, client_certificate: ['*.x'] }]",
+            &[
+                "quell.yaml:1:59: `sources[0].client_certificate` has \"*.x\", which is no DNS name",
+                "the source `a` asks for a `client_certificate`, and nobody can show one\n  hint: set `tls` with a `client_ca`",
+            ],
+        ),
         ("tokens: [{ name: a }]", &["quell.yaml:1:10: `tokens[0].token` is missing"]),
     ];
     for (text, expected) in cases {
@@ -231,6 +318,18 @@ fn a_public_address_needs_tokens_everywhere() {
         (token.to_owned(), Some("a token for source `prometheus`")),
         (format!("{source}\n{token}"), None),
         ("insecure: true".to_owned(), None),
+        (
+            format!(
+                "{token}\nsources: [{{ name: prometheus, token: {{ env: KEY }} }}, {{ name: a, format: grafana, signature: {{ secret: {{ env: KEY }} }} }}]"
+            ),
+            None,
+        ),
+        (
+            format!(
+                "{token}\nsources: [{{ name: prometheus, token: {{ env: KEY }} }}, {{ name: a, format: cloudwatch, sns: {{ topics: ['arn:aws:sns:r:1:t'] }} }}]"
+            ),
+            None,
+        ),
     ];
     for (text, expected) in cases {
         let config = config(&format!("listen: 0.0.0.0:9093\n{text}"));
@@ -258,8 +357,8 @@ fn the_page_of_the_configuration_has_every_key_and_default() {
         assert!(page.contains(&row), "docs/configuration.md lacks {row}");
     }
     let without_default = "external_url sources receivers tokens name format token labels map each annotations status starts_at ends_at \
-        identity resolve_after pagerduty webhook alertmanager_webhook email servicenow log url routing_key secret max_alerts \
-        send_resolved bearer host port tls user password from to assignment_group caller_id close_code categories file env";
+        identity resolve_after silent_after drift pagerduty webhook alertmanager_webhook email servicenow log url routing_key secret max_alerts \
+        send_resolved bearer token_header signature sns client_certificate tls client_ca key certificate scheme secret header timestamp_header window topics confirm certificate raw host port tls user password from to assignment_group caller_id close_code categories file env";
     for key in without_default.split_whitespace() {
         assert!(page.contains(&format!("`{key}`")), "docs/configuration.md lacks `{key}`");
     }

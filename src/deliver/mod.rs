@@ -7,6 +7,7 @@ pub mod address;
 mod alertmanager_webhook;
 pub mod client;
 mod email;
+mod fetch;
 mod log;
 mod message;
 mod pagerduty;
@@ -22,6 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use client::{Context, Timeouts, install_crypto};
+pub use fetch::Fetcher;
 
 use crate::config::{ReceiverConfig, ReceiverKind};
 use crate::model::{AlertRecord, Incident, Millis, NotificationKind, Time};

@@ -43,6 +43,8 @@ impl Engine {
             Act::SetSilence(silence) | Act::SetSilenceOfAll(silence) => self.set_silence(silence),
             Act::EndSilence(id) => self.end_silence_early(id),
             Act::RecordChange(change) => Ok(self.record_change(&change)),
+            Act::Report(alert) => self.report(alert),
+            Act::Beat(name) => self.hear_heartbeat(&name, by),
         }
     }
 

@@ -19,7 +19,7 @@ use rustc_hash::FxHashMap;
 
 use crate::engine::state::State;
 use crate::engine::{Engine, Fact};
-use crate::model::cause::{CAUSES_MAX, Symptom, catalogue_name, places_of, thing, thing_of};
+use crate::model::cause::{CAUSES_MAX, Symptom, catalogue_name, environment_of, other_environment, places_of, thing, thing_of};
 use crate::model::{Cause, CauseReason, Change, IncidentId, Labels, Millis, Severity, Time};
 use crate::ruleset::Catalogue;
 
@@ -116,6 +116,8 @@ struct Suspect {
     gravest: (Symptom, Severity, Arc<str>),
     /// Larger things that its alerts happen in.
     places: BTreeSet<Arc<str>>,
+    /// Environments that its alerts name.
+    environments: BTreeSet<Arc<str>>,
 }
 
 /// All things that alert, by name. The order of the alerts makes no difference.
@@ -129,23 +131,26 @@ fn suspects<'a>(evidence: impl Iterator<Item = Evidence<'a>>) -> BTreeMap<Arc<st
         let (symptom, alertname) = symptoms.entry(alertname).or_insert_with(|| (Symptom::of(alertname), alertname.into()));
         let gravest = (*symptom, severity, alertname.clone());
         let places = places_of(labels).filter(|place| *place != name);
-        match suspects.get_mut(&name) {
-            Some(suspect) => {
-                suspect.first_at = suspect.first_at.min(at);
-                // Alerts of a name are many: nothing is compared for another of the same.
-                if worth(&gravest) > worth(&suspect.gravest)
-                    || (worth(&gravest) == worth(&suspect.gravest) && gravest < suspect.gravest)
-                {
-                    suspect.gravest = gravest;
-                }
-                suspect.places.extend(places);
-                while suspect.places.len() > PLACES_MAX {
-                    suspect.places.pop_last();
+        let environment = Some(environment_of(labels)).filter(|name| !name.is_empty());
+        if let Some(suspect) = suspects.get_mut(&name) {
+            suspect.first_at = suspect.first_at.min(at);
+            // Alerts of a name are many: nothing is compared for another of the same.
+            if worth(&gravest) > worth(&suspect.gravest)
+                || (worth(&gravest) == worth(&suspect.gravest) && gravest < suspect.gravest)
+            {
+                suspect.gravest = gravest;
+            }
+            suspect.places.extend(places);
+            let new = environment.filter(|name| !suspect.environments.contains(*name));
+            suspect.environments.extend(new.map(Arc::from));
+            for known in [&mut suspect.places, &mut suspect.environments] {
+                while known.len() > PLACES_MAX {
+                    known.pop_last();
                 }
             }
-            None => {
-                suspects.insert(name.clone(), Suspect { first_at: at, gravest, places: places.collect() });
-            }
+        } else {
+            let environments = environment.map(Arc::from).into_iter().collect();
+            suspects.insert(name.clone(), Suspect { first_at: at, gravest, places: places.collect(), environments });
         }
     }
     keep_the_likeliest(suspects)
@@ -246,7 +251,7 @@ impl<'a> Scene<'a> {
             let after = to_seconds(suspect.first_at.since(first));
             reasons.push((EARLY * fading(after, EARLY_COUNTS), CauseReason::Came { after }));
         }
-        reasons.extend(self.changed(name, suspect.first_at, &suspect.places));
+        reasons.extend(self.changed(name, suspect.first_at, &suspect.places, &suspect.environments));
         cause(name.clone(), reasons)
     }
 
@@ -285,7 +290,7 @@ impl<'a> Scene<'a> {
         let explained = dependents.iter().filter(|other| open.contains(**other)).count();
         let all = self.catalogue.callers(catalogue_name(name)).len().max(dependents.len());
         let first = dependents.iter().filter_map(|other| self.suspects.get(*other)).map(|suspect| suspect.first_at).min()?;
-        let changed = self.changed(name, first, &BTreeSet::new());
+        let changed = self.changed(name, first, &BTreeSet::new(), &BTreeSet::new());
         let foreign = name.starts_with("external/");
         let enough = if foreign { explained > 0 } else { explained > 1 };
         if changed.is_none() && (!enough || dependents.len() * 2 < all) {
@@ -304,15 +309,24 @@ impl<'a> Scene<'a> {
         Some(cause(name.clone(), [(worth, reason)].into_iter().chain(changed).chain(deepest).collect()))
     }
 
-    /// The last change of a thing before its trouble, where that is not long before, and not in another cluster.
-    fn changed(&self, name: &str, first_at: Time, places: &BTreeSet<Arc<str>>) -> Option<Weighed> {
+    /// The last change of a thing before its trouble, where that is not long before, and not in another cluster or environment.
+    fn changed(
+        &self,
+        name: &str,
+        first_at: Time,
+        places: &BTreeSet<Arc<str>>,
+        environments: &BTreeSet<Arc<str>>,
+    ) -> Option<Weighed> {
         let elsewhere = |change: &Change| {
             let here = |cluster: &Arc<str>| {
                 let clusters = places.iter().filter_map(|place| place.strip_prefix("cluster/"));
                 let mut clusters = clusters.peekable();
                 clusters.peek().is_none() || clusters.any(|place| *place == **cluster)
             };
-            change.cluster.as_ref().is_some_and(|cluster| !here(cluster))
+            let other = |made_in: &Arc<str>| {
+                !environments.is_empty() && environments.iter().all(|environment| other_environment(environment, made_in))
+            };
+            change.cluster.as_ref().is_some_and(|cluster| !here(cluster)) || change.environment.as_ref().is_some_and(other)
         };
         let (from, to) = (Time(first_at.0 - CHANGE_COUNTS.0), first_at + CHANGE_LATE);
         let change = self.state.reported.of(name, from, to).find(|change| !elsewhere(change))?;

@@ -32,13 +32,17 @@ impl Engine {
             self.review_pauses(fingerprint);
             return;
         }
-        let beats = record.beat.as_ref().map(|beat| beat.rule.name.clone());
+        let (beats, is_report) = (record.beat.as_ref().map(|beat| beat.rule.name.clone()), record.alert.is_report());
         for id in record.incidents.clone() {
             // What opened because a beat was missed is not what the beat comes back to.
             if beats.is_some() && self.state.incident(id).map(|incident| &incident.rule.name) == beats.as_ref() {
                 continue;
             }
             self.come_back(id, fingerprint, fired);
+        }
+        if is_report {
+            self.place_report(fingerprint);
+            return;
         }
         self.count_for_storms(fingerprint);
         self.correlate(fingerprint, 0);
@@ -105,7 +109,7 @@ impl Engine {
     }
 
     /// The rules of the incidents that the alert is in and that are neither resolved nor closed.
-    fn homes(&self, fingerprint: Fingerprint) -> Vec<Arc<str>> {
+    pub(super) fn homes(&self, fingerprint: Fingerprint) -> Vec<Arc<str>> {
         let Some(record) = self.state.alert(fingerprint) else { return Vec::new() };
         let incidents = record.incidents.iter().filter_map(|id| self.state.incident(*id));
         incidents.filter(|incident| incident.status.is_active()).map(|incident| incident.rule.name.clone()).collect()

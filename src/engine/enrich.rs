@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::engine::conditions::holds_for;
 use crate::engine::{Engine, Fact};
-use crate::model::cause::thing_of;
+use crate::model::cause::{environment_of, other_environment, thing_of};
 use crate::model::{AlertRecord, Change, Fingerprint, Labels, Millis, RuleRef};
 use crate::ruleset::AlertSubject;
 
@@ -36,11 +36,14 @@ impl Engine {
         }
     }
 
-    /// Whether what an alert is about was changed of late, in its cluster or everywhere.
+    /// Whether what an alert is about was changed of late, in its cluster and environment or everywhere.
     fn was_changed(&self, labels: &Labels, within: Millis) -> bool {
         let Some(thing) = thing_of(labels) else { return false };
-        let cluster = labels.get("cluster");
-        let here = |change: &Change| change.cluster.as_deref().is_none_or(|other| cluster.is_empty() || cluster == other);
+        let (cluster, environment) = (labels.get("cluster"), environment_of(labels));
+        let here = |change: &Change| {
+            change.cluster.as_deref().is_none_or(|other| cluster.is_empty() || cluster == other)
+                && !change.environment.as_deref().is_some_and(|other| other_environment(environment, other))
+        };
         self.state.reported.of(&thing, self.now - within, self.now).any(|change| here(change))
     }
 

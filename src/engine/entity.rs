@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, NotificationId, Silence, SilenceId, Time, Usual,
+    AlertRecord, Change, Fingerprint, Heartbeat, Incident, IncidentId, MessageId, Notification, NotificationId, Silence,
+    SilenceId, TakenMessage, Time, Usual,
 };
 
 /// One part of the state.
@@ -17,6 +18,8 @@ pub enum Entity {
     Silence(Arc<Silence>),
     Change(Arc<Change>),
     Usual(Arc<Usual>),
+    Message(Arc<TakenMessage>),
+    Heartbeat(Arc<Heartbeat>),
 }
 
 /// Counters and names of the whole.
@@ -46,9 +49,13 @@ pub struct Changes {
     pub reported: Vec<Arc<Change>>,
     /// What is usual where; `milli_per_hour` 0 for what is remembered no more.
     pub usual: Vec<Arc<Usual>>,
+    pub messages: Vec<Arc<TakenMessage>>,
+    pub heartbeats: Vec<Arc<Heartbeat>>,
     pub forgotten_alerts: Vec<Fingerprint>,
     pub forgotten_incidents: Vec<IncidentId>,
     pub forgotten_notifications: Vec<NotificationId>,
     pub forgotten_silences: Vec<SilenceId>,
     pub forgotten_reported: Vec<Arc<str>>,
+    pub forgotten_messages: Vec<(Arc<str>, MessageId)>,
+    pub forgotten_heartbeats: Vec<Arc<str>>,
 }

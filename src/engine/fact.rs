@@ -9,7 +9,7 @@ use crate::model::alert::Beat;
 use crate::model::incident::{MajorStep, SaidType};
 use crate::model::{
     Actor, Alert, AlertKind, Cause, Change, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId, PolicyRun,
-    Reason, RuleRef, Silence, SilenceId, Suppression, Time,
+    Reason, RuleRef, Silence, SilenceId, Suppression, TakenMessage, Time,
 };
 
 /// One fact. Large and rare parts lie elsewhere: the two facts of a new alert are moved several times on their way.
@@ -350,6 +350,30 @@ pub enum Fact {
         rule: RuleRef,
         merges: u32,
     },
+
+    /// A message whose sender has proved itself was taken; the same one again is none. What need not be remembered any more
+    /// is forgotten by this, and of the message's source the oldest beyond `most`.
+    MessageTaken {
+        message: Arc<TakenMessage>,
+        most: u32,
+    },
+    /// A heartbeat was heard of; it is missed if it is not heard of again within this.
+    HeartbeatHeard {
+        heartbeat: Arc<str>,
+        within: Millis,
+        by: Actor,
+    },
+    /// It is missed; an alert about that follows.
+    HeartbeatMissed {
+        heartbeat: Arc<str>,
+        rule: RuleRef,
+    },
+    /// It is missed at another time than was thought. `None`: no rule names it any more, and its record leaves the memory.
+    HeartbeatPlanned {
+        heartbeat: Arc<str>,
+        within: Millis,
+        due: Option<Time>,
+    },
 }
 
 impl Fact {
@@ -415,6 +439,10 @@ impl Fact {
             Fact::IncidentTypeSet { .. } => "incident_type_set",
             Fact::IncidentDetached { .. } => "incident_detached",
             Fact::MergeHeld { .. } => "merge_held",
+            Fact::MessageTaken { .. } => "message_taken",
+            Fact::HeartbeatHeard { .. } => "heartbeat_heard",
+            Fact::HeartbeatMissed { .. } => "heartbeat_missed",
+            Fact::HeartbeatPlanned { .. } => "heartbeat_planned",
         }
     }
 

@@ -42,6 +42,10 @@ impl Engine {
 
     /// The rule that takes an alert as its beat: the first `absent` one that no rule without `continue` stands before.
     fn beat_of(&mut self, record: &AlertRecord) -> Option<Box<Beat>> {
+        // Nobody will report it again.
+        if record.alert.is_report() {
+            return None;
+        }
         let labels = record.labels();
         let found = self.matched.by(&self.rules, record, Listed::Correlate);
         let rules = found.map(|position| &self.rules.correlate[position as usize]);

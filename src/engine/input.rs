@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::incident::IncidentType;
 use crate::model::{
-    Actor, Alert, AlertStatus, Change, Fingerprint, IncidentId, Millis, NotificationId, Silence, SilenceId, Time,
+    Actor, Alert, AlertStatus, Change, Fingerprint, IncidentId, Millis, NotificationId, Silence, SilenceId, TakenMessage, Time,
 };
 use crate::ruleset::Ruleset;
 
@@ -19,6 +19,8 @@ pub enum Input {
     Act { act: Act, by: Actor },
     /// What came of an attempt to deliver.
     Delivery { notification: NotificationId, outcome: DeliveryOutcome },
+    /// A message whose sender has proved itself was taken: what it said comes before this.
+    Message(Arc<TakenMessage>),
     /// A checked ruleset takes the place of the present one.
     Rules(Arc<Ruleset>),
     /// A new data directory got its name.
@@ -56,6 +58,10 @@ pub enum Act {
     SetSilenceOfAll(Silence),
     EndSilence(SilenceId),
     RecordChange(Arc<Change>),
+    /// What a person says is wrong, in the form of an alert of the source [`crate::model::alert::REPORTS`].
+    Report(Arc<Alert>),
+    /// The heartbeat of this name is there.
+    Beat(Arc<str>),
 }
 
 /// What came of one attempt to deliver.
@@ -78,6 +84,21 @@ pub enum Answer {
     Repeat,
     /// An act or outcome is recorded.
     Done,
+    /// A report is recorded, or was before.
+    Reported(Reported),
+}
+
+/// Where a report has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reported {
+    /// It has opened this incident.
+    Opened(IncidentId),
+    /// It has joined this one, which was there.
+    Joined(IncidentId),
+    /// Something suppresses it: it goes on when that ends.
+    Suppressed,
+    /// The same report had come before. It is in this incident by now, if in any.
+    Known(Option<IncidentId>),
 }
 
 /// Why an input was refused. Nothing was recorded.
@@ -86,6 +107,8 @@ pub enum Refusal {
     NoSuchIncident(IncidentId),
     NoSuchNotification(NotificationId),
     NoSuchSilence(SilenceId),
+    /// No rule file has a heartbeat of this name.
+    NoSuchHeartbeat(Arc<str>),
     /// The state forbids the act: `INC-7 is closed`.
     Forbidden(String),
     /// A limit is reached; its name.

@@ -51,6 +51,7 @@ impl Engine {
         let close_due = self.now + self.options.close_after;
         self.tell_resolved(id, &reason);
         self.record(Fact::IncidentResolved { incident: id, reason, close_due });
+        self.end_reports(id);
         self.follow_end_of_part(id);
     }
 

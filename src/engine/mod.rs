@@ -15,6 +15,8 @@
 //! | `escalate` | who is told, when, how often |
 //! | `matched`, `conditions` | which rules hold for an alert by their matchers, and for an incident by `when` |
 //! | `lifecycle`, `acts` | resolving, reopening, closing; what people do |
+//! | `reports` | where what a person reports goes |
+//! | `named_heartbeats` | whether a heartbeat that a rule file names is missed |
 //! | `reported`, `causes` | what people have changed of late; what an incident probably comes from |
 //! | `sweep` | what may leave the memory |
 //!
@@ -36,9 +38,11 @@ pub mod input;
 mod lifecycle;
 mod major;
 mod matched;
+mod named_heartbeats;
 mod news;
 mod prioritize;
 mod reported;
+mod reports;
 mod sequence;
 pub mod state;
 mod storms;
@@ -55,12 +59,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Labels, Millis, RuleRef, Time};
+use crate::model::{Labels, Millis, RuleRef, TakenMessage, Time};
 use crate::ruleset::{MatcherIndex, Ruleset};
 
 pub use entity::{Changes, Entity, Meta};
 pub use fact::Fact;
-pub use input::{Act, Answer, DeliveryOutcome, Input, News, Refusal};
+pub use input::{Act, Answer, DeliveryOutcome, Input, News, Refusal, Reported};
 pub use state::State;
 use state::Timer;
 
@@ -91,6 +95,8 @@ pub struct EngineOptions {
     pub changes: usize,
     /// A reported change leaves the memory this long after it was made.
     pub changes_kept: Millis,
+    /// Messages of one source that are remembered; beyond them the oldest are forgotten.
+    pub messages_per_source: u32,
 }
 
 impl Default for EngineOptions {
@@ -105,6 +111,7 @@ impl Default for EngineOptions {
             fall_after: Millis::minutes(10),
             changes: 10_000,
             changes_kept: Millis::hours(24),
+            messages_per_source: 100_000,
         }
     }
 }
@@ -232,6 +239,7 @@ impl Engine {
             Input::Expired { fingerprint, expired_at } => Ok(self.expire(fingerprint, expired_at)),
             Input::Act { act, by } => self.act(act, by),
             Input::Delivery { notification, outcome } => self.take_outcome(notification, outcome),
+            Input::Message(message) => Ok(self.take_message(message)),
             Input::Rules(rules) => {
                 self.take_rules(rules);
                 Ok(Answer::Done)
@@ -279,6 +287,15 @@ impl Engine {
         self.facts.push(fact);
     }
 
+    /// Remembers a message. One that is known already was taken by whoever came first.
+    fn take_message(&mut self, message: Arc<TakenMessage>) -> Answer {
+        if self.state.messages.get(&message.source, message.id).is_some_and(|known| known.until > self.now) {
+            return Answer::Repeat;
+        }
+        self.record(Fact::MessageTaken { message, most: self.options.messages_per_source });
+        Answer::Done
+    }
+
     fn take_rules(&mut self, rules: Arc<Ruleset>) {
         // A start with the rules that were in force before is no news: a daemon that restarts in a loop must not fill the log.
         if self.state.rules_digest() != Some(rules.digest) {
@@ -289,6 +306,7 @@ impl Engine {
         self.derive_from_rules();
         self.review_suppressions();
         self.review_beats();
+        self.review_heartbeats();
         self.adopt_orphans();
     }
 
@@ -320,6 +338,7 @@ impl Engine {
             }
         }
         self.start_due_windows();
+        self.miss_due_heartbeats();
         self.look_at_storms();
         if self.next_sweep <= self.now {
             self.measure_usual(sweep::last_before(self.now));

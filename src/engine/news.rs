@@ -1,9 +1,11 @@
 //! What a sender's word means: a new occurrence, a resolve, or nothing that was not known.
 
+use std::sync::Arc;
+
 use crate::engine::flapping::is_flapping;
 use crate::engine::inhibit::Parts;
 use crate::engine::{Answer, Engine, Fact, News, Refusal};
-use crate::model::{AlertStatus, Fingerprint, IncidentId, Time};
+use crate::model::{Alert, AlertStatus, Fingerprint, IncidentId, Time};
 
 impl Engine {
     pub(super) fn take_news(&mut self, news: News) -> Result<Answer, Refusal> {
@@ -26,28 +28,34 @@ impl Engine {
                 Err(Refusal::Limit("active_alerts"))
             }
             AlertStatus::Firing => {
-                // Where it fires already, under other labels, its part under those ends here.
-                let left = if fires { self.leave_inhibitions(fingerprint) } else { Parts::default() };
-                self.leave_conditions(fingerprint);
-                self.leave_ties(fingerprint);
-                if !fires {
-                    self.leave_old_incidents(fingerprint, news.alert.starts_at);
-                }
-                self.record(Fact::AlertFired { alert: news.alert });
-                self.enrich(fingerprint);
-                self.enter_conditions(fingerprint);
-                self.enter_ties_again(fingerprint);
-                if !fires {
-                    self.count_change(fingerprint);
-                }
-                let entered = self.suppress_news(fingerprint);
-                self.review_targets(&entered, fingerprint);
-                self.review_targets(&left, fingerprint);
-                self.hear_beat(fingerprint);
-                self.admit(fingerprint, true);
+                self.fire(news.alert, fires);
                 Ok(Answer::New)
             }
         }
+    }
+
+    /// Takes an alert that begins to fire, or fires on under other labels where it `fires` already.
+    pub(super) fn fire(&mut self, alert: Arc<Alert>, fires: bool) {
+        let fingerprint = alert.fingerprint;
+        // Where it fires already, under other labels, its part under those ends here.
+        let left = if fires { self.leave_inhibitions(fingerprint) } else { Parts::default() };
+        self.leave_conditions(fingerprint);
+        self.leave_ties(fingerprint);
+        if !fires {
+            self.leave_old_incidents(fingerprint, alert.starts_at);
+        }
+        self.record(Fact::AlertFired { alert });
+        self.enrich(fingerprint);
+        self.enter_conditions(fingerprint);
+        self.enter_ties_again(fingerprint);
+        if !fires {
+            self.count_change(fingerprint);
+        }
+        let entered = self.suppress_news(fingerprint);
+        self.review_targets(&entered, fingerprint);
+        self.review_targets(&left, fingerprint);
+        self.hear_beat(fingerprint);
+        self.admit(fingerprint, true);
     }
 
     /// An alert that is about to fire again leaves the incidents whose rules say that it was away for too long. One that began
@@ -76,7 +84,7 @@ impl Engine {
         Answer::New
     }
 
-    fn resolve_alert(&mut self, fingerprint: Fingerprint, ends_at: Time, expired: bool) {
+    pub(super) fn resolve_alert(&mut self, fingerprint: Fingerprint, ends_at: Time, expired: bool) {
         let left = self.leave_inhibitions(fingerprint);
         let flaps = self.state.alert(fingerprint).is_some_and(|record| is_flapping(record));
         self.record(Fact::AlertResolved { fingerprint, ends_at, expired });

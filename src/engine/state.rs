@@ -2,6 +2,8 @@
 
 mod apply;
 mod change;
+mod heartbeats;
+mod messages;
 mod reported;
 mod timers;
 mod waiting;
@@ -13,7 +15,7 @@ use rustc_hash::FxHashMap;
 
 use super::entity::{Entity, Meta};
 use crate::model::{
-    AlertRecord, Change, Fingerprint, Incident, IncidentId, IncidentStatus, KeyedMap, KeyedSet, Labels, Notification,
+    AlertRecord, Change, Fingerprint, Heartbeat, Incident, IncidentId, IncidentStatus, KeyedMap, KeyedSet, Labels, Notification,
     NotificationId, Silence, SilenceId, Time, Usual,
 };
 
@@ -38,6 +40,8 @@ pub struct State {
     pub(super) reported: reported::Reported,
     /// What is usual, by storm rule and key.
     pub(super) usual: BTreeMap<GroupKey, Arc<Usual>>,
+    pub(super) messages: messages::Messages,
+    pub(super) heartbeats: heartbeats::Heartbeats,
 
     // Derived:
     /// Each incident's alerts.
@@ -98,6 +102,8 @@ impl State {
             Entity::Usual(usual) => {
                 self.usual.insert((usual.rule.clone(), usual.key.clone()), usual);
             }
+            Entity::Message(message) => self.messages.insert(&message),
+            Entity::Heartbeat(heartbeat) => self.heartbeats.insert(heartbeat),
         }
     }
 
@@ -200,6 +206,8 @@ impl State {
             .chain(self.silences.values().cloned().map(Entity::Silence))
             .chain(self.reported.all().cloned().map(Entity::Change))
             .chain(self.usual.values().cloned().map(Entity::Usual))
+            .chain(self.messages.all().cloned().map(Entity::Message))
+            .chain(self.heartbeats.all().cloned().map(Entity::Heartbeat))
     }
 
     /// Counters and names of the whole.
@@ -280,6 +288,11 @@ impl State {
         self.reported.all()
     }
 
+    /// All heartbeats that were heard of, in order of their names.
+    pub fn heartbeats(&self) -> impl Iterator<Item = &Arc<Heartbeat>> {
+        self.heartbeats.all()
+    }
+
     /// The number that the next incident gets.
     #[must_use]
     pub fn next_incident(&self) -> IncidentId {
@@ -293,7 +306,7 @@ impl State {
     }
 
     pub(super) fn next_timer(&self) -> Option<Time> {
-        self.timers.next()
+        [self.timers.next(), self.heartbeats.next_due()].into_iter().flatten().min()
     }
 
     #[cfg(test)]

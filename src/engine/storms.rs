@@ -62,10 +62,10 @@ impl Storms {
         storms
     }
 
-    /// Counts an alert, if its record says so.
+    /// Counts an alert, if its record says so. What people report is no sign of a storm, however many call.
     fn count(&mut self, record: &AlertRecord, rules: &Ruleset, now: Time, matched: &mut Matched) {
         let was_let_through = if record.is_firing() { !record.is_suppressed() } else { !record.incidents.is_empty() };
-        if !was_let_through || now.since(record.fired_at) >= self.kept {
+        if !was_let_through || record.alert.is_report() || now.since(record.fired_at) >= self.kept {
             return;
         }
         let takes = |rule: &&CorrelateRule| rule.storm.is_some() && holds_for(rule.when.as_ref(), record, record.labels());

@@ -2,6 +2,8 @@
 
 mod causes;
 mod changes;
+mod messages;
+mod people;
 mod properties;
 mod spec;
 mod storms;

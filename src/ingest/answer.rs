@@ -19,6 +19,8 @@ pub(super) struct Outcome {
     pub(super) new: u64,
     pub(super) repeats: u64,
     pub(super) rejected: Vec<Rejected>,
+    /// Where the message is kept because a part of it could not be mapped.
+    pub(super) kept: Option<String>,
     pub(super) failed: Option<SubmitError>,
 }
 
@@ -38,9 +40,12 @@ impl Outcome {
             return with_retry(error_reply(status, failure(error).0.as_str(), &message));
         }
         let rejected: Vec<_> = self.rejected.iter().map(|it| json!({ "index": it.index, "error": it.message })).collect();
-        let counts = json!({
+        let mut counts = json!({
             "accepted": self.new + self.repeats, "new": self.new, "repeats": self.repeats, "rejected": rejected,
         });
+        if let Some(id) = &self.kept {
+            counts["kept"] = json!(id);
+        }
         json_reply(StatusCode::OK, &counts)
     }
 
@@ -72,14 +77,23 @@ impl Outcome {
 /// Why a request as a whole was refused.
 pub(super) struct Fault {
     pub(super) status: StatusCode,
-    /// The metric's reason and the code in `/v1`.
+    /// The code in `/v1`.
     pub(super) code: &'static str,
+    /// The metric's reason: the code, or more than a stranger is to know.
+    pub(super) reason: &'static str,
     pub(super) message: String,
 }
 
 impl Fault {
     pub(super) fn new(status: StatusCode, code: &'static str, message: &str) -> Fault {
-        Fault { status, code, message: message.to_owned() }
+        Fault { status, code, reason: code, message: message.to_owned() }
+    }
+
+    /// That a request does not prove that it is the source's. Why not is for us alone.
+    pub(super) fn unauthorized(reason: &'static str) -> Fault {
+        let message = "this source takes only what proves to be its own: a token (as Authorization: Bearer <token>, or as the last \
+                       part of the path), or what else it is configured to ask for";
+        Fault { reason, ..Fault::new(StatusCode::UNAUTHORIZED, "unauthorized", message) }
     }
 
     /// The answer on that path.
@@ -95,7 +109,7 @@ impl Fault {
             StatusCode::UNAUTHORIZED => {
                 reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            StatusCode::TOO_MANY_REQUESTS => reply = with_retry(reply),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => reply = with_retry(reply),
             _ => {}
         }
         reply

@@ -87,6 +87,11 @@ pub(super) struct Text {
 }
 
 impl Text {
+    /// The body as it came, but for its packing.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The body as text.
     pub(super) fn as_str(&self) -> Result<&str, Refused> {
         std::str::from_utf8(&self.bytes).map_err(|_| Refused::NotText)

@@ -221,9 +221,9 @@ impl IngestState {
     /// The source of this format that this key is the token of; one without a token takes any.
     fn source_of(&self, tool: Tool, key: Option<&str>) -> Option<&Source> {
         let of_tool = || self.sources.iter().filter(move |source| matches!(source.format, Format::Tool(it) if it == tool));
-        let by_token =
-            of_tool().find(|source| matches!((&source.token, key), (Some(token), Some(key)) if token.is(key.as_bytes())));
-        by_token.or_else(|| of_tool().find(|source| source.token.is_none()))
+        let by_token = of_tool().find(|source| key.is_some_and(|key| source.auth.knows(key.as_bytes())));
+        let found = by_token.or_else(|| of_tool().find(|source| source.auth.asks_no_token()));
+        found.inspect(|source| source.watched.heard(self.engine.now()))
     }
 
     /// An id for a request, in the shape that Opsgenie's have.

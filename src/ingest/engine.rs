@@ -33,6 +33,15 @@ impl Engine {
         }
     }
 
+    /// Time that goes on evenly.
+    pub(super) fn even(&self) -> Time {
+        match self {
+            Engine::Running(handle) => handle.even(),
+            #[cfg(test)]
+            Engine::Fake(fake) => fake.now(),
+        }
+    }
+
     pub(super) async fn submit(&self, inputs: Vec<Input>) -> Answers {
         match self {
             Engine::Running(handle) => handle.submit(inputs).await,

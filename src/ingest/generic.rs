@@ -1,6 +1,8 @@
 //! Any JSON or form, mapped to alerts by a source's templates. The templates are the site's own; what comes in is only ever
 //! data to them, and their steps are bounded.
 
+use std::collections::BTreeSet;
+
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 
 use super::format;
@@ -21,6 +23,8 @@ pub struct Mapping {
     labels: Vec<String>,
     annotations: Vec<String>,
     identity: Vec<String>,
+    /// What the templates look at, as paths below the body.
+    watched: BTreeSet<String>,
 }
 
 impl Mapping {
@@ -45,13 +49,41 @@ impl Mapping {
             })?;
         }
         let names = |pairs: &[(String, String)]| pairs.iter().map(|(name, _)| name.clone()).collect();
-        Ok(Mapping {
+        let mut mapping = Mapping {
+            watched: BTreeSet::new(),
             templates,
             each: map.each.as_ref().map(|path| path.split('.').skip(1).map(str::to_owned).collect()),
             labels: names(&map.labels),
             annotations: names(&map.annotations),
             identity: map.identity.clone(),
-        })
+        };
+        mapping.watched = mapping.asked();
+        Ok(mapping)
+    }
+
+    /// The paths below a body that templates look at, in the way that [`format::paths`] writes them.
+    fn asked(&self) -> BTreeSet<String> {
+        let mut names = Vec::new();
+        for (_, template) in self.templates.templates() {
+            names.extend(template.undeclared_variables(true));
+        }
+        let item = self.each.as_ref().map_or(String::new(), |path| format!("{}[].", path.join(".")));
+        let below = |name: &String| match name.split_once('.') {
+            Some(("item", path)) => Some(format!("{item}{path}")),
+            Some(("body", path)) => Some(path.to_owned()),
+            _ => None,
+        };
+        names.iter().filter_map(below).collect()
+    }
+
+    /// All the fields that its templates look at, by their [`format::paths`].
+    pub(super) fn watched(&self) -> &BTreeSet<String> {
+        &self.watched
+    }
+
+    /// Looks whether what the templates ask for is there.
+    fn watch(&self, body: &serde_json::Value, fires: bool, intake: &Intake<'_>) {
+        intake.watch(|watched, now| watched.read(&self.watched, |path| format::paths::has(body, path), fires, now));
     }
 
     /// The paths below a body that no template looks at.
@@ -121,30 +153,43 @@ impl Mapping {
     }
 }
 
-/// Takes in a body.
+/// Takes in a body. One that has no list where `each` wants one is noted in `intake`: another mapping might find it.
 ///
 /// # Errors
-/// A body that is neither JSON nor a form, is nested too deep, or has no list where `each` wants one.
+/// A body that is neither JSON nor a form, or is nested too deep.
 pub fn read(body: &str, mapping: &Mapping, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
     let json = format::parse(body, intake.limits().json_depth)?;
     let items: Vec<&serde_json::Value> = match &mapping.each {
         None => vec![&json],
         Some(path) => {
             let list = path.iter().try_fold(&json, |value, key| value.get(key)).and_then(serde_json::Value::as_array);
-            let path = || format!("there is no list at body.{}", path.join("."));
-            list.ok_or_else(|| BodyFault::Unreadable(path()))?.iter().collect()
+            let Some(list) = list else {
+                mapping.watch(&json, true, intake);
+                intake.reject(0, Reason::Template, format!("there is no list at body.{}", path.join(".")));
+                return Ok(());
+            };
+            list.iter().collect()
         }
     };
     if items.len() > intake.limits().alerts_per_request {
         return Err(BodyFault::TooMany);
     }
     let body = value(&json);
+    let mut fires = false;
+    intake.begin(items.len());
     for (index, item) in items.into_iter().enumerate() {
         match mapping.said(&body, &value(item)) {
-            Ok(said) => intake.take(index, &said),
-            Err((reason, message)) => intake.reject(index, reason, message),
+            Ok(said) => {
+                fires |= said.status == Some(AlertStatus::Firing);
+                intake.take(index, &said);
+            }
+            Err((reason, message)) => {
+                fires = true;
+                intake.reject(index, reason, message);
+            }
         }
     }
+    mapping.watch(&json, fires, intake);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! One request's alerts against the tables: repeats end here, news is collected for the engine, what breaks a limit is
 //! rejected alone. Knows nothing of HTTP and formats, and waits for nothing.
 
+mod again;
 mod event;
 
 use std::borrow::Cow;
@@ -8,12 +9,15 @@ use std::sync::Arc;
 
 use super::check;
 use super::source::Source;
+use super::watch::Watched;
 use super::wire::{RawMap, shorten};
 use crate::config::Limits;
 use crate::engine::{Input, News};
 use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Time};
 use crate::runtime::Live;
 use crate::runtime::live::{FingerprintSet, Heard, NEVER, Seen, Wording};
+
+pub use again::Again;
 
 /// One alert as its sender said it, before it is known whether it is news.
 #[derive(Debug)]
@@ -48,8 +52,13 @@ pub struct Intake<'a> {
     repeats: u64,
     rejected: Vec<Rejected>,
     acknowledged: Vec<Fingerprint>,
+    ended: Vec<Fingerprint>,
     /// Whether the end of what nobody knows is told, too.
     tells_all: bool,
+    /// Set where the message came before.
+    again: Option<&'a Again<'a>>,
+    /// How many alerts the message has.
+    alerts: usize,
     /// Alerts that this request has news of: a further word on one of these is the engine's to judge, since the table
     /// does not have the first one yet.
     fresh: FingerprintSet,
@@ -67,6 +76,10 @@ pub struct Sorted {
     pub rejected: Vec<Rejected>,
     /// Alerts that were acknowledged at their sender's.
     pub acknowledged: Vec<Fingerprint>,
+    /// Alerts whose end was told and whose beginning is not known.
+    pub ended: Vec<Fingerprint>,
+    /// How many alerts the message has, where its format says how many it read.
+    pub alerts: usize,
 }
 
 /// What goes with one piece of news.
@@ -114,6 +127,13 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether a better mapping might help; the others are matters of room and time.
+    #[must_use]
+    pub fn is_of_mapping(self) -> bool {
+        use Reason::{Annotations, Labels, Missing, Shape, Template, Times, Unmapped};
+        matches!(self, Shape | Missing | Labels | Annotations | Times | Template | Unmapped)
+    }
+
     /// The value of the metric's label.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -156,7 +176,10 @@ impl<'a> Intake<'a> {
             repeats: 0,
             rejected: Vec::new(),
             acknowledged: Vec::new(),
+            ended: Vec::new(),
             tells_all: false,
+            again: None,
+            alerts: 0,
             fresh: live.set(),
             fresh_firing: 0,
         }
@@ -168,11 +191,22 @@ impl<'a> Intake<'a> {
         Intake { tells_all: true, ..self }
     }
 
+    /// The same, for a message that came before.
+    #[must_use]
+    pub fn again(self, again: &'a Again<'a>) -> Intake<'a> {
+        Intake { again: Some(again), ..self }
+    }
+
+    /// Says how many alerts the message has, before the first of them.
+    pub fn begin(&mut self, alerts: usize) {
+        self.alerts = alerts;
+    }
+
     /// What came of the request's alerts; waits for nothing and borrows nothing any more.
     #[must_use]
     pub fn finish(self) -> Sorted {
-        let Intake { news, pending, repeats, rejected, acknowledged, .. } = self;
-        Sorted { news, pending, repeats, rejected, acknowledged }
+        let Intake { news, pending, repeats, rejected, acknowledged, ended, alerts, .. } = self;
+        Sorted { news, pending, repeats, rejected, acknowledged, ended, alerts }
     }
 
     /// The limits that hold for this request.
@@ -181,8 +215,18 @@ impl<'a> Intake<'a> {
         self.limits
     }
 
+    /// Shows the message to what is watched of its source, unless it came before.
+    pub(super) fn watch(&self, look: impl FnOnce(&Watched, Time)) {
+        if self.again.is_none() {
+            look(&self.source.watched, self.now);
+        }
+    }
+
     /// Takes one alert.
     pub fn take(&mut self, index: usize, said: &Said<'_>) {
+        if self.was_taken(index) {
+            return;
+        }
         match self.try_take(index, said) {
             Ok(Took::News) => {}
             Ok(Took::Repeat) => self.repeats += 1,
@@ -192,14 +236,17 @@ impl<'a> Intake<'a> {
 
     /// Notes that one alert could not even be read.
     pub fn reject(&mut self, index: usize, reason: Reason, message: String) {
+        if self.was_taken(index) {
+            return;
+        }
         self.rejected.push(Rejected { index, reason, message: shorten(message) });
     }
 
     fn try_take(&mut self, index: usize, said: &Said<'_>) -> Result<Took, Fault> {
         let heard = self.heard(said)?;
         let raw_key = match said.labels {
-            Pairs::Raw(map) => Some(self.live.raw_key(self.source.key, map.text)),
-            Pairs::Parsed(_) => None,
+            Pairs::Raw(map) if self.again.is_none() => Some(self.live.raw_key(self.source.key, map.text)),
+            Pairs::Raw(_) | Pairs::Parsed(_) => None,
         };
         if let Some(fingerprint) = raw_key.and_then(|key| self.live.known(key)).filter(|known| !self.is_fresh(*known)) {
             match self.live.seen(fingerprint, &heard) {
@@ -213,6 +260,9 @@ impl<'a> Intake<'a> {
             None => labels.fingerprint(),
             Some(names) => labels.only(names).fingerprint(),
         };
+        if self.is_past(fingerprint, heard.status) {
+            return Ok(Took::Repeat);
+        }
         if !self.is_fresh(fingerprint) {
             let seen = self.live.seen(fingerprint, &heard);
             if let (Seen::Repeat | Seen::Reworded | Seen::News, Some(key)) = (seen, raw_key) {
@@ -221,7 +271,10 @@ impl<'a> Intake<'a> {
             match seen {
                 Seen::Repeat => return Ok(Took::Repeat),
                 Seen::Reworded => return self.reword(fingerprint, said, &heard),
-                Seen::Unknown if heard.status == AlertStatus::Resolved && !self.tells_all => return Ok(Took::Repeat),
+                Seen::Unknown if heard.status == AlertStatus::Resolved && !self.tells_all => {
+                    self.ended.push(fingerprint);
+                    return Ok(Took::Repeat);
+                }
                 Seen::News | Seen::Unknown => {}
             }
         }
@@ -230,14 +283,14 @@ impl<'a> Intake<'a> {
 
     /// Alertmanager's order: an unset start is the end, or now; an unset end is our timeout.
     fn heard(&self, said: &Said<'_>) -> Result<Heard, Fault> {
-        let now = self.now;
-        let starts_at = said.starts_at.or(said.ends_at).unwrap_or(now);
+        let (now, arrived) = (self.now, self.arrived());
+        let starts_at = said.starts_at.or(said.ends_at).unwrap_or(arrived);
         let status = said.status.unwrap_or(match said.ends_at {
             Some(ends_at) if ends_at <= now => AlertStatus::Resolved,
             _ => AlertStatus::Firing,
         });
         let end_said = said.ends_at.filter(|_| said.status.is_none());
-        let expires_at = end_said.or(self.source.timeout.map(|timeout| now + timeout)).unwrap_or(NEVER);
+        let expires_at = end_said.or(self.source.timeout.map(|timeout| arrived + timeout)).unwrap_or(NEVER);
         // Alertmanager checks behind filling in: so a start past our own timeout is refused as well. Who names the state
         // in words is believed whatever its clock says: a resolve must not be lost.
         if said.status.is_none() && said.ends_at.unwrap_or(expires_at) < starts_at {
@@ -247,10 +300,11 @@ impl<'a> Intake<'a> {
             Pairs::Raw(map) => self.live.wording_key(map.text, &said.generator_url),
             Pairs::Parsed(pairs) => self.live.wording_key(&format!("{pairs:?}"), &said.generator_url),
         };
+        let ran_out = self.has_run_out(status, expires_at);
         Ok(Heard {
-            status,
+            status: if ran_out { AlertStatus::Resolved } else { status },
             starts_at,
-            ends_at: said.ends_at.unwrap_or(now).max(starts_at),
+            ends_at: said.ends_at.unwrap_or(if ran_out { expires_at } else { arrived }).max(starts_at),
             expires_at,
             by_timeout: end_said.is_none(),
             dated: said.status.is_some() && said.starts_at.is_some(),

@@ -13,25 +13,37 @@
 //! read in [`format`], and taken in by `tools`; `drop_in` has the addresses of PagerDuty and Opsgenie; [`trial`] only
 //! shows. What a sender can get wrong about one alert costs it that alert only. Everything that is not about taking alerts
 //! in goes to the API's router.
+//!
+//! What cannot be mapped is kept by [`rejects`] before it is answered, and tried again by [`replay`]. [`watch`] and [`drift`]
+//! count whether sources still speak, and still say what they used to say; [`own`] makes alerts of that.
 
 mod answer;
 mod auth;
 mod body;
 mod check;
 mod deadline;
+mod drift;
 mod drop_in;
 mod engine;
 mod general;
 pub mod intake;
+mod own;
 mod patient;
 mod peers;
 mod plain;
+mod proof;
+mod rejects;
+mod repeats;
+mod replay;
 mod route;
 mod server;
+mod sns;
 pub mod source;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tools;
+pub mod watch;
 pub mod wire;
 
 pub mod alertmanager;
@@ -43,4 +55,6 @@ pub mod recorded;
 pub mod trial;
 
 pub use route::IngestState;
-pub use server::serve;
+pub use server::{Doors, serve};
+pub use sns::{Calling, Outgoing};
+pub use tls::TlsDoor;

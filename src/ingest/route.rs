@@ -17,9 +17,15 @@ use super::body::{Bodies, Refused};
 use super::drop_in::DropIn;
 use super::engine::Engine;
 use super::intake::{Intake, Pending, Reason, Rejected, Sorted};
+use super::own::Own;
+use super::proof::Proved;
+use super::rejects::Shelf;
+use super::repeats::Repeats;
+use super::sns::{Certificates, Outgoing, Trust};
 use super::source::{Format, Source};
+use super::tls::ClientNames;
 use super::wire::{BodyFault, shorten};
-use super::{alertmanager, auth, format, generic, prometheus as prometheus_format, tools};
+use super::{alertmanager, format, generic, prometheus as prometheus_format, tools};
 use crate::config::{Config, ConfigError, Limits, Tool};
 use crate::engine::{Answer, Input, Refusal};
 use crate::metrics::Metrics;
@@ -33,6 +39,14 @@ pub struct IngestState {
     pub(super) limits: Limits,
     pub(super) bodies: Bodies,
     pub(super) metrics: Arc<Metrics>,
+    /// Messages that could not be mapped.
+    pub(super) store: Arc<Shelf>,
+    /// Held while kept messages are tried again.
+    pub(super) replaying: tokio::sync::Mutex<()>,
+    /// Quell's own alerts.
+    pub(super) own: Own,
+    pub(super) repeats: Repeats,
+    pub(super) certificates: Certificates,
     answered: IntCounter,
     seconds: Histogram,
 }
@@ -51,23 +65,48 @@ pub(super) enum Endpoint<'a> {
 }
 
 impl IngestState {
+    /// `outgoing` is for the certificates of Amazon SNS, and for confirming subscriptions there.
+    ///
     /// # Errors
-    /// A `generic` source's template that does not compile.
-    pub fn new(handle: Handle, config: &Config, metrics: Arc<Metrics>) -> Result<IngestState, ConfigError> {
-        Self::with_engine(Engine::Running(handle), config, metrics)
+    /// As [`Source::new`]; kept messages that cannot be looked through.
+    pub fn new(
+        handle: Handle,
+        config: &Config,
+        metrics: Arc<Metrics>,
+        outgoing: Arc<dyn Outgoing>,
+    ) -> Result<IngestState, ConfigError> {
+        Self::with_engine(Engine::Running(handle), config, metrics, Certificates::new(outgoing, Trust::public()))
     }
 
-    pub(super) fn with_engine(engine: Engine, config: &Config, metrics: Arc<Metrics>) -> Result<IngestState, ConfigError> {
+    pub(super) fn with_engine(
+        engine: Engine,
+        config: &Config,
+        metrics: Arc<Metrics>,
+        certificates: Certificates,
+    ) -> Result<IngestState, ConfigError> {
         let source = |it| Source::new(it, config.resolve_timeout, engine.live(), &metrics);
-        Ok(IngestState {
+        let store = Shelf::open(config, metrics.clone()).map_err(|error| ConfigError {
+            code: "unreadable",
+            message: format!("the kept messages in {} cannot be read: {error}", config.data.display()),
+            place: String::new(),
+            hint: None,
+        })?;
+        let state = IngestState {
+            store: Arc::new(store),
+            replaying: tokio::sync::Mutex::default(),
+            own: Own::new(source(&Own::config())?, config.data.clone()),
             sources: config.sources.iter().map(source).collect::<Result<_, _>>()?,
             limits: config.limits.clone(),
             bodies: Bodies::new(config.limits.body_bytes, duration(config.limits.body_timeout)),
             answered: metrics.http_requests_total.with_label_values(&["ingest", "200"]),
             seconds: metrics.http_request_seconds.with_label_values(&["ingest"]),
+            repeats: Repeats::default(),
+            certificates,
             engine,
             metrics,
-        })
+        };
+        state.remember_sources();
+        Ok(state)
     }
 
     /// Answers a request on one of our paths.
@@ -78,9 +117,16 @@ impl IngestState {
         let began = Instant::now();
         let (method, headers) = (request.method().clone(), std::mem::take(request.headers_mut()));
         let query = request.uri().query().unwrap_or_default().to_owned();
-        let reply = self.try_answer(endpoint, &query, (&method, &headers), request.body_mut()).await;
+        let names = request.extensions().get::<ClientNames>().cloned().unwrap_or_default();
+        let reply = self.try_answer(endpoint, &query, (&method, &headers), &names, request.body_mut()).await;
         let reply = reply.unwrap_or_else(|fault| {
-            self.metrics.requests_rejected_total.with_label_values(&[fault.code]).inc();
+            self.metrics.requests_rejected_total.with_label_values(&[fault.reason]).inc();
+            if let Endpoint::Source { name, .. } = endpoint
+                && fault.code != "unknown_source"
+            {
+                // Strangers must not be able to fill the log.
+                tracing::debug!(source = name, reason = fault.reason, "a request was refused");
+            }
             fault.reply(endpoint)
         });
         if reply.status() == StatusCode::OK {
@@ -97,6 +143,7 @@ impl IngestState {
         endpoint: Endpoint<'_>,
         query: &str,
         (method, headers): (&Method, &HeaderMap),
+        client: &ClientNames,
         body: &mut B,
     ) -> Result<Reply, Fault>
     where
@@ -113,11 +160,14 @@ impl IngestState {
         if method != Method::POST && !is_handshake {
             return Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method", "alerts are sent by POST"));
         }
-        if !auth::admits(source, headers, secret.as_deref()) {
-            let message = "this source needs its token: as Authorization: Bearer <token>, or as the last part of the path";
-            return Err(Fault::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
+        if !source.auth.admits(headers, secret.as_deref()) {
+            return Err(Fault::unauthorized("unauthorized"));
+        }
+        if !source.auth.admits_client(client) {
+            return Err(Fault::unauthorized("client_certificate"));
         }
         if is_handshake {
+            source.watched.heard(self.engine.now());
             return Ok(tools::cloudevents_handshake(headers));
         }
         if endpoint == Endpoint::Alerts && !is_json(headers) {
@@ -125,36 +175,45 @@ impl IngestState {
             let message = "unsupported media type, only [application/json] are allowed";
             return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", message));
         }
-        let (mut sorted, asides) = {
+        let (mut sorted, asides, kept, ticket) = {
             let text = self.bodies.read(headers, body).await?;
-            self.sort(source, text.as_str()?, headers)?
+            let ticket = match self.prove(source, headers, &text).await? {
+                Proved::Nothing => None,
+                Proved::New(ticket) => Some(ticket),
+                Proved::Taken => return Ok(self.taken_before(source, endpoint)),
+            };
+            source.watched.heard(self.engine.now());
+            let text = text.as_str()?;
+            let intake = Intake::new(self.engine.live(), source, &self.limits, self.engine.now());
+            let (sorted, asides) = sort(source, text, headers, intake, &self.metrics)?;
+            // Before anything else: what is not kept must not be acknowledged in part either.
+            let kept = self.keep_rejected(source, text, headers, &sorted).await?;
+            if !sorted.ended.is_empty() && self.store.has(&source.name) {
+                source.watched.ended(&sorted.ended, self.engine.now());
+            }
+            (sorted, asides, kept, ticket)
         };
+        self.confirm(source, &asides).await?;
         let acknowledged = std::mem::take(&mut sorted.acknowledged);
         let mut outcome = self.commit(sorted).await;
         self.act(source, &acknowledged, &asides, &mut outcome).await;
         self.count(source, &outcome);
+        let is_kept = kept.is_some();
+        outcome.kept = kept;
         let mut reply = outcome.reply(endpoint);
+        // Behind all that the message said, so that one which was not taken to its end can come again.
+        if let Some(ticket) = ticket.filter(|_| reply.status().is_success())
+            && let Err(error) = self.engine.submit(vec![Input::Message(ticket.message())]).await
+        {
+            outcome.failed = Some(error);
+            reply = outcome.reply(endpoint);
+        }
         let asks = asides.iter().any(|aside| matches!(aside, format::Aside::Handshake { .. }));
-        if matches!(source.format, Format::Tool(_)) && reply.status() == StatusCode::OK && !asks {
+        if (matches!(source.format, Format::Tool(_)) || is_kept) && reply.status() == StatusCode::OK && !asks {
             // What tools send is taken, and not always understood.
             *reply.status_mut() = StatusCode::ACCEPTED;
         }
         Ok(reply)
-    }
-
-    fn sort(&self, source: &Source, text: &str, headers: &HeaderMap) -> Result<(Sorted, Vec<format::Aside>), Fault> {
-        if text.is_empty() {
-            return Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_body", "alerts in body is required"));
-        }
-        let mut intake = Intake::new(self.engine.live(), source, &self.limits, self.engine.now());
-        let mut asides = Vec::new();
-        match &source.format {
-            Format::Prometheus => prometheus_format::read(text, &mut intake)?,
-            Format::Alertmanager => alertmanager::read(text, &mut intake)?,
-            Format::Generic(mapping) => generic::read(text, mapping, &mut intake)?,
-            Format::Tool(tool) => asides = tools::take(*tool, (text, headers), source, &mut intake, &self.metrics)?,
-        }
-        Ok((intake.finish(), asides))
     }
 
     /// Submits what a message says besides alerts, behind them: an acknowledgement may come with the alert that it is of.
@@ -176,7 +235,7 @@ impl IngestState {
     /// Hands the news to the engine. Where the whole finds no room there, its critical alerts may: they are taken alone then,
     /// and the request fails all the same. Its sender sends all of it again, and what was taken is a repeat.
     pub(super) async fn commit(&self, sorted: Sorted) -> Outcome {
-        let mut outcome = Outcome { new: 0, repeats: sorted.repeats, rejected: sorted.rejected, failed: None };
+        let mut outcome = Outcome { new: 0, repeats: sorted.repeats, rejected: sorted.rejected, kept: None, failed: None };
         if sorted.news.is_empty() {
             return outcome;
         }
@@ -209,7 +268,7 @@ impl IngestState {
     fn settle(&self, pending: &[Pending], answers: Vec<Result<Answer, Refusal>>, outcome: &mut Outcome) {
         for (pending, answer) in pending.iter().zip(answers) {
             match answer {
-                Ok(Answer::New | Answer::Done) => outcome.new += 1,
+                Ok(Answer::New | Answer::Done | Answer::Reported(_)) => outcome.new += 1,
                 Ok(Answer::Repeat) => outcome.repeats += 1,
                 Err(refusal) => {
                     outcome.rejected.push(rejected(pending.index, Reason::Engine, refused(&refusal)));
@@ -229,6 +288,27 @@ impl IngestState {
             self.metrics.alerts_rejected_total.with_label_values(&[&source.name, rejected.reason.as_str()]).inc();
         }
     }
+}
+
+/// Reads a message of a source, and sorts what it says.
+pub(super) fn sort(
+    source: &Source,
+    text: &str,
+    headers: &HeaderMap,
+    mut intake: Intake<'_>,
+    metrics: &Metrics,
+) -> Result<(Sorted, Vec<format::Aside>), Fault> {
+    if text.is_empty() {
+        return Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_body", "alerts in body is required"));
+    }
+    let mut asides = Vec::new();
+    match &source.format {
+        Format::Prometheus => prometheus_format::read(text, &mut intake)?,
+        Format::Alertmanager => alertmanager::read(text, &mut intake)?,
+        Format::Generic(mapping) => generic::read(text, mapping, &mut intake)?,
+        Format::Tool(tool) => asides = tools::take(*tool, (text, headers), source, &mut intake, metrics)?,
+    }
+    Ok((intake.finish(), asides))
 }
 
 impl Endpoint<'_> {
@@ -301,6 +381,8 @@ fn refused(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Limit(name) => format!("the limit `{name}` is reached"),
         Refusal::Forbidden(message) => message.clone(),
-        Refusal::NoSuchIncident(_) | Refusal::NoSuchNotification(_) | Refusal::NoSuchSilence(_) => "refused".to_owned(),
+        Refusal::NoSuchIncident(_) | Refusal::NoSuchNotification(_) | Refusal::NoSuchSilence(_) | Refusal::NoSuchHeartbeat(_) => {
+            "refused".to_owned()
+        }
     }
 }

@@ -17,9 +17,12 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
 use super::answer::Reply;
@@ -28,6 +31,7 @@ use super::patient::Patient;
 use super::peers::{Peers, Place, connections_max};
 use super::progress::{Noted, Owed, Progress, Step};
 use super::route::{Endpoint, IngestState, duration};
+use super::tls::{self, ClientNames, TlsDoor};
 
 /// How long open requests may take to end when we stop. Event streams must end by themselves before.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -66,47 +70,80 @@ impl Phase {
     }
 }
 
+/// The ports that are served.
+pub struct Doors {
+    pub plain: TcpListener,
+    pub tls: Option<TlsDoor>,
+}
+
+impl From<TcpListener> for Doors {
+    fn from(plain: TcpListener) -> Doors {
+        Doors { plain, tls: None }
+    }
+}
+
+/// What all connections have in common.
+#[derive(Clone)]
+struct House {
+    state: Arc<IngestState>,
+    fallback: Router,
+    permits: Arc<Semaphore>,
+    peers: Peers,
+}
+
 /// Serves until `shutdown` comes, and then for at most five seconds more.
 ///
 /// # Errors
 /// None while serving: what one connection or one accept fails at is counted and left behind. The type leaves room for
 /// a listener that cannot be used at all.
 pub async fn serve(
-    listener: TcpListener,
+    doors: impl Into<Doors>,
     state: Arc<IngestState>,
     fallback: Router,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
-    listener.local_addr()?;
+    let Doors { plain, tls } = doors.into();
+    plain.local_addr()?;
     let permits = Arc::new(Semaphore::new(connections_max(state.limits.connections)));
     let peers = Peers::new(state.limits.connections_per_address);
-    let crowding = state.metrics.connections_refused_total.with_label_values(&["address"]);
+    let house = House { state, fallback, permits, peers };
     let (phase, _) = watch::channel(Phase::Serving(0));
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            () = &mut shutdown => break,
-            accepted = accept(&listener, &peers, &permits, &phase) => accepted,
-        };
-        match accepted {
-            Ok(Some((stream, place))) => {
-                let connection = connection(stream, place, state.clone(), fallback.clone(), phase.subscribe());
-                tokio::spawn(connection);
-            }
-            Ok(None) => crowding.inc(),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(PAUSE).await;
-            }
+    let tls = async {
+        match tls {
+            Some(TlsDoor { listener, acceptor }) => welcome(&house, &listener, Some(&acceptor), &phase).await,
+            None => std::future::pending().await,
         }
+    };
+    // Both doors are shut when one of these is over.
+    tokio::select! {
+        () = shutdown => {}
+        () = async { welcome(&house, &plain, None, &phase).await } => {}
+        () = tls => {}
     }
-    drop(listener);
+    drop(plain);
     phase.send_replace(Phase::Draining);
     if tokio::time::timeout(DRAIN, phase.closed()).await.is_err() {
         phase.send_replace(Phase::Over);
         phase.closed().await;
     }
     Ok(())
+}
+
+/// Takes what comes in by one door, for ever.
+async fn welcome(house: &House, listener: &TcpListener, tls: Option<&TlsAcceptor>, phase: &watch::Sender<Phase>) {
+    let crowding = house.state.metrics.connections_refused_total.with_label_values(&["address"]);
+    loop {
+        match accept(listener, &house.peers, &house.permits, phase).await {
+            Ok(Some((stream, place))) => {
+                tokio::spawn(connection(stream, tls.cloned(), place, house.clone(), phase.subscribe()));
+            }
+            Ok(None) => crowding.inc(),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(PAUSE).await;
+            }
+        }
+    }
 }
 
 /// A connection's share of both limits.
@@ -135,58 +172,94 @@ async fn accept(
 
 async fn connection(
     stream: TcpStream,
+    tls: Option<TlsAcceptor>,
     permit: Permit,
-    state: Arc<IngestState>,
-    fallback: Router,
+    house: House,
     mut phase: watch::Receiver<Phase>,
 ) {
-    state.metrics.connections.inc();
+    let metrics = &house.state.metrics;
+    metrics.connections.inc();
     // An answer is one small write; waiting to fill a packet would cost each sender 40 ms.
-    let stream = stream.set_nodelay(true).map(|()| stream);
-    if let Ok(stream) = stream {
-        let progress = Arc::new(Progress::new());
-        let io = TokioIo::new(Patient::new(stream, duration(state.limits.body_timeout), progress.clone()));
-        let service = service_fn(|request| respond(&state, &fallback, request, progress.clone()));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(duration(state.limits.header_timeout))
-            .max_buf_size(BUFFER_BYTES)
-            .max_header_size(HEAD_BYTES)
-            .max_headers(HEADERS)
-            .serve_connection(io, service);
-        let mut connection = pin!(connection);
-        let mut silence = pin!(sleep(duration(state.limits.first_header_timeout)));
-        let mut listening = true;
-        loop {
-            tokio::select! {
-                // What went wrong is the peer's doing (it left, spoke no HTTP, was too slow), and hyper answers it.
-                _ = connection.as_mut() => break,
-                // Who keeps a connection open may be slow to ask again, but not to ask at all.
-                () = silence.as_mut(), if listening => {
-                    if progress.step() == Step::First {
-                        state.metrics.connections_refused_total.with_label_values(&["silent"]).inc();
-                        break;
-                    }
-                    listening = false;
+    if stream.set_nodelay(true).is_ok() {
+        match tls {
+            None => talk(stream, ClientNames::default(), &house, phase).await,
+            Some(acceptor) => match shake_hands(&acceptor, stream, &house.state, &mut phase).await {
+                Some(stream) => {
+                    let names = tls::client_names(&stream);
+                    talk(stream, names, &house, phase).await;
                 }
-                changed = phase.changed() => match *phase.borrow_and_update() {
-                    Phase::Over => break,
-                    _ if changed.is_err() => break,
-                    Phase::Draining => connection.as_mut().graceful_shutdown(),
-                    Phase::Serving(_) => match progress.owed_by_peer(GRACE) {
-                        None => {}
-                        Some(Owed::Nothing) => connection.as_mut().graceful_shutdown(),
-                        Some(Owed::Part) => {
-                            state.metrics.connections_refused_total.with_label_values(&["crowded"]).inc();
-                            break;
-                        }
-                    },
-                },
-            }
+                None => metrics.connections_refused_total.with_label_values(&["tls"]).inc(),
+            },
         }
     }
-    state.metrics.connections.dec();
+    metrics.connections.dec();
     drop(permit);
+}
+
+/// Agrees on a key with a client, as long as a client may take to speak at all, and not beyond our end.
+async fn shake_hands(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    state: &IngestState,
+    phase: &mut watch::Receiver<Phase>,
+) -> Option<TlsStream<TcpStream>> {
+    tokio::select! {
+        shaken = tokio::time::timeout(duration(state.limits.first_header_timeout), acceptor.accept(stream)) => shaken.ok()?.ok(),
+        _ = phase.wait_for(|phase| !matches!(phase, Phase::Serving(_))) => None,
+    }
+}
+
+/// Serves one connection to its end.
+async fn talk<S>(stream: S, names: ClientNames, house: &House, mut phase: watch::Receiver<Phase>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let state = &house.state;
+    let progress = Arc::new(Progress::new());
+    let io = TokioIo::new(Patient::new(stream, duration(state.limits.body_timeout), progress.clone()));
+    let service = service_fn(|mut request: Request<Incoming>| {
+        if !names.0.is_empty() {
+            request.extensions_mut().insert(names.clone());
+        }
+        respond(state, &house.fallback, request, progress.clone())
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(duration(state.limits.header_timeout))
+        .max_buf_size(BUFFER_BYTES)
+        .max_header_size(HEAD_BYTES)
+        .max_headers(HEADERS)
+        .serve_connection(io, service);
+    let mut connection = pin!(connection);
+    let mut silence = pin!(sleep(duration(state.limits.first_header_timeout)));
+    let mut listening = true;
+    loop {
+        tokio::select! {
+            // What went wrong is the peer's doing (it left, spoke no HTTP, was too slow), and hyper answers it.
+            _ = connection.as_mut() => break,
+            // Who keeps a connection open may be slow to ask again, but not to ask at all.
+            () = silence.as_mut(), if listening => {
+                if progress.step() == Step::First {
+                    state.metrics.connections_refused_total.with_label_values(&["silent"]).inc();
+                    break;
+                }
+                listening = false;
+            }
+            changed = phase.changed() => match *phase.borrow_and_update() {
+                Phase::Over => break,
+                _ if changed.is_err() => break,
+                Phase::Draining => connection.as_mut().graceful_shutdown(),
+                Phase::Serving(_) => match progress.owed_by_peer(GRACE) {
+                    None => {}
+                    Some(Owed::Nothing) => connection.as_mut().graceful_shutdown(),
+                    Some(Owed::Part) => {
+                        state.metrics.connections_refused_total.with_label_values(&["crowded"]).inc();
+                        break;
+                    }
+                },
+            },
+        }
+    }
 }
 
 async fn respond(

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use prometheus::IntCounter;
 
+use super::auth::Auth;
 use super::generic::Mapping;
-use crate::config::{ConfigError, Secret, SourceConfig, SourceFormat, Tool};
+use super::watch::Watched;
+use crate::config::{ConfigError, SourceConfig, SourceFormat, Tool};
 use crate::metrics::Metrics;
 use crate::model::{Labels, Millis};
 use crate::runtime::Live;
@@ -14,7 +16,8 @@ use crate::runtime::Live;
 #[derive(Debug)]
 pub struct Source {
     pub name: Arc<str>,
-    pub token: Option<Secret>,
+    /// What its messages must prove.
+    pub(super) auth: Auth,
     /// Added to every alert that lacks them.
     pub labels: Labels,
     /// How long an alert fires without being heard of again.
@@ -22,6 +25,8 @@ pub struct Source {
     /// [`Live::source_key`].
     pub key: u64,
     pub format: Format,
+    /// What is watched of it.
+    pub(super) watched: Watched,
     pub(super) received: IntCounter,
     pub(super) repeats: IntCounter,
     pub(super) new: IntCounter,
@@ -37,9 +42,22 @@ pub enum Format {
     Tool(Tool),
 }
 
+impl Format {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Format::Prometheus => "prometheus",
+            Format::Alertmanager => "alertmanager",
+            Format::Generic(_) => "generic",
+            Format::Tool(tool) => tool.name(),
+        }
+    }
+}
+
 impl Source {
     /// # Errors
-    /// A template of a `generic` source that does not compile.
+    /// A template of a `generic` source that does not compile; a secret that is not of its scheme's form.
     pub fn new(config: &SourceConfig, resolve_timeout: Millis, live: &Live, metrics: &Metrics) -> Result<Source, ConfigError> {
         let format = match (config.format, &config.map) {
             (SourceFormat::Prometheus, _) => Format::Prometheus,
@@ -52,11 +70,12 @@ impl Source {
         let name = [&*config.name];
         Ok(Source {
             name: config.name.clone(),
-            token: config.token.clone(),
+            auth: Auth::new(config)?,
             labels: config.labels.clone(),
             timeout: config.timeout(resolve_timeout),
             key: live.source_key(&config.name),
             format,
+            watched: Watched::new(config),
             received: metrics.alerts_received_total.with_label_values(&name),
             repeats: metrics.alerts_repeats_total.with_label_values(&name),
             new: metrics.alerts_new_total.with_label_values(&name),

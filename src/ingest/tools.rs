@@ -7,7 +7,7 @@ use hyper::header::{ALLOW, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
 
 use super::answer::{Fault, Reply};
-use super::format::{self, Aside, Key, Reading};
+use super::format::{self, Aside, Event, Key, Reading, State, Unmapped};
 use super::intake::{Intake, Reason};
 use super::source::Source;
 use crate::config::Tool;
@@ -29,7 +29,16 @@ pub(super) fn take(
     metrics: &Metrics,
 ) -> Result<Vec<Aside>, Fault> {
     match format::read(tool, text, headers, intake.limits()) {
-        Ok(reading) => Ok(take_reading(reading, source, intake, metrics)),
+        Ok(reading) => {
+            intake.watch(|watched, now| {
+                let firing = |event: &Result<Event, Unmapped>| event.as_ref().map_or(true, |it| it.state == State::Firing);
+                watched.read(&reading.used(), |path| reading.has(path), reading.events.iter().any(firing), now);
+                if reading.asides.contains(&Aside::Test) {
+                    watched.test(now);
+                }
+            });
+            Ok(take_reading(reading, source, intake, metrics))
+        }
         Err(format::Fault::Unmapped(unmapped)) => {
             intake.reject(0, Reason::Unmapped, unmapped.0);
             Ok(Vec::new())
@@ -44,6 +53,7 @@ pub(super) fn take(
 /// Takes in what was read.
 pub(super) fn take_reading(reading: Reading, source: &Source, intake: &mut Intake<'_>, metrics: &Metrics) -> Vec<Aside> {
     let name = &*source.name;
+    intake.begin(reading.events.len());
     let unknown = reading.notes.unknown_severities();
     if reading.notes.placeholders() > 0 {
         metrics.source_placeholders_total.with_label_values(&[name]).inc_by(reading.notes.placeholders());
@@ -75,9 +85,8 @@ pub(super) fn take_reading(reading: Reading, source: &Source, intake: &mut Intak
 fn tell(source: &str, aside: &Aside) {
     match aside {
         Aside::Test => tracing::info!(source, "a test message came"),
-        Aside::Handshake { confirm } => {
-            tracing::warn!(source, confirm, "a topic asks whether it may send; open its address to confirm");
-        }
+        Aside::Handshake { topic, .. } => tracing::info!(source, topic, "a topic asks whether it may send"),
+        Aside::Unsubscribed { topic } => tracing::warn!(source, topic, "a topic sends no more: its subscription has ended"),
         Aside::Truncated(missing) => tracing::warn!(source, missing, "the sender leaves alerts out of its messages"),
         Aside::Comment(what) => tracing::debug!(source, what, "a message that changes nothing"),
         Aside::Change(change) => tracing::debug!(source, summary = &*change.summary, "a change"),

@@ -57,6 +57,13 @@ metrics! {
     counters source_messages_total ["source", "kind"] "Messages of monitoring tools that are no alert, by kind";
     counters source_severities_unknown_total ["source"] "Words for a severity that stand for none";
     counters source_placeholders_total ["source"] "Fields that held a variable which their sender did not replace";
+    gauges source_heard_timestamp_seconds ["source"] "When a source last sent anything, Unix time";
+    gauges source_silent ["source"] "Whether a source has said nothing for longer than its silent_after";
+    gauges source_fields_missing ["source"] "Fields that used to be in a source's messages and are not any more";
+    gauges rejects ["source"] "Messages that could not be taken and are kept";
+    counters rejects_kept_total ["source"] "Messages that could not be taken and were kept, the same one again included";
+    counters rejects_surplus_total ["source"] "Messages that had to go before their time because too many could not be taken";
+    counters rejects_replayed_total ["source", "outcome"] "Kept messages that were tried again, by outcome";
     gauge connections [] "Open connections of clients";
     counters connections_refused_total ["reason"] "Connections that were closed before a request was taken, by reason";
     // engine and log
@@ -67,6 +74,12 @@ metrics! {
     counter incidents_without_policy_total [] "Incidents that no escalation rule fits while no receiver is named default";
     counter merges_held_total [] "Times that an incident was kept from further parts because a rule merges too much";
     counter changes_recorded_total [] "Changes that were reported, and news of them";
+    counter messages_surplus_total [] "Messages that were forgotten before their time because their source sent too many";
+    counters changes_ignored_total ["format"] "Bodies of other tools that told of no change, by tool";
+    counter heartbeats_heard_total [] "Beats that were recorded";
+    counter heartbeats_missed_total [] "Times that a heartbeat was missed";
+    gauges heartbeats ["state"] "Heartbeats of the rules in force: new, beating, missed";
+    counter reports_total [] "Reports of people";
     counter changes_surplus_total [] "Changes that left the memory before their time because there were too many";
     counters suppressions_total ["kind"] "Suppressions of alerts begun, by kind";
     gauge engine_queue_alerts [] "Inputs that wait for the engine";

@@ -24,6 +24,32 @@ pub struct Alert {
     pub starts_at: Time,
 }
 
+/// The source of what people report. No configured source may have its name.
+pub const REPORTS: &str = "report";
+
+/// The source of the alerts that Quell raises when heartbeats are missed. No configured source may have its name.
+pub const HEARTBEATS: &str = "heartbeat";
+
+impl Alert {
+    /// The identity of an alert that its source calls by a key, whatever its labels are.
+    #[must_use]
+    pub fn keyed(source: &str, key: &str) -> Fingerprint {
+        Labels::from_pairs([("alert_key", key), ("source", source)]).unwrap_or_default().fingerprint()
+    }
+
+    /// Whether a person has reported it.
+    #[must_use]
+    pub fn is_report(&self) -> bool {
+        *self.source == *REPORTS
+    }
+
+    /// Whether it is Quell's own word on a heartbeat that is missed.
+    #[must_use]
+    pub fn is_heartbeat(&self) -> bool {
+        *self.source == *HEARTBEATS
+    }
+}
+
 /// Firing or resolved; there is nothing between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AlertStatus {

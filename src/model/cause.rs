@@ -75,6 +75,28 @@ pub fn catalogue_name(thing: &str) -> &str {
     thing.strip_prefix("service/").unwrap_or(thing)
 }
 
+/// Words for environments; those of one row mean the same.
+const ENVIRONMENTS: [&[&str]; 5] = [
+    &["prod", "production", "prd", "live"],
+    &["staging", "stage", "stg", "preprod", "pre-production", "uat"],
+    &["test", "testing", "qa"],
+    &["dev", "development", "develop"],
+    &["review", "preview", "sandbox"],
+];
+
+/// Whether two words for an environment certainly mean different ones. What neither of us knows might be another name.
+#[must_use]
+pub fn other_environment(one: &str, other: &str) -> bool {
+    let row = |word: &str| ENVIRONMENTS.iter().position(|row| row.iter().any(|known| known.eq_ignore_ascii_case(word)));
+    matches!((row(one), row(other)), (Some(one), Some(other)) if one != other)
+}
+
+/// The environment that an alert says it happens in; empty where it says none.
+#[must_use]
+pub fn environment_of(labels: &Labels) -> &str {
+    first_of(labels, &["environment", "env"]).unwrap_or_default()
+}
+
 /// What an alert is about: what its label `entity` says; else its service; else its host, rack or cluster.
 #[must_use]
 pub fn thing_of(labels: &Labels) -> Option<Arc<str>> {

@@ -22,6 +22,10 @@ pub struct Change {
     pub url: Arc<str>,
     /// The name of whoever reported it.
     pub reported_by: Arc<str>,
+    /// The environment that it was made in: `production`, `staging`; `None` where that is not known.
+    pub environment: Option<Arc<str>>,
+    /// Who made it, where the report says so.
+    pub author: Option<Arc<str>>,
 }
 
 impl Change {

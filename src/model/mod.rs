@@ -11,16 +11,19 @@
 //! | reason | which rule, silence or alert decided something | [`reason`] |
 //! | change | a deployment or whatever else people did to a system, as it was reported | [`change`] |
 //! | storm | far more alerts in one place than is usual there | [`storm`] |
+//! | heartbeat | a job or a machine that says again and again that it is there | [`heartbeat`] |
 //! | cause | a thing that an incident probably comes from, with its reasons | [`cause`] |
 
 pub mod alert;
 pub mod cause;
 pub mod change;
+pub mod heartbeat;
 pub mod id;
 pub mod incident;
 pub mod keyed;
 pub mod labels;
 pub mod matcher;
+pub mod message;
 pub mod notification;
 pub mod reason;
 pub mod seldom;
@@ -31,11 +34,13 @@ pub mod time;
 pub use alert::{Alert, AlertRecord, AlertStatus, Severity};
 pub use cause::{Cause, CauseReason};
 pub use change::Change;
+pub use heartbeat::Heartbeat;
 pub use id::{Fingerprint, IncidentId, NotificationId, SilenceId};
 pub use incident::{Incident, IncidentStatus, PolicyRun};
 pub use keyed::{Keyed, KeyedMap, KeyedSet};
 pub use labels::Labels;
 pub use matcher::{MatchOp, Matcher};
+pub use message::{MessageId, TakenMessage};
 pub use notification::{Notification, NotificationKind, NotificationState};
 pub use reason::{Actor, Reason, RuleRef, Suppression, SuppressionKind};
 pub use seldom::Seldom;

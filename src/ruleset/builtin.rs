@@ -14,6 +14,12 @@ use crate::model::{MatchOp, Matcher, Millis, RuleRef};
 /// The name of the built-in correlate rule.
 pub(super) const DEFAULT: &str = "default";
 
+/// The name of the rule that opens an incident for a person's report where no other does.
+const REPORT: &str = "report";
+
+/// What stands for a rule where a person's report joins the open incident on its service.
+pub const SAME_SERVICE: &str = "same-service";
+
 const TITLE: &str = "{{ by.alertname or 'Alert' }}{% if by.service %} on {{ by.service }}{% endif %}";
 
 /// Category, default team, and the words in an alert's name that decide. The first row with a hit counts, so what names a
@@ -98,6 +104,12 @@ pub(super) fn correlate() -> CorrelateRule {
         go_on: false,
         title: Template::compile(TITLE).expect("a test compiles it"),
     }
+}
+
+/// The rule that opens an incident for a person's report where every rule that matches would wait for others.
+#[must_use]
+pub fn report_rule() -> CorrelateRule {
+    CorrelateRule { rule: RuleRef::built_in(REPORT), ..correlate() }
 }
 
 /// The classify rules that come last.

@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 use super::load::Limits;
-use super::schema::{correlate, enrich, escalate, services, suppress, ties};
+use super::schema::{correlate, enrich, escalate, heartbeats, services, suppress, ties};
 
 /// The schema of one rule file.
 #[must_use]
@@ -27,6 +27,7 @@ pub fn json_schema() -> Value {
             "classify": section("Name category and team; each is set by the first rule that matches and names it", "classify"),
             "prioritize": section("Set impact and urgency; the first rule that matches counts", "prioritize"),
             "escalate": section("Say who is told, when, how often; the first rule that matches is the policy", "escalate"),
+            "heartbeats": section("What is to be heard of again and again at /v1/heartbeats/{name}", "heartbeat"),
         },
         "$defs": {
             "service": service(),
@@ -37,6 +38,7 @@ pub fn json_schema() -> Value {
             "classify": classify(),
             "prioritize": prioritize(),
             "escalate": escalate(),
+            "heartbeat": heartbeat(),
             "step": step(true),
             "firstStep": step(false),
             "name": {
@@ -112,6 +114,26 @@ fn service() -> Value {
             "team": about("word", "Whose it is"),
             "depends_on": with(of("words"), json!({ "description": "Other services", "maxItems": services::DEPENDS_MAX })),
             "runbook": about("word", "Where it stands what to do"),
+        }),
+    )
+}
+
+fn heartbeat() -> Value {
+    let labels = json!({
+        "description": "Of the alert about its being missed; `severity` is high unless named here",
+        "type": "object", "additionalProperties": { "type": "string" }, "maxProperties": heartbeats::LABELS_MAX,
+        "not": { "anyOf": one_of_keys(&["alertname", "heartbeat"]) },
+    });
+    mapping(
+        &["name", "every"],
+        json!({
+            "name": {
+                "description": "As the path has it", "type": "string", "minLength": 1, "maxLength": heartbeats::NAME_BYTES_MAX,
+                "pattern": "^[A-Za-z0-9._-]+$",
+            },
+            "every": about("duration", "How often it is to be heard of"),
+            "grace": about("duration", "So much later is still in time; default a tenth of `every`, at least 5s"),
+            "labels": labels,
         }),
     )
 }

@@ -17,7 +17,7 @@ use super::inhibition::Inhibition;
 use super::lint;
 use super::report::Report;
 use super::rules::{Ruleset, SuppressHow};
-use super::schema::{classify, correlate, enrich, escalate, prioritize, services, suppress};
+use super::schema::{classify, correlate, enrich, escalate, heartbeats, prioritize, services, suppress};
 use super::table::{self, Tables};
 use super::yaml::{self, Node, Value, YamlFault};
 use crate::model::{Matcher, RuleRef};
@@ -148,6 +148,9 @@ impl Loader<'_> {
         self.section(root, "escalate", "an escalate rule", |rules, f, rule| {
             rules.escalate.push(escalate::read(f, rule, receivers));
         });
+        self.section(root, "heartbeats", "a heartbeat", |rules, f, rule| {
+            rules.heartbeats.insert(rule.name.clone(), heartbeats::read(f, rule));
+        });
     }
 
     /// Reads the rules of one stage, each with `read`.
@@ -189,7 +192,10 @@ impl Loader<'_> {
         }
         let rule = RuleRef { name: name.text.into(), file, line };
         if let Some(first) = self.names.get(&(stage, name.text.to_owned())) {
-            let what = if stage == "services" { "services" } else { "rules" };
+            let what = match stage {
+                "services" | "heartbeats" => stage,
+                _ => "rules",
+            };
             let message = format!("there are two {what} `{}` in `{stage}`", name.text);
             let hint = format!("the first is {}:{}", first.file, first.line);
             fields.fault(Code::DuplicateName, &name.node.span, message, &hint);

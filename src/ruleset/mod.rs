@@ -34,6 +34,7 @@ mod tests;
 pub(crate) mod yaml;
 
 pub use alert_index::{AlertIndex, Found, Listed};
+pub use builtin::{SAME_SERVICE, report_rule};
 pub use diagnostics::{Code, Diagnostic};
 pub use expression::{AlertSubject, Expression, IncidentSubject, Sees, Subject};
 pub use files::{is_test, read_files, read_tests};
@@ -44,8 +45,8 @@ pub use lint::lint_recorded;
 pub use load::{Limits, Loaded, SourceFile, load};
 pub use matchers::{MatcherFault, captures, parse_matchers};
 pub use rules::{
-    ClassifyRule, CorrelateRule, EnrichRule, EscalateRule, EscalateStep, Flapping, Otherwise, PrioritizeRule, Ruleset, Sequence,
-    SequenceStep, StormRule, SuppressHow, SuppressRule, Threshold, Tie, TieHow, Topology,
+    ClassifyRule, CorrelateRule, EnrichRule, EscalateRule, EscalateStep, Flapping, HeartbeatRule, Otherwise, PrioritizeRule,
+    Ruleset, Sequence, SequenceStep, StormRule, SuppressHow, SuppressRule, Threshold, Tie, TieHow, Topology,
 };
 pub use schedule::Schedule;
 pub use services::{Catalogue, Service};

@@ -1,5 +1,6 @@
 //! The compiled form of rule files: what the engine runs. Durations are resolved, expressions compiled, defaults filled in.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::services::Catalogue;
 use super::table::Table;
 use super::template::Template;
 use crate::model::incident::IncidentType;
-use crate::model::{Matcher, Millis, RuleRef};
+use crate::model::{Labels, Matcher, Millis, RuleRef};
 
 /// All rules of all files, in order, with the indexes that find those which hold for an alert.
 #[derive(Debug, Default)]
@@ -37,6 +38,8 @@ pub struct Ruleset {
     pub classify_index: MatcherIndex,
     pub prioritize: Vec<PrioritizeRule>,
     pub escalate: Vec<EscalateRule>,
+    /// By name.
+    pub heartbeats: BTreeMap<Arc<str>, HeartbeatRule>,
 }
 
 /// Changes labels. Every enrich rule that matches applies, in order, each seeing what those before it have set.
@@ -121,6 +124,15 @@ pub struct CorrelateRule {
     /// Sees `by.<label>`, `incident.count`, `labels.<label>` (those of the alert that opens; rendered anew, those that all
     /// alerts share).
     pub title: Template,
+}
+
+impl CorrelateRule {
+    /// Whether it puts an alert into an incident at once, whatever else comes.
+    #[must_use]
+    pub fn waits_for_nothing(&self) -> bool {
+        let waits = self.threshold.is_some() || self.absent.is_some() || self.sequence.is_some() || self.storm.is_some();
+        !waits && self.ties.is_empty()
+    }
 }
 
 /// What must come after what.
@@ -260,6 +272,25 @@ pub struct EscalateStep {
     pub notify: Vec<Arc<str>>,
 }
 
+/// What is to be heard of again and again, and raises an alert where it is not.
+#[derive(Debug)]
+pub struct HeartbeatRule {
+    pub rule: RuleRef,
+    pub every: Millis,
+    /// So much later is still in time.
+    pub grace: Millis,
+    /// Of the alert about its being missed.
+    pub labels: Labels,
+}
+
+impl HeartbeatRule {
+    /// It must be heard of again within this.
+    #[must_use]
+    pub fn within(&self) -> Millis {
+        Millis(self.every.0.saturating_add(self.grace.0))
+    }
+}
+
 impl Ruleset {
     /// How many rules there are, of all stages.
     #[must_use]
@@ -270,6 +301,7 @@ impl Ruleset {
             + self.classify.len()
             + self.prioritize.len()
             + self.escalate.len()
+            + self.heartbeats.len()
     }
 
     /// How many of them stand in files; the others are built in.
@@ -289,7 +321,9 @@ impl Ruleset {
         let classify = self.classify.iter_mut().map(|it| &mut it.rule);
         let prioritize = self.prioritize.iter_mut().map(|it| &mut it.rule);
         let escalate = self.escalate.iter_mut().map(|it| &mut it.rule);
-        for rule in enrich.chain(suppress).chain(correlate).chain(classify).chain(prioritize).chain(escalate) {
+        let heartbeats = self.heartbeats.values_mut().map(|it| &mut it.rule);
+        let of_stages = enrich.chain(suppress).chain(correlate).chain(classify).chain(prioritize).chain(escalate);
+        for rule in of_stages.chain(heartbeats) {
             let path = Path::new(&*rule.file);
             // The folder may be one file; then its name is all there is below it.
             let below = path.strip_prefix(folder).ok().filter(|below| !below.as_os_str().is_empty());

@@ -234,6 +234,7 @@ impl<D: Disk> EngineThread<D> {
     fn publish(&mut self, commit: Commit) {
         let shared = &self.shared;
         let changes = Arc::new(self.engine.take_changes());
+        let commit_time = commit.time;
         let committed = Arc::new(Committed { first_seq: commit.first_seq, time: commit.time, facts: Arc::new(commit.facts) });
         shared.view.write(ViewBatch {
             first_seq: committed.first_seq,
@@ -243,6 +244,9 @@ impl<D: Disk> EngineThread<D> {
             meta: self.engine.meta(),
         });
         self.health.set_seq(committed.last_seq());
+        let surplus =
+            changes.forgotten_messages.iter().filter(|(source, id)| shared.live.taken(source, *id, commit_time).is_some());
+        self.observer.metrics.messages_surplus_total.inc_by(surplus.count() as u64);
         shared.live.publish(&changes, shared.clock.now());
         if committed.facts.iter().any(|fact| matches!(fact, Fact::RulesLoaded { .. })) {
             shared.live.publish_rules(self.engine.rules().clone(), Some(committed.time));

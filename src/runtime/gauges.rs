@@ -35,6 +35,15 @@ fn count(live: &Live, metrics: &Metrics, by_receiver: &mut ByReceiver) {
         let n = incidents.iter().filter(|incident| incident.status == status).count();
         metrics.incidents.with_label_values(&[status.as_str()]).set(as_i64(n));
     }
+    let rules = live.rules().rules;
+    let mut heartbeats = [("new", 0), ("beating", 0), ("missed", 0)];
+    for name in rules.heartbeats.keys() {
+        let place = live.heartbeat(name).map_or(0, |it| if it.missed_at.is_none() { 1 } else { 2 });
+        heartbeats[place].1 += 1;
+    }
+    for (state, n) in heartbeats {
+        metrics.heartbeats.with_label_values(&[state]).set(as_i64(n));
+    }
     for counts in by_receiver.values_mut() {
         *counts = (0, 0);
     }

@@ -146,6 +146,12 @@ impl Handle {
         self.shared.clock.now()
     }
 
+    /// The same, but going on evenly whatever becomes of the wall clock.
+    #[must_use]
+    pub fn even(&self) -> Time {
+        self.shared.clock.even()
+    }
+
     /// The id of the data directory: the part before the dash in every notification's id.
     #[must_use]
     pub fn directory(&self) -> &Arc<str> {

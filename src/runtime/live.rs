@@ -17,11 +17,12 @@ use dashmap::{DashMap, Entry as Slot};
 
 pub use dedup::{Heard, Seen};
 
-use crate::config::Config;
+use crate::config::{Config, SourceConfig};
 use crate::engine::entity::Changes;
+use crate::model::alert::{HEARTBEATS, REPORTS};
 use crate::model::{
-    AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Keyed, KeyedSet, Labels, Millis, Notification,
-    NotificationId, Silence, SilenceId, Time,
+    AlertRecord, AlertStatus, Change, Fingerprint, Heartbeat, Incident, IncidentId, Keyed, KeyedSet, Labels, MessageId, Millis,
+    Notification, NotificationId, Silence, SilenceId, TakenMessage, Time,
 };
 use crate::ruleset::Ruleset;
 use seed::Seed;
@@ -42,10 +43,13 @@ pub struct Live {
     /// Seeded hash of an alert's label text as it came, to its fingerprint.
     raw: DashMap<u64, Fingerprint, Keyed>,
     alerts: DashMap<Fingerprint, Entry, Keyed>,
-    incidents: DashMap<IncidentId, Arc<Incident>>,
-    notifications: DashMap<NotificationId, Arc<Notification>>,
-    silences: DashMap<SilenceId, Arc<Silence>>,
-    reported: DashMap<Arc<str>, Arc<Change>>,
+    incidents: DashMap<IncidentId, Arc<Incident>, Keyed>,
+    notifications: DashMap<NotificationId, Arc<Notification>, Keyed>,
+    silences: DashMap<SilenceId, Arc<Silence>, Keyed>,
+    reported: DashMap<Arc<str>, Arc<Change>, Keyed>,
+    /// Messages that were taken of late.
+    messages: DashMap<(Arc<str>, MessageId), Arc<TakenMessage>, Keyed>,
+    heartbeats: DashMap<Arc<str>, Arc<Heartbeat>, Keyed>,
     /// The rules in force, for those who explain; nothing here decides by them.
     rules: RwLock<InForce>,
     /// By the source's name; fixed at the start.
@@ -141,16 +145,20 @@ impl Live {
         let seed = Seed::random();
         let sender = |timeout| Sender { timeout, firing: AtomicI64::new(0) };
         let senders = config.sources.iter().map(|source| (source.name.clone(), sender(source.timeout(config.resolve_timeout))));
+        // What people report, and what Quell raises itself, is ended by a word, and not repeated.
+        let own = [SourceConfig::OWN, REPORTS, HEARTBEATS].map(|name| (name.into(), sender(None)));
         Live {
-            raw: DashMap::with_hasher(Keyed::default()),
-            alerts: DashMap::with_hasher(Keyed::default()),
+            raw: DashMap::default(),
+            alerts: DashMap::default(),
             seed,
-            incidents: DashMap::new(),
-            notifications: DashMap::new(),
-            silences: DashMap::new(),
-            reported: DashMap::new(),
+            incidents: DashMap::default(),
+            notifications: DashMap::default(),
+            silences: DashMap::default(),
+            reported: DashMap::default(),
+            messages: DashMap::default(),
+            heartbeats: DashMap::default(),
             rules: RwLock::default(),
-            senders: senders.collect(),
+            senders: senders.chain(own).collect(),
             strangers: sender(Some(config.resolve_timeout)),
             firing: AtomicI64::new(0),
             suppressed: AtomicI64::new(0),
@@ -181,6 +189,10 @@ impl Live {
         changes.forgotten_silences.iter().for_each(|id| drop(self.silences.remove(id)));
         changes.reported.iter().for_each(|it| drop(self.reported.insert(it.id.clone(), it.clone())));
         changes.forgotten_reported.iter().for_each(|id| drop(self.reported.remove(id)));
+        changes.messages.iter().for_each(|it| drop(self.messages.insert((it.source.clone(), it.id), it.clone())));
+        changes.forgotten_messages.iter().for_each(|key| drop(self.messages.remove(key)));
+        changes.heartbeats.iter().for_each(|it| drop(self.heartbeats.insert(it.name.clone(), it.clone())));
+        changes.forgotten_heartbeats.iter().for_each(|name| drop(self.heartbeats.remove(name)));
     }
 
     /// Shows the rules that are in force from now on; `since` where they took effect while this program ran.
@@ -277,6 +289,18 @@ impl Live {
     #[must_use]
     pub fn reported(&self) -> Vec<Arc<Change>> {
         self.reported.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// A message of a source that was taken already and is still remembered at `now`.
+    #[must_use]
+    pub fn taken(&self, source: &Arc<str>, id: MessageId, now: Time) -> Option<Arc<TakenMessage>> {
+        self.messages.get(&(source.clone(), id)).map(|entry| entry.value().clone()).filter(|message| message.until > now)
+    }
+
+    /// One heartbeat, if it was heard of.
+    #[must_use]
+    pub fn heartbeat(&self, name: &str) -> Option<Arc<Heartbeat>> {
+        self.heartbeats.get(name).map(|entry| entry.value().clone())
     }
 
     /// How many alerts fire.

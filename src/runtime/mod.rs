@@ -20,6 +20,7 @@
 //! | `outbox` | attempts, retries, breakers |
 //! | `reload` | new rules while running |
 //! | `stepped` | the same without threads, for simulations |
+//! | `sources` | what the intake shows of its sources; a seam only |
 //! | `clock`, `shutdown`, `health`, `recent`, `gauges`, `observe` | small parts |
 
 mod catch_up;
@@ -37,6 +38,7 @@ mod recovery;
 mod reload;
 mod retention;
 pub mod shutdown;
+pub mod sources;
 mod start;
 pub mod stepped;
 #[cfg(test)]

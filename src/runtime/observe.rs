@@ -54,6 +54,9 @@ impl Observer {
                     tracing::warn!(%rule, %incident, merges, "a rule merges too much: incidents stand for themselves until it has merged less within an hour");
                     self.metrics.merges_held_total.inc();
                 }
+                Fact::AlertFired { alert } if alert.is_report() => self.metrics.reports_total.inc(),
+                Fact::HeartbeatHeard { .. } => self.metrics.heartbeats_heard_total.inc(),
+                Fact::HeartbeatMissed { .. } => self.metrics.heartbeats_missed_total.inc(),
                 Fact::ChangeRecorded { .. } => self.metrics.changes_recorded_total.inc(),
                 Fact::ChangeForgotten { surplus: true, .. } => self.metrics.changes_surplus_total.inc(),
                 Fact::AlertSuppressed { by, .. } => {

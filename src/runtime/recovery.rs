@@ -111,6 +111,8 @@ pub(super) fn everything(state: &State) -> Changes {
             Entity::Silence(silence) => all.silences.push(silence),
             Entity::Change(change) => all.reported.push(change),
             Entity::Usual(usual) => all.usual.push(usual),
+            Entity::Message(message) => all.messages.push(message),
+            Entity::Heartbeat(heartbeat) => all.heartbeats.push(heartbeat),
         }
     }
     all

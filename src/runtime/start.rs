@@ -173,6 +173,7 @@ pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Resul
         merges_per_hour: config.limits.merges_per_hour,
         changes: config.limits.changes,
         changes_kept: config.limits.changes_kept,
+        messages_per_source: config.limits.messages_per_source,
         ..EngineOptions::default()
     };
     let log_clock = LogClock::new(clock, state.time());

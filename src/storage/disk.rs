@@ -68,6 +68,35 @@ pub trait DiskFile: Send {
     fn set_len(&mut self, bytes: u64) -> io::Result<()>;
 }
 
+/// The name that a file has until all of it is on disk.
+pub const UNFINISHED: &str = "unfinished";
+
+/// Writes a file as a whole: whatever happens meanwhile, it has the old bytes or the new ones, and is durable on return. One
+/// at a time in a folder.
+///
+/// # Errors
+/// What the disk says. The old file, if there was one, is still there then, or the new one is.
+pub fn replace<D: Disk>(disk: &D, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut file = disk.open(UNFINISHED, true)?;
+    file.set_len(0)?;
+    file.write_at(0, bytes)?;
+    file.sync()?;
+    disk.rename(UNFINISHED, name)?;
+    disk.sync_folder()
+}
+
+/// All bytes of a file.
+///
+/// # Errors
+/// What the disk says; of kind `NotFound` where there is none.
+pub fn read_whole<D: Disk>(disk: &D, name: &str) -> io::Result<Vec<u8>> {
+    let file = disk.open(name, false)?;
+    let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
+    let read = file.read_at(0, &mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
 /// A folder of the real disk. Its files are for their owner's eyes only: alerts may name what others must not know.
 #[derive(Clone, Debug)]
 pub struct FolderDisk {

@@ -7,9 +7,11 @@
 //! - [`record`]: facts and entities to bytes and back, with numbered fields.
 //! - [`log`]: segment files of records, group commit, recovery, verification.
 //! - [`view`]: SQLite behind the log: history for queries, entities for a quick start.
+//! - [`rejects`]: messages that could not be taken, as files beside the log.
 
 pub mod digest;
 pub mod disk;
 pub mod log;
 pub mod record;
+pub mod rejects;
 pub mod view;

@@ -102,7 +102,7 @@ fn alerts_that_come_in_add_up_and_promtool_likes_the_metrics() {
             [1, 1, 0],
         ),
         ("/v1/ingest/batch", &|| json!({ "jobs": [{ "job": "Backup" }, { "host": "a" }, 7] }), [0, 0, 3]),
-        ("/v1/ingest/batch", &|| json!({ "jobs": "none" }), [0, 0, 0]),
+        ("/v1/ingest/batch", &|| json!({ "jobs": "none" }), [0, 0, 1]),
     ];
     let names = ["repeats", "new", "rejected", "received"];
     // As text, which is how they are exposed; a sum of nothing is minus zero.

@@ -9,14 +9,18 @@
 //! - [`crowds`]: one loud source, thousands of bad connections.
 //! - [`damage`]: damage in the middle of the log, refused and passed over.
 //! - [`overload`]: far more than the engine takes.
+//! - [`signatures`]: signed messages, each taken once.
 //! - [`service`]: what systemd and people at a terminal see: readiness, watchdog, signals, ports, folders.
 //! - [`reload`]: broken rules at start and at reload.
 //! - [`replay`]: the same inputs and the same log give the same state on any thread, build and processor.
 //! - [`bad_input`]: broken framing, broken JSON, bombs.
+//! - [`rejects`]: messages that cannot be mapped, test messages, sources that fall silent.
 //! - [`packs`]: the shipped rule packs, and the alert names that they must know.
+//! - [`people`]: reports and heartbeats, with kills between.
 //! - [`real_roots`]: probable causes on real sets, where these are there.
 //! - [`secrets`]: canaries, and a search through every output.
 //! - [`deliver`]: each kind of receiver against a faithful fake that misbehaves.
+//! - [`client_certificates`]: the port that speaks TLS.
 //! - [`commands`]: the commands, amtool and promtool against a running daemon.
 //! - [`explain`]: why, asked of a daemon, of its data directory, of its past.
 //! - [`demo`]: the first command of the README.
@@ -27,6 +31,7 @@
 mod backtest;
 mod bad_input;
 mod causes;
+mod client_certificates;
 mod commands;
 mod crash;
 mod crowds;
@@ -40,11 +45,14 @@ mod fakes;
 mod http;
 mod overload;
 mod packs;
+mod people;
 mod prometheus;
 mod real_roots;
+mod rejects;
 mod reload;
 mod replay;
 mod secrets;
 mod service;
+mod signatures;
 mod systemd;
 mod tidy;

@@ -21,9 +21,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("metrics", &["model"]),
     ("telemetry", &["config"]),
     ("wire", &["model"]),
+    ("signature", &["model", "config"]),
     ("deliver", &["model", "config", "metrics", "wire"]),
     ("runtime", &["model", "ruleset", "engine", "storage", "config", "metrics", "deliver"]),
-    ("ingest", &["model", "ruleset", "engine", "runtime", "config", "metrics"]),
+    // Of storage, the messages that could not be taken; see the doors below.
+    ("ingest", &["model", "ruleset", "engine", "storage", "runtime", "config", "metrics", "signature"]),
     // Explanations are pure, and lie below the runtime: what is asked over HTTP is the same as at the command line.
     ("api", &["model", "ruleset", "engine", "storage", "verify", "runtime", "config", "metrics", "wire"]),
     ("app", &["model", "ruleset", "engine", "storage", "runtime", "ingest", "api", "deliver", "config", "metrics", "telemetry"]),
@@ -56,6 +58,7 @@ const SHUT: &[(&[&str], &str, &str)] = &[
     (&["ingest", "api"], "engine::state", "live records come from runtime::Live"),
     (&["ingest", "api"], "storage::log", "history comes from storage::view::ViewReader"),
     (&["ingest", "api"], "storage::Log", "history comes from storage::view::ViewReader"),
+    (&["ingest"], "storage::view", "what is live is in runtime::Live"),
     (&["ingest", "api"], "storage::view::View", "only the runtime writes the view"),
     (&["api"], "verify::player", "of verify, explanations alone are for the daemon"),
     (&["api"], "verify::rule_test", "of verify, explanations alone are for the daemon"),

@@ -5,6 +5,8 @@ mod changes;
 mod events;
 mod explain;
 mod lists;
+mod people;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -134,7 +136,8 @@ impl Site {
         change(&mut config, &mut fake);
         drop(view::View::open(&fake.view_path()).unwrap());
         let (fake, metrics) = (Arc::new(fake), Arc::new(Metrics::default()));
-        let mut state = ApiState::new(fake.clone(), metrics.clone(), Arc::new(config));
+        let sources = Arc::new(sources::FakeSources::new(fake.folder.path()));
+        let mut state = ApiState::new(fake.clone(), sources, metrics.clone(), Arc::new(config));
         state.keep_awake = keep_awake;
         let replays = state.replays.clone();
         Site { fake, router: router(state), metrics, replays }

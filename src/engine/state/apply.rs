@@ -9,8 +9,9 @@ use crate::engine::fact::Fact;
 use crate::model::alert::{Beat, FlapSpell, Flaps, Step};
 use crate::model::incident::{Growth, IncidentType, MajorStep, OpenedAt, SERVICES_MAX, SaidType, StepState, priority};
 use crate::model::{
-    Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, Notification,
-    NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, Severity, Silence, SilenceId, Storm, Time, Usual,
+    Actor, Alert, AlertRecord, AlertStatus, Fingerprint, Heartbeat, Incident, IncidentId, IncidentStatus, Labels, Millis,
+    Notification, NotificationId, NotificationKind, NotificationState, PolicyRun, Reason, Severity, Silence, SilenceId, Storm,
+    Time, Usual,
 };
 
 impl State {
@@ -282,6 +283,12 @@ impl State {
                 self.measure(Arc::new(usual));
             }
 
+            Fact::MessageTaken { message, most } => {
+                self.messages.insert(message);
+                self.touched.messages.push(message.clone());
+                let forgotten = self.messages.forget(now, &message.source, *most);
+                self.touched.forgotten_messages.extend(forgotten);
+            }
             Fact::ChangeRecorded { change } => {
                 self.touched.reported.push(change.id.clone());
                 self.reported.insert(change.clone());
@@ -289,6 +296,18 @@ impl State {
             Fact::ChangeForgotten { change, .. } => {
                 self.touched.forgotten_reported.extend(self.reported.remove(change));
             }
+
+            Fact::HeartbeatHeard { heartbeat: name, within, .. } => {
+                let (name, within, due) = (name.clone(), *within, Some(now + *within));
+                self.put_heartbeat(Heartbeat { name, last_at: now, within, due, missed_at: None });
+            }
+            Fact::HeartbeatMissed { heartbeat, .. } => {
+                self.change_heartbeat(heartbeat, |it| (it.due, it.missed_at) = (None, Some(now)));
+            }
+            Fact::HeartbeatPlanned { heartbeat, within, due: due @ Some(_) } => {
+                self.change_heartbeat(heartbeat, |it| (it.within, it.due) = (*within, *due));
+            }
+            Fact::HeartbeatPlanned { heartbeat, due: None, .. } => self.forget_heartbeat(heartbeat),
 
             Fact::SilenceSet { silence } => self.set_silence(silence),
             Fact::SilenceForgotten { silence } => self.forget_silence(*silence),

@@ -6,8 +6,8 @@ use super::timers;
 use super::{Members, State};
 use crate::engine::entity::Changes;
 use crate::model::{
-    AlertRecord, Change, Fingerprint, Incident, IncidentId, Notification, NotificationId, Severity, Silence, SilenceId, Time,
-    Usual,
+    AlertRecord, Change, Fingerprint, Heartbeat, Incident, IncidentId, MessageId, Notification, NotificationId, Severity,
+    Silence, SilenceId, TakenMessage, Time, Usual,
 };
 
 /// Keys of everything that changed since the last look, with repetitions, and the last records of what left.
@@ -19,11 +19,15 @@ pub(super) struct Touched {
     pub(super) silences: Vec<SilenceId>,
     pub(super) reported: Vec<Arc<str>>,
     pub(super) usual: Vec<Arc<Usual>>,
+    pub(super) messages: Vec<Arc<TakenMessage>>,
+    pub(super) forgotten_messages: Vec<(Arc<str>, MessageId)>,
+    pub(super) heartbeats: Vec<Arc<str>>,
     pub(super) closed: Vec<Arc<Incident>>,
     pub(super) forgotten_alerts: Vec<Arc<AlertRecord>>,
     pub(super) forgotten_notifications: Vec<Arc<Notification>>,
     pub(super) forgotten_silences: Vec<Arc<Silence>>,
     pub(super) forgotten_reported: Vec<Arc<Change>>,
+    pub(super) forgotten_heartbeats: Vec<Arc<Heartbeat>>,
 }
 
 impl State {
@@ -49,6 +53,17 @@ impl State {
             |it: &Change| it.id.clone(),
             |id| self.reported.get(id).cloned(),
         );
+        // What was taken and forgotten between two looks is among the forgotten alone, and what came back is not among them.
+        let known = |source: &str, id| self.messages.get(source, id).is_some();
+        let (mut messages, mut forgotten_messages) = (touched.messages, touched.forgotten_messages);
+        messages.retain(|message| known(&message.source, message.id));
+        forgotten_messages.retain(|(source, id)| !known(source, *id));
+        let (heartbeats, forgotten_heartbeats) = settle(
+            touched.heartbeats,
+            touched.forgotten_heartbeats,
+            |it: &Heartbeat| it.name.clone(),
+            |name| self.heartbeats.get(name).cloned(),
+        );
         Changes {
             alerts,
             incidents,
@@ -56,11 +71,15 @@ impl State {
             silences,
             reported,
             usual: touched.usual,
+            messages,
+            forgotten_messages,
+            heartbeats,
             forgotten_alerts,
             forgotten_incidents,
             forgotten_notifications,
             forgotten_silences,
             forgotten_reported,
+            forgotten_heartbeats,
         }
     }
 

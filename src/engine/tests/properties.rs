@@ -75,6 +75,9 @@ correlate:
     window: 3d
     max_age: 30d
     resolve_after: 2m
+heartbeats:
+  - { name: b0, every: 5m, grace: 0s }
+  - { name: b1, every: 1h, labels: { alertgroup: b, job: app-1, severity: critical } }
 classify:
   - name: a
     match: ['alertname="A"']
@@ -243,6 +246,8 @@ enum Move {
     Unsilence(u8),
     Outcome(u64, bool),
     Change(u8, u8),
+    Report(u8, u8),
+    Beat(u8),
     Wait,
 }
 
@@ -261,6 +266,8 @@ fn moves() -> impl Strategy<Value = Vec<(u32, Move)>> {
         1 => (0u8..3).prop_map(Move::Unsilence),
         2 => (1u64..20, any::<bool>()).prop_map(|(n, ok)| Move::Outcome(n, ok)),
         1 => (0u8..3, 0u8..3).prop_map(|(a, b)| Move::Change(a, b)),
+        1 => (0u8..3, 0u8..3).prop_map(|(a, b)| Move::Report(a, b)),
+        1 => (0u8..3).prop_map(Move::Beat),
         1 => Just(Move::Wait),
     ];
     proptest::collection::vec((prop_oneof![Just(0u32), 1u32..90, 90u32..2_000, 3_000u32..100_000], one), 1..60)
@@ -305,6 +312,10 @@ fn input(at: Time, step: &Move) -> Input {
             },
         },
         Move::Change(id, service) => story::Story::input(&format!("change deploy 5m id={id} service={service}"), at),
+        Move::Report(title, service) => {
+            story::Story::input(&format!("report alertname=R{title} job=app-1 service={service} severity=high"), at)
+        }
+        Move::Beat(number) => story::Story::input(&format!("beat b{number}"), at),
         Move::Wait => Input::Tick,
     }
 }
@@ -468,7 +479,7 @@ proptest! {
 fn what_is_drawn_reaches_every_decision() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut reached = std::collections::BTreeSet::new();
-    for round in 0..200 {
+    for round in 0..400 {
         let script = moves().new_tree(&mut runner).unwrap().current();
         let mut story = Story::new(if round % 4 == 0 { rules_with_ties() } else { rules() });
         let mut at = START;
@@ -501,6 +512,9 @@ fn what_is_drawn_reaches_every_decision() {
         "incident_closed",
         "escalation_paused",
         "escalation_continued",
+        "heartbeat_heard",
+        "heartbeat_missed",
+        "heartbeat_planned",
     ];
     let missing: Vec<_> = wanted.into_iter().filter(|kind| !reached.contains(kind)).collect();
     assert!(missing.is_empty(), "never drawn: {missing:?}");

@@ -15,6 +15,8 @@
 //! | `silence-later 1 5m 10m a="b"` | a silence that begins after 5m and lasts 10m |
 //! | `unsilence 1` | it ends |
 //! | `change deploy 5m service=cart cluster=eu1` | a change is reported that began so long ago; further words: `id`, `summary` |
+//! | `report alertname="Checkout is slow" service=checkout` | a person reports something, and it is an alert with these labels |
+//! | `beat backup` | the heartbeat of this name is there |
 //! | `restart` | the daemon is stopped, and started again at the next line; nothing runs meanwhile |
 //! | `delivered 1`, `dead 1` | what came of notification 1 |
 //! | `receivers a b` | the receivers that exist |
@@ -25,7 +27,7 @@
 use std::sync::Arc;
 
 use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Fact, Input, News, State};
-use crate::model::alert::Step;
+use crate::model::alert::{REPORTS, Step};
 use crate::model::incident::{IncidentType, MajorStep};
 use crate::model::{
     Actor, Alert, AlertStatus, Change, Incident, IncidentId, Labels, Millis, NotificationId, Reason, Silence, SilenceId, Time,
@@ -213,6 +215,11 @@ impl Story {
                 let (ago, said) = second.split_once(' ').expect("change KIND AGO LABELS");
                 act(Act::RecordChange(Arc::new(change(first, at, ago, said))))
             }
+            "report" => {
+                let report = Alert { source: REPORTS.into(), ..Alert::clone(&alert(rest, at)) };
+                Input::Act { act: Act::Report(Arc::new(report)), by: Actor::Person("ann".into()) }
+            }
+            "beat" => Input::Act { act: Act::Beat(first.into()), by: Actor::Person("cron".into()) },
             "wait" => Input::Tick,
             _ => panic!("no such command: {command}"),
         }
@@ -284,6 +291,12 @@ impl Story {
                 None => format!("beat of {} {}", beat.rule.name, beat.key),
                 Some(due) => format!("beat of {} {} missed at {}", beat.rule.name, beat.key, due.since(START)),
             },
+            Fact::HeartbeatHeard { heartbeat, within, .. } => format!("{heartbeat} beats, again within {within}"),
+            Fact::HeartbeatMissed { heartbeat, .. } => format!("{heartbeat} is missed"),
+            Fact::HeartbeatPlanned { heartbeat, due: Some(due), .. } => {
+                format!("{heartbeat} is missed at {} if not heard of", due.since(START))
+            }
+            Fact::HeartbeatPlanned { heartbeat, due: None, .. } => format!("{heartbeat} is awaited no more"),
             Fact::BeatMissed { incident, fingerprint, .. } => format!("{incident} misses {}", labels(*fingerprint)),
             Fact::AlertResolved { expired, .. } => if *expired { "alert expired" } else { "alert resolved" }.to_owned(),
             Fact::IncidentOpened { incident, rule, key, title, recurrence_of, .. } => {
@@ -351,6 +364,7 @@ impl Story {
             Fact::ChangeForgotten { change, surplus } => {
                 format!("change {change} forgotten{}", if *surplus { ", there are too many" } else { "" })
             }
+            Fact::MessageTaken { message, .. } => format!("message {} of {} taken", message.id, message.source),
             Fact::NotificationDead { notification, error, .. } => format!("notification {} is dead: {error}", notification.0),
             _ => return None,
         })
@@ -425,6 +439,8 @@ fn change(kind: &str, at: Time, ago: &str, said: &str) -> Change {
         summary: said.get("summary").into(),
         url: "".into(),
         reported_by: "ci".into(),
+        author: None,
+        environment: Some(said.get("env")).filter(|name| !name.is_empty()).map(Arc::from),
     }
 }
 

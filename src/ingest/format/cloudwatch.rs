@@ -17,7 +17,7 @@ pub(super) fn read(body: Field<'_>, depth: usize, out: &mut Out) -> Result<(), U
 }
 
 fn envelope(body: Field<'_>, kind: &str, depth: usize, out: &mut Out) -> Result<(), Unmapped> {
-    if !body.need("SigningCertURL").is_ok_and(|url| is_amazon(&url)) {
+    if !body.need("SigningCertURL").is_ok_and(|url| amazon_host(&url).is_some()) {
         out.forbidden = Some("SigningCertURL is no address of Amazon SNS");
         return Ok(());
     }
@@ -29,15 +29,15 @@ fn envelope(body: Field<'_>, kind: &str, depth: usize, out: &mut Out) -> Result<
         }
         "SubscriptionConfirmation" => {
             let confirm = body.need("SubscribeURL")?;
-            if is_amazon(&confirm) {
-                out.aside(Aside::Handshake { confirm });
+            if amazon_host(&confirm).is_some() {
+                out.aside(Aside::Handshake { topic: body.need("TopicArn")?, confirm });
             } else {
                 out.forbidden = Some("SubscribeURL is no address of Amazon SNS");
             }
             Ok(())
         }
         "UnsubscribeConfirmation" => {
-            out.aside(Aside::Comment(format!("the subscription of {} has ended", body.need("TopicArn")?)));
+            out.aside(Aside::Unsubscribed { topic: body.need("TopicArn")? });
             Ok(())
         }
         other => Err(Unmapped(format!("`Type` {other:?} is not known"))),
@@ -50,12 +50,13 @@ fn nested(message: &Value, body: Field<'_>, out: &mut Out) -> Result<(), Unmappe
     if field.is_there("detail") { event_bridge(field, out) } else { alarm(field, out) }
 }
 
-/// `https://sns.<region>.amazonaws.com/…`, and China's.
-fn is_amazon(url: &str) -> bool {
-    let host = url.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
-    let host = host.strip_suffix(".cn").unwrap_or(host);
-    let region = host.strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com")).unwrap_or_default();
-    !region.is_empty() && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+/// The host of `https://sns.<region>.amazonaws.com/…`, and of China's; `None` for any other address.
+pub(in crate::ingest) fn amazon_host(url: &str) -> Option<&str> {
+    let host = url.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next())?;
+    let region =
+        host.strip_suffix(".cn").unwrap_or(host).strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com"))?;
+    let is_region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (!region.is_empty() && region.bytes().all(is_region)).then_some(host)
 }
 
 fn alarm(body: Field<'_>, out: &mut Out) -> Result<(), Unmapped> {
@@ -128,7 +129,7 @@ impl Event {
 
 #[cfg(test)]
 mod tests {
-    use super::is_amazon;
+    use super::amazon_host;
 
     #[test]
     fn only_amazons_own_hosts_are_asked() {
@@ -144,7 +145,7 @@ mod tests {
             ("https://sns.a.b.amazonaws.com/", false),
         ];
         for (url, expected) in cases {
-            assert_eq!(is_amazon(url), expected, "{url}");
+            assert_eq!(amazon_host(url).is_some(), expected, "{url}");
         }
     }
 }

@@ -2,11 +2,11 @@
 //! standing is all the same, numbers are texts where texts are wanted, and what was looked at is remembered.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::Value;
 
-use super::{Unmapped, moment};
+use super::{Unmapped, moment, paths};
 use crate::model::Time;
 
 /// What is noted while a body is read.
@@ -14,6 +14,8 @@ use crate::model::Time;
 pub struct Notes {
     /// Places in memory of the values that something was made of. The body stays where it is as long as this is asked.
     used: RefCell<HashSet<usize>>,
+    /// Those of maps whose keys are the sender's own: of these any may come or go.
+    free: RefCell<HashSet<usize>>,
     placeholders: Cell<u64>,
     unknown: RefCell<Vec<String>>,
 }
@@ -50,6 +52,18 @@ impl Notes {
         let mut unused = Vec::new();
         self.collect(body, &mut String::new(), &mut unused);
         unused
+    }
+
+    /// The paths of `body` that something was made of, in the way that [`paths`] writes them.
+    pub(super) fn used(&self, body: &Value) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let is_free = |value: &Value| self.free.borrow().contains(&place(value));
+        paths::walk(body, &is_free, &mut |path, value| {
+            if self.used.borrow().contains(&place(value)) {
+                found.insert(path.to_owned());
+            }
+        });
+        found
     }
 
     fn collect(&self, value: &Value, path: &mut String, unused: &mut Vec<String>) {
@@ -160,7 +174,8 @@ impl<'a> Field<'a> {
     /// The texts of a map, by name.
     #[must_use]
     pub fn pairs(self, path: &str) -> Vec<(String, String)> {
-        let Some(Value::Object(pairs)) = self.get(path).value else { return Vec::new() };
+        let Some(value @ Value::Object(pairs)) = self.get(path).value else { return Vec::new() };
+        self.notes.free.borrow_mut().insert(place(value));
         let text = |(name, value)| {
             let text = Field { value: Some(value), notes: self.notes }.as_text()?;
             Some((String::clone(name), text))
@@ -210,7 +225,7 @@ fn whole(number: &serde_json::Number) -> String {
 
 /// Whether a text is a variable that its tool did not replace: `$ALERT_ID`, `{EVENT.ID}`, `{PID}`, `%lastvalue`,
 /// `{{ $alert->x }}`.
-fn is_placeholder(text: &str) -> bool {
+pub(super) fn is_placeholder(text: &str) -> bool {
     let is_name = |name: &str, allowed: fn(char) -> bool| !name.is_empty() && name.chars().all(allowed);
     let inside = |open: &str, close: &str| text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
     if let Some(name) = text.strip_prefix('$') {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A tool's file knows what its fields mean and nothing else: no tables, no limits, no HTTP. What the tools have in common
-//! lies beside them: [`field`] (access), [`moment`] (times), [`words`] (severities and tags), [`states`] (the words of
+//! lies beside them: [`field`] (access), [`paths`], [`moment`] (times), [`words`] (severities and tags), [`states`] (the words of
 //! Nagios and its kin). What a body cannot be made to say is [`Unmapped`], with the field that was missed; what it says
 //! besides alerts is an [`Aside`]. Prometheus, Alertmanager and `generic` are not here: they say labels, and need no reading.
 
@@ -13,13 +13,14 @@ mod body;
 pub mod event;
 pub mod field;
 mod moment;
+pub mod paths;
 mod states;
 mod words;
 
 mod azure_monitor;
 mod checkmk;
 pub mod cloudevents;
-mod cloudwatch;
+pub mod cloudwatch;
 mod datadog;
 mod dynatrace;
 mod elastic;
@@ -41,6 +42,8 @@ mod statuscake;
 mod uptime_kuma;
 mod zabbix;
 
+use std::collections::BTreeSet;
+
 use hyper::HeaderMap;
 use serde_json::Value;
 
@@ -60,8 +63,11 @@ pub struct Unmapped(pub String);
 pub enum Aside {
     /// A trial message of the tool's own.
     Test,
-    /// The tool asks whether it may send; `confirm` is what somebody has to open before it does.
-    Handshake { confirm: String },
+    /// The tool asks whether it may send from a topic; `confirm` is what has to be opened before it does. Whoever has that may
+    /// confirm, so it is written nowhere.
+    Handshake { topic: String, confirm: String },
+    /// A topic sends no more.
+    Unsubscribed { topic: String },
     /// News of an alert that changes nothing: a comment, flapping, a planned downtime.
     Comment(String),
     /// So many alerts were cut off by the sender.
@@ -77,6 +83,7 @@ impl Aside {
         match self {
             Aside::Test => "test",
             Aside::Handshake { .. } => "handshake",
+            Aside::Unsubscribed { .. } => "unsubscribed",
             Aside::Comment(_) => "comment",
             Aside::Truncated(_) => "truncated",
             Aside::Change(_) => "change",
@@ -143,6 +150,18 @@ impl Reading {
     #[must_use]
     pub fn unused(&self) -> Vec<String> {
         self.notes.unused(&self.body)
+    }
+
+    /// The fields that something was made of, by their [`paths`]. Keys that are the sender's own are none.
+    #[must_use]
+    pub fn used(&self) -> BTreeSet<String> {
+        self.notes.used(&self.body)
+    }
+
+    /// Whether the body says something at one of the [`paths`].
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        paths::has(&self.body, path)
     }
 }
 

@@ -118,6 +118,8 @@ fn change(body: Field<'_>, out: &mut Out) -> Result<(), Unmapped> {
         summary: summary.into(),
         url: text(body.list("links").first().and_then(|link| link.text("href"))),
         reported_by: "".into(),
+        author: None,
+        environment: payload.text("custom_details.environment").map(Arc::from),
     })));
     Ok(())
 }

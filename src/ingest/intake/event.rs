@@ -20,6 +20,9 @@ const ANNOTATION_BYTES: usize = 2_000;
 impl Intake<'_> {
     /// Takes one message. An acknowledgement is noted besides, for whoever can act on it.
     pub fn take_event(&mut self, index: usize, event: &Event) {
+        if self.was_taken(index) {
+            return;
+        }
         match self.try_event(index, event) {
             Ok(Took::News) => {}
             Ok(Took::Repeat) => self.repeats += 1,
@@ -37,6 +40,10 @@ impl Intake<'_> {
     /// A key for a message that has none: of its moment and its place in our own count, so that two are never one.
     #[must_use]
     pub fn fresh_key(&self, index: usize) -> String {
+        if let Some(again) = self.again {
+            // However often the same message is tried, it is one alert.
+            return format!("{}/{index}", again.id);
+        }
         let count = FRESH.fetch_add(1, Ordering::Relaxed);
         let unseeded = format!("{}/{count}/{index}", self.now.0);
         format!("{:016x}{:016x}", self.live.raw_key(self.source.key, &unseeded), self.live.raw_key(!self.source.key, &unseeded))
@@ -51,13 +58,17 @@ impl Intake<'_> {
         };
         let known = self.live.alert(fingerprint);
         let is_described = !event.labels.is_empty();
+        let status = if event.state == State::Resolved { AlertStatus::Resolved } else { AlertStatus::Firing };
+        if self.is_past(fingerprint, status) {
+            return Ok(Took::Repeat);
+        }
         if event.state == State::Acknowledged {
             self.acknowledged.push(fingerprint);
             if !(is_described || self.tells_all) || known.as_ref().is_some_and(|entry| !entry.record.is_firing()) {
                 return Ok(Took::Repeat);
             }
         }
-        let heard = self.heard_event(event);
+        let heard = self.heard_event(event, status);
         if known.as_ref().is_some_and(|entry| is_old(event, entry)) {
             return Ok(Took::Repeat);
         }
@@ -77,7 +88,10 @@ impl Intake<'_> {
         }
         let seen = if self.is_fresh(fingerprint) { Seen::News } else { self.live.seen(fingerprint, &heard) };
         match (seen, known) {
-            (Seen::Unknown, _) if heard.status == AlertStatus::Resolved => Ok(Took::Repeat),
+            (Seen::Unknown, _) if heard.status == AlertStatus::Resolved => {
+                self.ended.push(fingerprint);
+                Ok(Took::Repeat)
+            }
             (Seen::Repeat | Seen::Reworded, Some(entry)) if heard.status == AlertStatus::Firing && entry.record.is_firing() => {
                 let labels =
                     overlaid(&entry.record.alert.labels, &said.labels, || check::labels(&said.labels, self.source, self.limits))?;
@@ -116,17 +130,18 @@ impl Intake<'_> {
         Pairs::Parsed(pairs)
     }
 
-    fn heard_event(&self, event: &Event) -> Heard {
-        let now = self.now;
-        let at = event.at.unwrap_or(now).min(now);
+    fn heard_event(&self, event: &Event, status: AlertStatus) -> Heard {
+        let (now, arrived) = (self.now, self.arrived());
+        let at = event.at.unwrap_or(arrived).min(arrived);
         let starts_at = event.since.unwrap_or(at).min(at);
-        let status = if event.state == State::Resolved { AlertStatus::Resolved } else { AlertStatus::Firing };
         let timeout = event.timeout.or(self.source.timeout);
+        let expires_at = timeout.map_or(NEVER, |timeout| arrived + timeout);
+        let ran_out = self.has_run_out(status, expires_at);
         Heard {
-            status,
+            status: if ran_out { AlertStatus::Resolved } else { status },
             starts_at,
-            ends_at: at,
-            expires_at: timeout.map_or(NEVER, |timeout| now + timeout),
+            ends_at: if ran_out { expires_at } else { at },
+            expires_at,
             by_timeout: true,
             dated: event.at.is_some() || event.since.is_some(),
             wording: self.live.wording_key(&format!("{:?}", event.annotations), &event.url),

@@ -51,13 +51,13 @@ fn what_does_not_map_is_rejected_with_its_place() {
     let cases = [
         (
             r#"{"events":[{"job":"A","node":"n","level":"l","state":"x"},{"job":"B","state":"x"}]}"#,
-            200,
+            202,
             r#""rejected":[{"error":"map.labels.host: undefined value","index":1}]"#,
         ),
-        (r#"{"events":{}}"#, 400, "there is no list at body.events"),
-        ("[]", 400, "there is no list at body.events"),
+        (r#"{"events":{}}"#, 202, "there is no list at body.events"),
+        ("[]", 202, "there is no list at body.events"),
         ("{", 400, "EOF"),
-        (r#"{"events":[{"job":"A","node":"n","level":"l","state":"x","since":"soon"}]}"#, 200, "map.starts_at: gives no time"),
+        (r#"{"events":[{"job":"A","node":"n","level":"l","state":"x","since":"soon"}]}"#, 202, "map.starts_at: gives no time"),
         (r#"{"events":[1e400]}"#, 400, "number out of range"),
     ];
     for (body, status, expected) in cases {

@@ -1,5 +1,6 @@
 //! One request through the formats and the tables, with a stand-in for the engine that commits at once.
 
+mod auth;
 mod drop_in;
 mod generic;
 mod golden;
@@ -7,7 +8,10 @@ mod http;
 mod messages;
 mod outage;
 mod posts;
+mod rejects;
+mod sns;
 mod tools;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -15,6 +19,7 @@ use std::sync::{Arc, Mutex};
 
 use super::engine::{Answers, Engine};
 use super::route::IngestState;
+use super::sns::{Calling, Certificates, Outgoing, Trust};
 use crate::config::{Config, load_text};
 use crate::engine::entity::Changes;
 use crate::engine::{Act, Answer, Engine as RealEngine, EngineOptions, Input, Refusal, State};
@@ -85,6 +90,10 @@ impl FakeEngine {
     fn decide(&self, input: Input) -> Answer {
         let news = match input {
             Input::Alert(news) => news,
+            Input::Message(message) => {
+                self.live.publish(&Changes { messages: vec![message], ..Changes::default() }, self.now());
+                return Answer::Done;
+            }
             Input::Act { act, .. } => {
                 self.acts.lock().unwrap().push(act);
                 return Answer::Done;
@@ -115,6 +124,36 @@ pub(super) struct Setup {
     pub(super) state: Arc<IngestState>,
     pub(super) engine: FakeEngine,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) folder: tempfile::TempDir,
+    pub(super) amazon: Arc<Amazon>,
+}
+
+/// Runs what waits for nothing but disks and engines.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
+}
+
+fn config(yaml: &str, folder: &tempfile::TempDir) -> Config {
+    let (mut config, _) = load_text("test.yaml", yaml, &BTreeMap::new(), &BTreeMap::new()).unwrap();
+    config.data = folder.path().to_owned();
+    config
+}
+
+/// What stands in for Amazon's host.
+#[derive(Default)]
+pub(super) struct Amazon {
+    /// What it gives at an address; nothing at others.
+    pub(super) documents: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// What it was asked for, in order.
+    pub(super) asked: Mutex<Vec<String>>,
+}
+
+impl Outgoing for Amazon {
+    fn get<'a>(&'a self, url: &'a str, _: usize) -> Calling<'a> {
+        self.asked.lock().unwrap().push(url.to_owned());
+        let found = self.documents.lock().unwrap().get(url).cloned();
+        Box::pin(std::future::ready(found.ok_or_else(|| "no answer".to_owned())))
+    }
 }
 
 /// What one request came to: status, answer.
@@ -122,10 +161,33 @@ pub(super) type Reply = (u16, String);
 
 impl Setup {
     pub(super) fn new(yaml: &str) -> Setup {
-        let (config, _) = load_text("test.yaml", yaml, &BTreeMap::new(), &BTreeMap::new()).unwrap();
+        Setup::trusting(yaml, Trust::public())
+    }
+
+    /// As [`Setup::new`], with other roots for Amazon's certificates.
+    pub(super) fn trusting(yaml: &str, trust: Trust) -> Setup {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(yaml, &folder);
         let (engine, metrics) = (FakeEngine::new(&config), Arc::new(Metrics::default()));
-        let state = IngestState::with_engine(Engine::Fake(engine.clone()), &config, metrics.clone()).unwrap();
-        Setup { state: Arc::new(state), engine, metrics }
+        let amazon = Arc::new(Amazon::default());
+        let certificates = Certificates::new(amazon.clone(), trust);
+        let state = IngestState::with_engine(Engine::Fake(engine.clone()), &config, metrics.clone(), certificates).unwrap();
+        Setup { state: Arc::new(state), engine, metrics, folder, amazon }
+    }
+
+    /// The daemon's next start, with another configuration: what was live is, counts begin anew.
+    pub(super) fn restart(&mut self, yaml: &str) {
+        let config = config(yaml, &self.folder);
+        self.metrics = Arc::new(Metrics::default());
+        let engine = Engine::Fake(self.engine.clone());
+        let certificates = Certificates::new(self.amazon.clone(), Trust::public());
+        self.state = Arc::new(IngestState::with_engine(engine, &config, self.metrics.clone(), certificates).unwrap());
+    }
+
+    /// The value of a metric, whose labels are written as they are exposed.
+    pub(super) fn metric(&self, series: &str) -> Option<String> {
+        let text = String::from_utf8(self.metrics.expose()).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ').map(str::to_owned))
     }
 
     /// As [`Setup::new`], with the real engine under rules, whose time begins at `start`.
@@ -163,19 +225,29 @@ impl Setup {
     }
 
     pub(super) fn request(&self, method: &hyper::Method, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        self.exchange(method, path, headers, body).0
+    }
+
+    /// As [`Setup::request`], with the headers of the answer.
+    pub(super) fn exchange(
+        &self,
+        method: &hyper::Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> (Reply, hyper::HeaderMap) {
         use http_body_util::{BodyExt, Full};
         let mut request = hyper::Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let mut request = request.body(Full::new(hyper::body::Bytes::copy_from_slice(body))).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
+        block_on(async {
             let endpoint = super::route::Endpoint::of(method, path.split('?').next().unwrap()).unwrap();
             let reply = self.state.answer(endpoint, &mut request).await;
-            let status = reply.status().as_u16();
+            let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
             let body = reply.into_body().collect().await.unwrap().to_bytes();
-            (status, String::from_utf8(body.to_vec()).unwrap())
+            ((status, String::from_utf8(body.to_vec()).unwrap()), headers)
         })
     }
 

@@ -11,6 +11,7 @@
 //! | `classify` | [name category and team](classify) | for each field, the first that matches and names it |
 //! | `prioritize` | [set impact and urgency](prioritize) | the first that matches |
 //! | `escalate` | [say who is told, and when](escalate) | the first that matches; with `continue: true` later ones too |
+//! | `heartbeats` | [what is to be heard of again and again](heartbeats) | each by its name |
 //!
 //! Every rule has a `name`, unique in its stage over all files, and may have `match`, a list of texts with
 //! [matchers](super::matchers) that must all hold. For the stages that look at alerts, the alert must satisfy them; for
@@ -24,6 +25,7 @@ pub(super) mod classify;
 pub(super) mod correlate;
 pub(super) mod enrich;
 pub(super) mod escalate;
+pub(super) mod heartbeats;
 pub(super) mod prioritize;
 pub(super) mod services;
 pub(super) mod suppress;

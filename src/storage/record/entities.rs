@@ -12,6 +12,8 @@ variants!(Entity {
     4 Silence(1 silence),
     5 Change(1 change),
     6 Usual(1 usual),
+    7 Message(1 message),
+    8 Heartbeat(1 heartbeat),
 });
 
 fields!(Meta { 0 directory, 1 seq, 2 time, 3 last_incident, 4 last_notification, 5 rules_digest });

@@ -83,4 +83,8 @@ facts! {
     61 IncidentTypeSet { 1 incident, 2 said },
     62 IncidentDetached { 1 incident, 2 parent },
     63 MergeHeld { 1 incident, 2 child, 3 rule, 4 merges },
+    64 HeartbeatHeard { 1 heartbeat, 2 within, 3 by },
+    65 HeartbeatMissed { 1 heartbeat, 2 rule },
+    66 HeartbeatPlanned { 1 heartbeat, 2 within, 3 due },
+    70 MessageTaken { 1 message, 2 most },
 }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::model::alert::Beat;
 use crate::model::incident::{MajorStep, PolicyStep, SaidType, StepState};
 use crate::model::{
-    Actor, Alert, AlertKind, Cause, CauseReason, Change, Fingerprint, IncidentId, Labels, Matcher, Millis, Notification,
-    NotificationId, PolicyRun, Reason, RuleRef, Silence, SilenceId, Suppression, Time,
+    Actor, Alert, AlertKind, Cause, CauseReason, Change, Fingerprint, IncidentId, Labels, Matcher, MessageId, Millis,
+    Notification, NotificationId, PolicyRun, Reason, RuleRef, Silence, SilenceId, Suppression, TakenMessage, Time,
 };
 
 /// Something with a JSON form.
@@ -51,7 +51,8 @@ members!(Notification {
     retry_at,
     error,
 });
-members!(Change { id, kind, things, cluster, started_at, ended_at, summary, url, reported_by });
+members!(TakenMessage { source, id, sent_at, until });
+members!(Change { id, kind, things, cluster, environment, started_at, ended_at, summary, url, reported_by, author });
 members!(AlertKind { alertname, service });
 members!(Cause { entity, score, reasons });
 members!(Silence { id, matchers, starts_at, ends_at, updated_at, created_by, comment });
@@ -80,7 +81,7 @@ macro_rules! text {
     )+};
 }
 
-text!(Arc<str>, Box<str>, CauseReason, Fingerprint, IncidentId, SilenceId, Time, Millis);
+text!(Arc<str>, Box<str>, CauseReason, Fingerprint, IncidentId, MessageId, SilenceId, Time, Millis);
 
 /// Closed sets of words, by their names in the API.
 macro_rules! words {

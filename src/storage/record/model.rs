@@ -6,9 +6,10 @@ use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Steps, Waiting};
 use crate::model::cause::Symptom;
 use crate::model::incident::{Growth, Head, IncidentType, MajorStep, OpenedAt, PolicyStep, SaidType, StepState};
 use crate::model::{
-    Actor, Alert, AlertKind, AlertRecord, AlertStatus, Cause, CauseReason, Change, Fingerprint, Incident, IncidentId,
-    IncidentStatus, Labels, MatchOp, Matcher, Millis, Notification, NotificationId, NotificationKind, NotificationState,
-    PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Suppression, SuppressionKind, Time, Usual,
+    Actor, Alert, AlertKind, AlertRecord, AlertStatus, Cause, CauseReason, Change, Fingerprint, Heartbeat, Incident, IncidentId,
+    IncidentStatus, Labels, MatchOp, Matcher, MessageId, Millis, Notification, NotificationId, NotificationKind,
+    NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Suppression, SuppressionKind,
+    TakenMessage, Time, Usual,
 };
 
 words!(AlertStatus { 0 Firing, 1 Resolved });
@@ -146,8 +147,10 @@ fields!(Notification {
 fields!(AlertKind { 0 alertname, 1 service });
 fields!(Storm { 0 began_at, 1 level, 2 kinds, 3 passed, 4 ended_at });
 fields!(Usual { 0 rule, 1 key, 2 milli_per_hour, 3 at });
+fields!(TakenMessage { 0 source, 1 id, 2 sent_at, 3 until });
 fields!(Cause { 0 entity, 1 score, 2 reasons });
-fields!(Change { 0 id, 1 kind, 2 things, 3 cluster, 4 started_at, 5 ended_at, 6 summary, 7 url, 8 reported_by });
+fields!(Heartbeat { 0 name, 1 last_at, 2 within, 3 due, 4 missed_at });
+fields!(Change { 0 id, 1 kind, 2 things, 3 cluster, 4 started_at, 5 ended_at, 6 summary, 7 url, 8 reported_by, 9 environment, 10 author });
 fields!(Silence { 0 id, 1 matchers, 2 starts_at, 3 ends_at, 4 updated_at, 5 created_by, 6 comment });
 
 /// Types that are one number in a coat.
@@ -167,17 +170,24 @@ macro_rules! newtypes {
 
 newtypes!(Fingerprint IncidentId NotificationId Time Millis);
 
-impl Wire for SilenceId {
-    fn put(&self, out: &mut Out<'_>) {
-        out.bytes(&self.0.to_be_bytes());
-    }
+/// Ids of 16 bytes.
+macro_rules! long_ids {
+    ($($type:ident $name:literal)+) => {$(
+        impl Wire for $type {
+            fn put(&self, out: &mut Out<'_>) {
+                out.bytes(&self.0.to_be_bytes());
+            }
 
-    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bytes = reader.bytes().map_err(decode_error("silence id"))?;
-        let bytes = bytes.try_into().map_err(|_| DecodeError("a silence id has 16 bytes".into()))?;
-        Ok(SilenceId(u128::from_be_bytes(bytes)))
-    }
+            fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                let bytes = reader.bytes().map_err(decode_error(concat!($name, " id")))?;
+                let bytes = bytes.try_into().map_err(|_| DecodeError(concat!("a ", $name, " id has 16 bytes").into()))?;
+                Ok($type(u128::from_be_bytes(bytes)))
+            }
+        }
+    )+};
 }
+
+long_ids!(SilenceId "silence" MessageId "message");
 
 impl Wire for Labels {
     fn put(&self, out: &mut Out<'_>) {

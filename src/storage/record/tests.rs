@@ -10,7 +10,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::alert::Waiting;
-use crate::model::{Fingerprint, IncidentId, Labels, MatchOp, Matcher, Millis, NotificationId, RuleRef, Seldom, SilenceId, Time};
+use crate::model::{
+    Fingerprint, IncidentId, Labels, MatchOp, Matcher, MessageId, Millis, NotificationId, RuleRef, Seldom, SilenceId, Time,
+};
 
 /// Choices for drawn values, as bytes; zeros when they run out, so that shrinking the bytes shrinks the value.
 pub(super) struct Source<'a>(&'a [u8]);
@@ -67,6 +69,7 @@ samples! {
     IncidentId: from => IncidentId(from.number());
     NotificationId: from => NotificationId(from.number());
     SilenceId: from => SilenceId(u128::from(from.number()) << 64 | u128::from(from.number()));
+    MessageId: from => MessageId(u128::from(from.number()) << 64 | u128::from(from.number()));
     Time: from => Time(from.number().cast_signed());
     Millis: from => Millis(from.number().cast_signed());
     Labels: from => {
@@ -232,10 +235,10 @@ fn golden_facts() -> Vec<(String, Vec<u8>, String)> {
 fn golden_entities() -> Vec<(String, Vec<u8>, String)> {
     let one = |kind| {
         let entity: Entity = draw(&golden_choices(kind));
-        let name = ["meta", "alert", "incident", "notification", "silence", "change", "usual"][kind];
+        let name = ["meta", "alert", "incident", "notification", "silence", "change", "usual", "message", "heartbeat"][kind];
         (name.to_owned(), entity_bytes(&entity), format!("{entity:?}"))
     };
-    (0..7).map(one).collect()
+    (0..9).map(one).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

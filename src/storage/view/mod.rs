@@ -111,7 +111,7 @@ impl View {
             live_alerts.insert(record.alert.fingerprint, record.fired_seq);
             each(Entity::Alert(Arc::new(record)));
         })?;
-        for table in ["notification", "silence", "change", "usual"] {
+        for table in ["notification", "silence", "change", "usual", "message", "heartbeat"] {
             load_table(&transaction, table, each)?;
         }
         transaction.commit()?;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::ViewError;
 
 /// The version of [`TABLES`], kept in `user_version`. A view of another version is built anew from the log.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 
 /// "Quel" as SQLite's `application_id`, so that a foreign database is not taken for a view.
 const APPLICATION_ID: i64 = 0x5175_656c;
@@ -152,6 +152,27 @@ CREATE TABLE usual (
     UNIQUE (rule, key)
 ) STRICT;
 
+-- Messages that were taken of late and are not taken again.
+CREATE TABLE message (
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    live INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    record_version INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    UNIQUE (source, id)
+) STRICT;
+
+-- When each heartbeat was heard of last.
+CREATE TABLE heartbeat (
+    name TEXT PRIMARY KEY,
+    live INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    missed_at INTEGER,
+    record_version INTEGER NOT NULL,
+    record BLOB NOT NULL
+) STRICT;
+
 CREATE VIEW alerts AS
     SELECT value ->> 0 AS fired_seq, printf('%016x', value ->> 1) AS fingerprint, value ->> 2 AS name,
         coalesce(alert.status, value ->> 3) AS status, value ->> 4 AS source, coalesce(alert.live, 1) AS live,
@@ -193,6 +214,11 @@ CREATE VIEW changes AS
         strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
         strftime('%Y-%m-%dT%H:%M:%fZ', ended_at / 1000.0, 'unixepoch') AS ended_at
     FROM change;
+CREATE VIEW heartbeats AS
+    SELECT name, live,
+        strftime('%Y-%m-%dT%H:%M:%fZ', last_at / 1000.0, 'unixepoch') AS last_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', missed_at / 1000.0, 'unixepoch') AS missed_at
+    FROM heartbeat;
 ";
 
 /// Opens the view for writing; makes its tables where there are none.

@@ -8,9 +8,9 @@ use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
 use crate::model::incident::IncidentStatus;
 use crate::model::{
-    Actor, Alert, AlertRecord, AlertStatus, Change, Fingerprint, Incident, IncidentId, Labels, MatchOp, Matcher, Millis,
-    Notification, NotificationId, NotificationKind, NotificationState, Reason, RuleRef, Severity, Silence, SilenceId, Time,
-    Usual,
+    Actor, Alert, AlertRecord, AlertStatus, Change, Fingerprint, Heartbeat, Incident, IncidentId, Labels, MatchOp, Matcher,
+    MessageId, Millis, Notification, NotificationId, NotificationKind, NotificationState, Reason, RuleRef, Severity, Silence,
+    SilenceId, TakenMessage, Time, Usual,
 };
 
 /// 2026-01-05T00:00:00Z.
@@ -134,6 +134,15 @@ fn usual(milli_per_hour: u32) -> Usual {
     Usual { rule: "storm".into(), key: Labels::default(), milli_per_hour, at: START }
 }
 
+pub(super) fn message(id: u128) -> TakenMessage {
+    TakenMessage { source: "hooks".into(), id: MessageId(id), sent_at: None, until: START + Millis::hours(1) }
+}
+
+fn heartbeat() -> Heartbeat {
+    let due = Some(START + Millis::hours(1));
+    Heartbeat { name: "backup".into(), last_at: START, within: Millis::hours(1), due, missed_at: None }
+}
+
 fn change(id: &str) -> Change {
     Change {
         id: id.into(),
@@ -145,6 +154,8 @@ fn change(id: &str) -> Change {
         summary: "cart v42".into(),
         url: "".into(),
         reported_by: "ci".into(),
+        author: None,
+        environment: None,
     }
 }
 
@@ -189,6 +200,8 @@ fn two_commits() -> [ViewBatch; 2] {
         silences: vec![Arc::new(silence(7))],
         reported: vec![Arc::new(change("v42"))],
         usual: vec![Arc::new(usual(7_500))],
+        messages: vec![Arc::new(message(1))],
+        heartbeats: vec![Arc::new(heartbeat())],
         ..Changes::default()
     };
     [batch(1, vec![joined("a"), joined("b")], everything), batch(3, vec![commented("on it")], alerts([resolved("a", 1)]))]
@@ -222,6 +235,8 @@ fn what_was_written_is_loaded_by_the_next_start() {
         Entity::Silence(Arc::new(silence(7))),
         Entity::Change(Arc::new(change("v42"))),
         Entity::Usual(Arc::new(usual(7_500))),
+        Entity::Message(Arc::new(message(1))),
+        Entity::Heartbeat(Arc::new(heartbeat())),
     ];
     assert_eq!(entities.len(), expected.len());
     for (entity, expected) in entities.iter().zip(&expected) {
@@ -355,6 +370,8 @@ fn forgotten_records_are_history_and_not_loaded() {
         forgotten_silences: vec![SilenceId(7)],
         forgotten_reported: vec!["v42".into()],
         usual: vec![Arc::new(usual(0))],
+        forgotten_messages: vec![("hooks".into(), MessageId(1))],
+        forgotten_heartbeats: vec!["backup".into()],
         ..Changes::default()
     };
     fixture.view.write(&[batch(4, vec![commented("done")], forgotten)]).unwrap();
@@ -647,6 +664,7 @@ fn dump(path: &Path) -> Vec<String> {
         "silence",
         "change",
         "usual",
+        "message",
     ] {
         let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns = statement.column_count();

@@ -19,6 +19,9 @@ use crate::model::{
 /// The labels that say which thing an alert is about, the most telling first.
 const THING_LABELS: [&str; 8] = ["host", "instance", "node", "pod", "device", "database", "service", "job"];
 
+/// The rule by which a report joins the open incident on its service, as [`RuleWords`] has it.
+const BY_SERVICE: &str = "built-in rule same-service";
+
 /// Attempts that failed are told at the first, second, fourth, eighth, … time: a receiver that is down for a day fails
 /// thousands of times.
 fn is_worth_telling(attempts: u32) -> bool {
@@ -101,12 +104,24 @@ pub(super) fn join<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Joined<'
 
 /// The sentence for an alert that joined, by its name and its rule as [`RuleWords`] has it.
 pub(super) fn joined_words(name: &str, rule: &str) -> String {
+    if rule == BY_SERVICE {
+        return format!("report {name} joined, because the incident was open on its service");
+    }
     format!("alert {name} joined ({rule})")
 }
 
 /// Tells a fact; `None` for one that no timeline shows.
 pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>> {
     match fact {
+        Fact::AlertFired { alert } if alert.is_report() => {
+            let (by, description) = (alert.annotations.get("reporter"), alert.annotations.get("description"));
+            let behind = if description.is_empty() { "" } else { ": " };
+            let text = |report| format!("{by} reports {report}{behind}{description}");
+            about_alert(alert.fingerprint, context, text).map(|told| Told { actor: Some(by), ..told })
+        }
+        Fact::AlertFired { alert } if alert.is_heartbeat() => {
+            about_alert(alert.fingerprint, context, |_| alert.annotations.get("summary").to_owned())
+        }
         Fact::AlertSuppressed { fingerprint, by } => {
             let until = by.until.map(|until| format!(" until {until}")).unwrap_or_default();
             let why = suppression_words(by);
@@ -296,6 +311,10 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         | Fact::IncidentCausesPlanned { .. }
         | Fact::ChangeRecorded { .. }
         | Fact::UsualMeasured { .. }
+        | Fact::MessageTaken { .. }
+        | Fact::HeartbeatHeard { .. }
+        | Fact::HeartbeatMissed { .. }
+        | Fact::HeartbeatPlanned { .. }
         | Fact::IncidentMajor { step: MajorStep::Planned(_), .. }
         | Fact::ChangeForgotten { .. }
         | Fact::IncidentFallPlanned { .. }

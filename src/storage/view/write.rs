@@ -12,7 +12,7 @@ use super::{LiveAlerts, ViewBatch, ViewError, alerts};
 use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
 use crate::model::incident::Head;
-use crate::model::{Change, IncidentId, Notification, RuleRef, Silence, Usual, incident};
+use crate::model::{Change, Heartbeat, IncidentId, Notification, RuleRef, Silence, Usual, incident};
 use crate::storage::record::{self, RECORD_VERSION};
 
 /// Applies `batches`, all of them beyond `applied_seq`, in one transaction.
@@ -36,6 +36,8 @@ pub(super) fn apply(
     write_silences(&transaction, batches)?;
     write_changes(&transaction, batches)?;
     write_usual(&transaction, batches)?;
+    write_messages(&transaction, batches)?;
+    write_heartbeats(&transaction, batches)?;
     write_meta(&transaction, &last.meta)?;
     transaction.commit()?;
     Ok(())
@@ -356,6 +358,43 @@ fn write_usual(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<
     Ok(())
 }
 
+/// As of what is usual, nothing is kept of a message that is forgotten. One may be forgotten and come again within the batches.
+fn write_messages(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<(), ViewError> {
+    let mut blob = Vec::new();
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO message (source, id, live, until, record_version, record) VALUES (?1, ?2, 1, ?3, ?4, ?5)
+         ON CONFLICT (source, id) DO UPDATE SET until = ?3, record_version = ?4, record = ?5",
+    )?;
+    let mut delete = transaction.prepare_cached("DELETE FROM message WHERE source = ?1 AND id = ?2")?;
+    for batch in batches {
+        for message in &batch.changes.messages {
+            let blob = encode(&Entity::Message(message.clone()), &mut blob);
+            upsert.execute(params![message.source, message.id.to_string(), message.until.0, RECORD_VERSION, blob])?;
+        }
+        for (source, id) in &batch.changes.forgotten_messages {
+            delete.execute(params![source, id.to_string()])?;
+        }
+    }
+    Ok(())
+}
+
+/// What is awaited no more leaves no history.
+fn write_heartbeats(transaction: &Transaction<'_>, batches: &[&ViewBatch]) -> Result<(), ViewError> {
+    let mut blob = Vec::new();
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO heartbeat (name, live, last_at, missed_at, record_version, record) VALUES (?1, 1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (name) DO UPDATE SET live = 1, last_at = ?2, missed_at = ?3, record_version = ?4, record = ?5",
+    )?;
+    for heartbeat in last_of_each(batches.iter().flat_map(|batch| &batch.changes.heartbeats), |heartbeat| heartbeat.name.clone())
+    {
+        let Heartbeat { name, last_at, missed_at, .. } = &**heartbeat;
+        let blob = encode(&Entity::Heartbeat(heartbeat.clone()), &mut blob);
+        upsert.execute(params![name, last_at.0, missed_at.map(|time| time.0), RECORD_VERSION, blob])?;
+    }
+    let forgotten = forgotten(batches, |changes| &changes.forgotten_heartbeats);
+    retire(transaction, "DELETE FROM heartbeat WHERE name = ?1", forgotten)
+}
+
 fn write_meta(transaction: &Transaction<'_>, meta: &Meta) -> Result<(), ViewError> {
     let mut replace = transaction.prepare_cached(
         "REPLACE INTO meta (one, directory, seq, time, last_incident, last_notification, rules_digest)
@@ -387,7 +426,7 @@ fn forgotten<'a, T: 'a>(batches: &[&'a ViewBatch], of: impl Fn(&'a Changes) -> &
     batches.iter().flat_map(move |batch| of(&batch.changes))
 }
 
-/// Marks rows as history.
+/// Marks rows as history, or deletes them.
 fn retire<K: rusqlite::ToSql>(
     transaction: &Transaction<'_>,
     update: &str,

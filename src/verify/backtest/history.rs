@@ -177,14 +177,15 @@ impl Reader {
                     for id in &record.incidents {
                         self.first.entry(*id).or_insert(record.alert.fingerprint);
                     }
-                    if record.is_firing() {
+                    if record.is_firing() && !record.alert.is_heartbeat() {
                         self.events.push((begins, fires(&record.alert)));
                     }
                 }
                 Entity::Silence(silence) => self.events.push((begins, silenced(&silence, begins))),
                 Entity::Change(change) => self.events.push((begins, changed(&change))),
+                Entity::Heartbeat(heartbeat) => self.events.push((begins, beat(&heartbeat.name))),
                 // What was usual then, the storm rules that are tried measure anew.
-                Entity::Meta(_) | Entity::Incident(_) | Entity::Notification(_) | Entity::Usual(_) => {}
+                Entity::Meta(_) | Entity::Incident(_) | Entity::Notification(_) | Entity::Usual(_) | Entity::Message(_) => {}
             }
         }
         Watcher::new(self.from)
@@ -196,11 +197,15 @@ impl Reader {
             _ => None,
         };
         let (incident, deed, by) = match fact {
+            // The rules that are tried miss heartbeats themselves.
+            Fact::AlertFired { alert } if alert.is_heartbeat() => return,
             Fact::AlertFired { alert } => return self.word(at, fires(alert)),
             Fact::AlertResolved { fingerprint, ends_at, expired } => {
-                let ended = self.state.alert(*fingerprint).map(|record| ends(&record.alert, *ends_at, *expired));
+                let told = self.state.alert(*fingerprint).filter(|record| !record.alert.is_heartbeat());
+                let ended = told.map(|record| ends(&record.alert, *ends_at, *expired));
                 return ended.into_iter().for_each(|event| self.word(at, event));
             }
+            Fact::HeartbeatHeard { heartbeat, .. } => return self.events.push((at, beat(heartbeat))),
             Fact::ChangeRecorded { change } => return self.events.push((at, changed(change))),
             Fact::SilenceSet { silence } => return self.events.push((at, silenced(silence, at))),
             Fact::AlertJoined { incident, fingerprint, .. } => {
@@ -247,6 +252,11 @@ fn ends(alert: &Arc<Alert>, ends_at: Time, expired: bool) -> Event {
 
 fn changed(change: &Arc<Change>) -> Event {
     Event::Input(Input::Act { act: Act::RecordChange(change.clone()), by: Actor::Engine })
+}
+
+/// A beat; where no rule names it any more, it is refused, and nothing comes of it.
+fn beat(name: &Arc<str>) -> Event {
+    Event::Input(Input::Act { act: Act::Beat(name.clone()), by: Actor::Engine })
 }
 
 /// A silence as it was set: whether it might cover everything was settled then. One that ended in the same moment was ended

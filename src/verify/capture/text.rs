@@ -84,12 +84,14 @@ impl Story<'_> {
             Act::Reopen(id) => format!("reopen: {}", self.name(*id)),
             Act::Close(id) => format!("close: {}", self.name(*id)),
             Act::SetType(id, to, why) => format!("{}: {}, text: {}", to.as_str(), self.name(*id), scalar(why)),
+            Act::Beat(name) => format!("beat: {}", scalar(name)),
             // Silences have their own list, and nobody notes a retry of a message.
             Act::SetSilence(_)
             | Act::SetSilenceOfAll(_)
             | Act::EndSilence(_)
             | Act::RetryNotification(_)
-            | Act::RecordChange(_) => return String::new(),
+            | Act::RecordChange(_)
+            | Act::Report(_) => return String::new(),
         };
         format!("      - {{ at: {}, {what}, by: {} }}", self.at(at), scalar(by))
     }

@@ -29,7 +29,18 @@ pub fn explain_alert(records: &Records, rules: &Ruleset, fingerprint: Fingerprin
 }
 
 fn identity(record: &AlertRecord) -> Vec<Line> {
-    let mut lines = vec![Line::new(format!("sent by {} as {}", record.alert.source, record.alert.labels))];
+    let alert = &record.alert;
+    let from = if alert.is_report() {
+        format!("reported by {}", alert.annotations.get("reporter"))
+    } else if alert.is_heartbeat() {
+        "raised by Quell".to_owned()
+    } else {
+        format!("sent by {}", alert.source)
+    };
+    let mut lines = vec![Line::new(format!("{from} as {}", alert.labels))];
+    if alert.is_heartbeat() {
+        lines.push(Line::new(alert.annotations.get("summary")));
+    }
     if let Some(enriched) = &record.enriched {
         lines.push(Line::new(format!("rules see it as {enriched}")));
     }
@@ -70,6 +81,11 @@ fn whereabouts(record: &AlertRecord, records: &Records, rules: &Ruleset, verdict
             None => Line::new(format!("{id}, which has closed")),
         };
         lines.push(line);
+    }
+    if record.alert.is_report() && !record.incidents.is_empty() {
+        let text = "a report joins the most urgent open incident on its service; without one, the first rule that matches and \
+                    waits for nothing takes it";
+        lines.push(Line::new(text));
     }
     lines.extend(record.waits().map(|waiting| {
         let what = awaited(rule_named(rules, &waiting.rule.name));

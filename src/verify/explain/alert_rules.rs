@@ -91,6 +91,9 @@ fn keeps(rule: &CorrelateRule, outcome: &Outcome, record: &AlertRecord, records:
 
 fn ask_one(rule: &CorrelateRule, record: &AlertRecord, records: &Records) -> Outcome {
     let labels = record.labels();
+    if record.alert.is_report() && !rule.waits_for_nothing() {
+        return Outcome::Fails("counts or waits for others, and what a person reports waits for nothing".to_owned());
+    }
     if let Some(sequence) = &rule.sequence {
         return ask_sequence(rule, sequence, record);
     }

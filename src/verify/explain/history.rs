@@ -4,6 +4,7 @@ use super::words::{reason, rule_name, suppression};
 use super::{Line, Records, SHOWN_MAX, cut};
 use crate::engine::Fact;
 use crate::model::{Fingerprint, Reason, Time};
+use crate::ruleset::SAME_SERVICE;
 use crate::storage::disk::Disk;
 use crate::storage::log::{LogError, LogFiles, LogItem};
 
@@ -46,6 +47,9 @@ pub(super) fn lines(records: &Records, fingerprint: Fingerprint) -> Vec<Line> {
 /// A fact about the alert as a line; `None` for any other.
 fn tell(at: Time, fact: &Fact, wanted: Fingerprint) -> Option<Line> {
     let (about, text, because) = match fact {
+        Fact::AlertFired { alert } if alert.is_report() => {
+            (alert.fingerprint, format!("is reported by {}", alert.annotations.get("reporter")), None)
+        }
         Fact::AlertFired { alert } => (alert.fingerprint, format!("fires, says {}", alert.source), None),
         Fact::AlertEnriched { fingerprint, labels, rules } => {
             let names: Vec<String> = rules.iter().map(rule_name).collect();
@@ -77,6 +81,9 @@ fn tell(at: Time, fact: &Fact, wanted: Fingerprint) -> Option<Line> {
         Fact::BeatMissed { fingerprint, rule, incident, within } => {
             let text = format!("was not heard of for {within}, and {incident} opened: {}", rule_name(rule));
             (*fingerprint, text, Some(Reason::Rule(rule.clone())))
+        }
+        Fact::AlertJoined { incident, fingerprint, rule } if *rule.name == *SAME_SERVICE && rule.line == 0 => {
+            (*fingerprint, format!("joins {incident}, because that was open on its service"), None)
         }
         Fact::AlertJoined { incident, fingerprint, rule } => {
             (*fingerprint, format!("joins {incident}: {}", rule_name(rule)), Some(Reason::Rule(rule.clone())))

@@ -72,6 +72,8 @@ fn opening(records: &Records, incident: &Incident) -> Vec<Line> {
         "incident_resolved",
         "incident_closed",
         "beat_missed",
+        // Of what people report and of missed heartbeats only; other alerts' have no line.
+        "alert_fired",
     ];
     let entries = records.timelines.get(&incident.id).into_iter().flatten();
     let entries = entries.filter(|entry| entry.at <= records.now && of_interest.contains(&entry.kind.as_str()));

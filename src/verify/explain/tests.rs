@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::engine::{Act, Input, News};
+use crate::model::alert::REPORTS;
 use crate::model::incident::IncidentType;
 use crate::model::{Actor, Alert, AlertStatus, Fingerprint, IncidentId, Labels, Millis, NotificationId, Silence, SilenceId};
 use crate::ruleset::{self, Limits, Ruleset, SourceFile, parse_matchers};
@@ -62,6 +63,12 @@ fn play(rules: &Arc<Ruleset>, story: &[&str]) -> Player {
         let input = match word {
             "fire" => news(AlertStatus::Firing),
             "resolve" => news(AlertStatus::Resolved),
+            "report" => {
+                let annotations = Labels::from_pairs([("reporter", "ann")]).unwrap();
+                let report = Alert { source: REPORTS.into(), annotations, ..Alert::clone(&alert(rest, at)) };
+                by_ann(Act::Report(Arc::new(report)))
+            }
+            "beat" => by_ann(Act::Beat(rest.into())),
             "ack" => by_ann(Act::Acknowledge(IncidentId::parse(rest).unwrap())),
             "major" => by_ann(Act::SetType(IncidentId::parse(rest).unwrap(), IncidentType::Major, "the press calls".into())),
             "silence" => by_ann(Act::SetSilence(Silence {
@@ -214,9 +221,34 @@ fn stories_of_ties() -> Vec<(&'static str, Vec<String>, Question)> {
     ]
 }
 
+/// Rules for what people report and for a heartbeat.
+const PEOPLE: &str = r#"
+correlate:
+  - { name: many, match: ['service="cart"'], threshold: { count: 3, within: 5m } }
+  - { name: by-service, match: ['service!=""'], by: [service] }
+heartbeats:
+  - { name: backup, every: 1h, grace: 10m, labels: { service: orders-db } }
+"#;
+
+const EMPTY: &str = "alertname=Empty service=cart";
+
+fn stories_of_people() -> Vec<(&'static str, Vec<String>, Question)> {
+    let fire = |at: &str, alert: &str| format!("{at} fire {alert}");
+    vec![
+        ("report-alone", vec![format!("1m report {EMPTY}")], OfAlert(EMPTY)),
+        (
+            "report-joined",
+            vec![fire("1m", "alertname=Slow service=mail"), "2h report alertname=Late service=mail".to_owned()],
+            OfAlert("alertname=Late service=mail"),
+        ),
+        ("heartbeat-missed", vec!["1m beat backup".to_owned(), "2h wait".to_owned()], OfIncident(1)),
+    ]
+}
+
 #[test]
 fn golden_answers() {
     hold_golden(&rules(RULES), stories());
+    hold_golden(&rules(PEOPLE), stories_of_people());
     hold_golden(&rules(TIED), stories_of_ties());
 }
 

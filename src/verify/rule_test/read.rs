@@ -203,7 +203,8 @@ pub(super) fn label_pairs(fields: &mut Fields<'_>, key: &'static str) -> Option<
 }
 
 fn acts(fields: &mut Fields<'_>, start: Time) -> Vec<ActLine> {
-    const KEYS: &[&str] = &["acknowledge", "assign", "comment", "resolve", "reopen", "close", "major", "normal", "silence"];
+    const KEYS: &[&str] =
+        &["acknowledge", "assign", "comment", "resolve", "reopen", "close", "major", "normal", "silence", "beat"];
     let mut silences = 0;
     let mut acts = entries(fields, "acts", "an act", |_, entry| {
         let at = at(entry);
@@ -211,7 +212,7 @@ fn acts(fields: &mut Fields<'_>, start: Time) -> Vec<ActLine> {
         let key = one_key(entry, "an act", KEYS);
         // Asked for in any case, so that a second key is not unknown as well.
         let ids: Vec<Option<IncidentId>> =
-            KEYS.iter().map(|key| if *key == "silence" { None } else { incident_id(entry, key) }).collect();
+            KEYS.iter().map(|key| if matches!(*key, "silence" | "beat") { None } else { incident_id(entry, key) }).collect();
         let id = ids.into_iter().flatten().next();
         // `to: ~` takes the assignment away.
         let nobody = key == Some("assign") && entry.is_null("to");
@@ -222,6 +223,7 @@ fn acts(fields: &mut Fields<'_>, start: Time) -> Vec<ActLine> {
         let why = matches!(key, Some("major" | "normal"));
         let text = belongs(entry, "text", key == Some("comment") || why);
         let silence = silence(entry, start + at.unwrap_or(Millis::ZERO), &by);
+        let beat = entry.word("beat");
         let act = match key? {
             "acknowledge" => Act::Acknowledge(id?),
             "assign" if nobody => Act::Assign(id?, None),
@@ -232,6 +234,7 @@ fn acts(fields: &mut Fields<'_>, start: Time) -> Vec<ActLine> {
             "close" => Act::Close(id?),
             "major" => Act::SetType(id?, IncidentType::Major, text?),
             "normal" => Act::SetType(id?, IncidentType::Normal, text?),
+            "beat" => Act::Beat(beat?),
             _ => {
                 silences += 1;
                 Act::SetSilence(Silence { id: SilenceId(silences), ..silence? })

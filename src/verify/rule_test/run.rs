@@ -173,6 +173,7 @@ fn refusal_text(refusal: &Refusal) -> String {
         Refusal::NoSuchIncident(id) => format!("there is no incident {id}"),
         Refusal::NoSuchNotification(id) => format!("there is no notification {}", id.0),
         Refusal::NoSuchSilence(id) => format!("there is no silence {id}"),
+        Refusal::NoSuchHeartbeat(name) => format!("no rule file has a heartbeat `{name}`"),
         Refusal::Forbidden(why) => why.clone(),
         Refusal::Limit(name) => format!("the limit {name} is reached"),
     }

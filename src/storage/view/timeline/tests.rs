@@ -9,10 +9,11 @@ use crate::model::alert::Step;
 use crate::model::cause::Symptom;
 use crate::model::incident::{IncidentType, MajorStep, PolicyRun, PolicyStep, SaidType, StepState};
 use crate::model::{
-    Actor, AlertKind, AlertRecord, Cause, CauseReason, Fingerprint, IncidentId, Labels, Millis, Notification, NotificationId,
-    Reason, RuleRef, SilenceId, Suppression, SuppressionKind,
+    Actor, Alert, AlertKind, AlertRecord, Cause, CauseReason, Fingerprint, IncidentId, Labels, Millis, Notification,
+    NotificationId, Reason, RuleRef, SilenceId, Suppression, SuppressionKind,
 };
-use crate::storage::view::tests::{START, alert, notification, rule, silence};
+use crate::ruleset::SAME_SERVICE;
+use crate::storage::view::tests::{START, alert, message, notification, rule, silence};
 
 const INCIDENT: IncidentId = IncidentId(1);
 const RULE_JSON: &str = r#"{"rule":"database-cluster","file":"database.yaml","line":12}"#;
@@ -27,6 +28,13 @@ fn ann() -> Actor {
 /// The alert of host a: in incidents 1 and 2.
 fn known() -> AlertRecord {
     AlertRecord { incidents: [INCIDENT, IncidentId(2)].into(), ..alert("a", 1) }
+}
+
+/// That the alert of host a began to fire, by this source's word.
+fn told(source: &str, annotations: &[(&str, &str)]) -> Fact {
+    let annotations = Labels::from_pairs(annotations.iter().copied()).unwrap();
+    let alert = Alert { source: source.into(), annotations, ..Alert::clone(&known().alert) };
+    Fact::AlertFired { alert: Arc::new(alert) }
 }
 
 fn suppressed_by(kind: SuppressionKind, reason: Reason) -> Suppression {
@@ -87,6 +95,16 @@ fn causes() {
             (found(vec![cause("service/cart-db"), cause("service/cart"), cause("host/a")]), Some((others, None, None))),
             (Fact::IncidentCausesPlanned { incident: INCIDENT, due: Some(START) }, None),
             (Fact::ChangeForgotten { change: "v42".into(), surplus: true }, None),
+            (Fact::HeartbeatHeard { heartbeat: "backup".into(), within: Millis::hours(1), by: ann() }, None),
+            (Fact::HeartbeatMissed { heartbeat: "backup".into(), rule: rule() }, None),
+            (Fact::HeartbeatPlanned { heartbeat: "backup".into(), within: Millis::hours(1), due: None }, None),
+            (
+                told("report", &[("reporter", "ann"), ("description", "since noon")]),
+                Some(("ann reports HighLatency on host a: since noon", Some("ann"), None)),
+            ),
+            (told("report", &[("reporter", "ann")]), Some(("ann reports HighLatency on host a", Some("ann"), None))),
+            (told("heartbeat", &[("summary", "nothing was heard")]), Some(("nothing was heard", None, None))),
+            (told("prometheus", &[]), None),
         ],
         None,
     );
@@ -148,6 +166,7 @@ fn storms_and_major_incidents() {
                 )),
             ),
             (Fact::IncidentMajor { incident: INCIDENT, step: MajorStep::Planned(Some(START)) }, None),
+            (Fact::MessageTaken { message: Arc::new(message(1)), most: 2 }, None),
             (Fact::UsualMeasured { rule: "r".into(), key: Labels::default(), milli_per_hour: 1, at: START }, None),
         ],
         None,
@@ -300,6 +319,10 @@ fn an_alert_that_joined() {
     assert_eq!(
         words(known().alert.fingerprint, rule()),
         (Some(known().fired_seq), "alert HighLatency on host a joined (rule database-cluster, database.yaml:12)".into())
+    );
+    assert_eq!(
+        words(known().alert.fingerprint, RuleRef::built_in(SAME_SERVICE)).1,
+        "report HighLatency on host a joined, because the incident was open on its service"
     );
     let stranger = words(Fingerprint(255), RuleRef::built_in("default"));
     assert_eq!(stranger, (None, "alert 00000000000000ff joined (built-in rule default)".into()));

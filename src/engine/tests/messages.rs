@@ -1,0 +1,78 @@
+//! Messages that are taken once: what is remembered, for how long, and how many of it.
+
+use std::sync::Arc;
+
+use super::story::{START, Story};
+use crate::engine::{Answer, Engine, EngineOptions, Fact, Input, State};
+use crate::model::{MessageId, Millis, TakenMessage, Time};
+
+fn message(source: &str, id: u128, until: Time) -> Input {
+    Input::Message(Arc::new(TakenMessage { source: source.into(), id: MessageId(id), sent_at: None, until }))
+}
+
+fn ids(state: &State) -> Vec<(String, u128)> {
+    let known = state.entities().filter_map(|entity| match entity {
+        crate::engine::Entity::Message(message) => Some((message.source.to_string(), message.id.0)),
+        _ => None,
+    });
+    known.collect()
+}
+
+#[test]
+fn a_message_is_taken_once_until_it_is_forgotten() {
+    let rules = Arc::default();
+    let options = EngineOptions { messages_per_source: 2, ..EngineOptions::default() };
+    let mut engine = Engine::new(State::new(), rules, options);
+    let minute = |n: i64| START + Millis::minutes(n);
+    let steps = [
+        // At, source, id, until; the answer, and what is remembered then.
+        (0, ("a", 1, 5), Answer::Done, "a1"),
+        (1, ("a", 1, 9), Answer::Repeat, "a1"),
+        (1, ("b", 1, 2), Answer::Done, "a1 b1"),
+        // What is over is forgotten when any source has news, and may come again.
+        (2, ("a", 2, 4), Answer::Done, "a1 a2"),
+        (2, ("b", 1, 9), Answer::Done, "a1 a2 b1"),
+        // A source has two at most: the first to be forgotten goes, and that of no other source.
+        (3, ("a", 3, 8), Answer::Done, "a1 a3 b1"),
+        (5, ("a", 1, 9), Answer::Done, "a1 a3 b1"),
+    ];
+    let mut past = Vec::new();
+    for (at, (source, id, until), expected, known) in steps {
+        let mut facts = Vec::new();
+        let answer = engine.step(minute(at), message(source, id, minute(until)), &mut facts).unwrap();
+        let now: Vec<String> = ids(engine.state()).iter().map(|(source, id)| format!("{source}{id}")).collect();
+        assert_eq!((answer.clone(), now.join(" ").as_str()), (expected, known), "{source}{id} at {at}");
+        assert_eq!(facts.len(), usize::from(answer == Answer::Done));
+        past.extend(facts.into_iter().map(|fact| (minute(at), fact)));
+    }
+    let changes = engine.take_changes();
+    let named = |source: &Arc<str>, id: MessageId| format!("{source}{}", id.0);
+    let mut present: Vec<String> = changes.messages.iter().map(|message| named(&message.source, message.id)).collect();
+    present.dedup();
+    let forgotten: Vec<String> = changes.forgotten_messages.iter().map(|(source, id)| named(source, *id)).collect();
+    assert_eq!((present.join(" "), forgotten.join(" ")), ("a1 b1 a3 a1".to_owned(), "a2".to_owned()));
+
+    // Under another limit the past stays as it was: what is forgotten is in the fact.
+    let mut replayed = State::new();
+    for (seq, (at, fact)) in (1..).zip(&past) {
+        replayed.apply(seq, *at, fact);
+    }
+    assert_eq!(ids(&replayed), ids(engine.state()));
+
+    // And it lasts over a start.
+    let mut state = State::new();
+    engine.state().entities().for_each(|entity| state.add(entity));
+    state.finish();
+    let mut facts = Vec::new();
+    let mut restarted = Engine::new(state, Arc::default(), EngineOptions::default());
+    assert_eq!(restarted.step(minute(7), message("a", 3, minute(9)), &mut facts), Ok(Answer::Repeat));
+    assert_eq!(restarted.step(minute(8), message("a", 3, minute(9)), &mut facts), Ok(Answer::Done));
+}
+
+#[test]
+fn a_message_wakes_nobody() {
+    let mut story = Story::new(Arc::default());
+    let facts = story.step(START, message("a", 1, START + Millis::minutes(5)));
+    assert_eq!(facts.iter().map(Fact::kind).collect::<Vec<_>>(), ["message_taken"]);
+    assert!(facts[0].incident().is_none());
+}
