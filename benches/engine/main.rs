@@ -91,7 +91,7 @@ fn new_alerts(world: &World) -> Point {
         step(&mut engine, News { alert, status: AlertStatus::Firing, ends_at: None }, &mut facts);
         took.push(begun.elapsed());
     }
-    let each = (processor_time() - begun) / u32::try_from(ALERTS).expect("a few thousand");
+    let each = processor_time().saturating_sub(begun) / u32::try_from(ALERTS).expect("a few thousand");
     took.sort_unstable();
     let share = |percent: usize| took[(took.len() - 1) * percent / 100];
     Point { each, p50: share(50), p99: share(99) }
