@@ -1,7 +1,8 @@
 //! Inhibition: an alert is suppressed while another one fires, in whichever order the two come.
 //!
-//! For each pair of source and target ([`crate::ruleset::Inhibition`]) and each combination of their `equal` labels' values
-//! there is a *set* of sources, so that the end of one source releases nothing while another still fires. An alert that is
+//! Sources and targets that agree on their `equal` labels meet in one place, whatever rules they are of
+//! ([`crate::ruleset::Inhibition`]): an alert enters one place for each list of labels that its rules compare, and not one for each
+//! target that it might hide. There are *sets* of sources, so that the end of one source releases nothing while another still fires. An alert that is
 //! source and target of a rule is not inhibited by one that is both, too (Alertmanager's rule, without which two such
 //! alerts would silence each other).
 
@@ -16,11 +17,11 @@ use crate::engine::{Engine, Fact, State};
 use crate::model::{AlertRecord, Fingerprint, KeyedMap, Labels, Reason, Suppression, SuppressionKind};
 use crate::ruleset::{Listed, Ruleset};
 
-/// Where an alert is source or target: a target of the rules and [`key_of`] its `equal` labels.
+/// Where alerts meet that agree on some labels: these labels' place in the rules' `equals`, and [`key_of`] their values.
 type Place = (u32, u128);
 
-/// A source in its place: of which pair of source and target, whether it is a target of that as well, and which alert.
-type Source = (u32, bool, Fingerprint);
+/// An alert as a source or as a target: the number of that in the rules, and the alert.
+type Member = (u32, Fingerprint);
 
 /// Sources and targets that fire now.
 #[derive(Debug, Default)]
@@ -30,10 +31,11 @@ pub(super) struct Inhibitions {
     groups: KeyedMap<Place, Group>,
 }
 
+/// The alerts of one place.
 #[derive(Debug, Default)]
 struct Group {
-    sources: Few<Source>,
-    targets: Few<Fingerprint>,
+    sources: Few<Member>,
+    targets: Few<Member>,
 }
 
 /// An ordered set that is mostly of one: a tree for each alert would cost as much as its labels.
@@ -71,14 +73,6 @@ impl<T: Ord + Copy> Few<T> {
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &T> {
-        let (one, many) = match self {
-            Few::One(one) => (one.as_ref(), None),
-            Few::Many(all) => (None, Some(all)),
-        };
-        one.into_iter().chain(many.into_iter().flatten())
-    }
-
     fn contains(&self, item: &T) -> bool {
         match self {
             Few::Many(all) => all.contains(item),
@@ -86,53 +80,72 @@ impl<T: Ord + Copy> Few<T> {
         }
     }
 
+    fn len(&self) -> usize {
+        match self {
+            Few::Many(all) => all.len(),
+            Few::One(one) => usize::from(one.is_some()),
+        }
+    }
+
     fn is_empty(&self) -> bool {
-        self.iter().next().is_none()
+        self.len() == 0
     }
 }
 
-impl Few<Source> {
-    /// Those of the pair and of the pairs behind it.
-    fn starting_at(&self, pair: u32) -> impl Iterator<Item = &Source> {
+impl Few<Member> {
+    /// Those of a number and of the numbers behind it.
+    fn starting_at(&self, number: u32) -> impl Iterator<Item = &Member> {
         let (one, many) = match self {
-            Few::One(one) => (one.as_ref().filter(|source| source.0 >= pair), None),
-            Few::Many(all) => (None, Some(all.range((pair, false, Fingerprint(0))..))),
+            Few::One(one) => (one.as_ref().filter(|member| member.0 >= number), None),
+            Few::Many(all) => (None, Some(all.range((number, Fingerprint(0))..))),
         };
         one.into_iter().chain(many.into_iter().flatten())
     }
 
-    fn of_pair(&self, pair: u32) -> impl Iterator<Item = (bool, Fingerprint)> {
-        let own = self.starting_at(pair).take_while(move |source| source.0 == pair);
-        own.map(|(_, both, source)| (*both, *source))
+    /// The alerts of a number.
+    fn of(&self, number: u32) -> impl Iterator<Item = Fingerprint> {
+        self.starting_at(number).take_while(move |member| member.0 == number).map(|member| member.1)
     }
 
+    /// Of those that rules pair with something, each with its pair: the ones that are here. Looks through the fewer of both.
+    fn among(&self, paired: &[(u32, u32)]) -> Vec<(u32, u32)> {
+        if paired.len() <= self.len() {
+            return paired.iter().copied().filter(|(number, _)| self.of(*number).next().is_some()).collect();
+        }
+        let (mut found, mut from) = (Vec::new(), 0);
+        while let Some((number, _)) = self.starting_at(from).next() {
+            found.extend(paired.binary_search_by_key(number, |(number, _)| *number).ok().map(|place| paired[place]));
+            from = number + 1;
+        }
+        found
+    }
+}
+
+impl Group {
     /// A source that inhibits the target, if there is one: for a target that is a source itself only one that is no target.
-    fn source_for(&self, pair: u32, target: Fingerprint) -> Option<Fingerprint> {
-        let two_sided = self.contains(&(pair, true, target));
-        let mut sources = self.of_pair(pair).filter(|(both, source)| *source != target && !(two_sided && *both));
-        sources.next().map(|(_, source)| source)
+    fn source_for(&self, (source, target): (u32, u32), alert: Fingerprint) -> Option<Fingerprint> {
+        let two_sided = self.sources.contains(&(source, alert));
+        let is_both = |other: Fingerprint| self.targets.contains(&(target, other));
+        self.sources.of(source).find(|other| *other != alert && !(two_sided && is_both(*other)))
     }
 
     /// Whether the coming or going of a source changes nothing, because all that it inhibits is inhibited by another one:
     /// one that is no target inhibits every target, one that is both every target that is no source.
-    fn inhibits_without(&self, pair: u32, source: Fingerprint, both: bool) -> bool {
-        self.of_pair(pair).any(|(other_both, other)| other != source && (both || !other_both))
+    fn inhibits_without(&self, (source, target): (u32, u32), alert: Fingerprint, both: bool) -> bool {
+        let is_both = |other: Fingerprint| self.targets.contains(&(target, other));
+        self.sources.of(source).any(|other| other != alert && (both || !is_both(other)))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sources.is_empty() && self.targets.is_empty()
     }
 }
 
 /// What an alert takes part in.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    targets: Vec<Place>,
-    sources: Vec<SourcePart>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct SourcePart {
-    pair: u32,
-    place: Place,
-    /// Whether the alert is a target of the pair as well.
-    both: bool,
+    targets: Vec<(u32, Place)>,
+    sources: Vec<(u32, Place)>,
 }
 
 impl Inhibitions {
@@ -148,29 +161,28 @@ impl Inhibitions {
     }
 
     fn insert(&mut self, parts: &Parts, fingerprint: Fingerprint) {
-        for part in &parts.sources {
-            let group = self.groups.entry(part.place).or_default();
-            group.sources.insert((part.pair, part.both, fingerprint));
+        for (source, place) in &parts.sources {
+            self.groups.entry(*place).or_default().sources.insert((*source, fingerprint));
         }
-        for place in &parts.targets {
-            self.groups.entry(*place).or_default().targets.insert(fingerprint);
+        for (target, place) in &parts.targets {
+            self.groups.entry(*place).or_default().targets.insert((*target, fingerprint));
         }
     }
 
     fn remove(&mut self, parts: &Parts, fingerprint: Fingerprint) {
-        for part in &parts.sources {
-            if let Some(group) = self.groups.get_mut(&part.place) {
-                group.sources.remove(&(part.pair, part.both, fingerprint));
-            }
-        }
-        for place in &parts.targets {
+        for (source, place) in &parts.sources {
             if let Some(group) = self.groups.get_mut(place) {
-                group.targets.remove(&fingerprint);
+                group.sources.remove(&(*source, fingerprint));
             }
         }
-        for place in parts.sources.iter().map(|part| part.place).chain(parts.targets.iter().copied()) {
-            if self.groups.get(&place).is_some_and(|group| group.sources.is_empty() && group.targets.is_empty()) {
-                self.groups.remove(&place);
+        for (target, place) in &parts.targets {
+            if let Some(group) = self.groups.get_mut(place) {
+                group.targets.remove(&(*target, fingerprint));
+            }
+        }
+        for (_, place) in parts.sources.iter().chain(&parts.targets) {
+            if self.groups.get(place).is_some_and(Group::is_empty) {
+                self.groups.remove(place);
             }
         }
     }
@@ -202,31 +214,25 @@ const KEY_BYTES_USUAL: usize = 256;
 fn parts(rules: &Ruleset, record: &AlertRecord, matched: &mut Matched) -> Parts {
     let (labels, all) = (record.labels(), &rules.inhibition);
     // Rules that look at the same labels share one key.
-    let mut keys: Vec<(u32, u128)> = Vec::new();
-    let mut place = |target: u32| {
-        let equal = all.targets[target as usize].equal;
-        let known = keys.iter().find(|(known, _)| *known == equal).map(|(_, key)| *key);
-        let key = known.unwrap_or_else(|| {
-            let key = key_of(labels, &all.equals[equal as usize]);
-            keys.push((equal, key));
-            key
-        });
-        (target, key)
+    let mut keys: Vec<Place> = Vec::new();
+    let mut place = |equal: u32| {
+        let known = keys.iter().find(|(known, _)| *known == equal).copied();
+        known.unwrap_or_else(|| {
+            let place = (equal, key_of(labels, &all.equals[equal as usize]));
+            keys.push(place);
+            place
+        })
     };
     let holds = |target: u32| {
         let conditional = all.targets[target as usize].conditional;
         holds_for(conditional.and_then(|rule| rules.suppress[rule as usize].when.as_ref()), record, labels)
     };
-    let found = matched.by(rules, record, Listed::Target);
-    let targets: Vec<Place> = found.filter(|target| holds(*target)).map(&mut place).collect();
-    let found = matched.by(rules, record, Listed::Source);
-    let pairs = found.flat_map(|source| &all.sources[source as usize]);
-    let sources = pairs.map(|pair| {
-        let target = all.pairs[*pair as usize].target;
-        let both = targets.binary_search_by_key(&target, |(target, _)| *target).is_ok();
-        SourcePart { pair: *pair, place: place(target), both }
-    });
-    let sources = sources.collect();
+    let found = matched.by(rules, record, Listed::Target).filter(|target| holds(*target));
+    let targets = found.map(|target| (target, place(all.targets[target as usize].equal))).collect();
+    let mut sources = Vec::new();
+    for source in matched.by(rules, record, Listed::Source) {
+        sources.extend(all.sources[source as usize].equals.iter().map(|equal| (source, place(*equal))));
+    }
     Parts { targets, sources }
 }
 
@@ -263,14 +269,18 @@ impl Engine {
     /// Looks at the targets of a source that has come or gone. Where another source holds them anyway, none is looked at:
     /// a thousand sources of ten thousand targets cost no more than one.
     pub(super) fn review_targets(&mut self, parts: &Parts, source: Fingerprint) {
-        for part in &parts.sources {
-            let Some(group) = self.inhibitions.groups.get(&part.place) else { continue };
-            if group.targets.is_empty() || group.sources.inhibits_without(part.pair, source, part.both) {
-                continue;
+        for (number, place) in &parts.sources {
+            let Some(group) = self.inhibitions.groups.get(place) else { continue };
+            let mut wanted = Vec::new();
+            for (target, pair) in group.targets.among(&self.rules.inhibition.sources[*number as usize].targets) {
+                let both = parts.targets.contains(&(target, *place));
+                if !group.inhibits_without((*number, target), source, both) {
+                    let alerts = group.targets.of(target).filter(|alert| *alert != source);
+                    wanted.extend(alerts.map(|alert| (pair, (*number, target), alert)));
+                }
             }
-            let targets: Vec<Fingerprint> = group.targets.iter().copied().filter(|target| *target != source).collect();
-            for target in targets {
-                self.review_target(*part, target);
+            for (pair, sides, alert) in wanted {
+                self.review_target(*place, pair, sides, alert);
             }
         }
     }
@@ -287,28 +297,25 @@ impl Engine {
     /// In the order of the rules.
     fn inhibitions_in(&self, parts: &Parts, fingerprint: Fingerprint) -> Vec<Suppression> {
         let mut found: Vec<(u32, Fingerprint)> = Vec::new();
-        for group in parts.targets.iter().filter_map(|place| self.inhibitions.groups.get(place)) {
-            // One look for each pair, however many sources it has.
-            let mut from = 0;
-            while let Some((pair, ..)) = group.sources.starting_at(from).next() {
-                if let Some(source) = group.sources.source_for(*pair, fingerprint) {
-                    let rules = &self.rules.inhibition.pairs[*pair as usize].rules;
+        for (target, place) in &parts.targets {
+            let Some(group) = self.inhibitions.groups.get(place) else { continue };
+            for (number, pair) in group.sources.among(&self.rules.inhibition.targets[*target as usize].sources) {
+                if let Some(source) = group.source_for((number, *target), fingerprint) {
+                    let rules = &self.rules.inhibition.pairs[pair as usize].rules;
                     found.extend(rules.iter().map(|rule| (*rule, source)));
                 }
-                from = pair + 1;
             }
         }
         found.sort_unstable();
         found.into_iter().map(|(rule, source)| self.by_source(rule, source)).collect()
     }
 
-    /// Suppresses or releases one target under the rules of a pair, as its sources stand now.
-    fn review_target(&mut self, part: SourcePart, target: Fingerprint) {
+    /// Suppresses or releases one target under the rules of a pair, whose `sides` are source and target, as its sources stand now.
+    fn review_target(&mut self, place: Place, pair: u32, sides: (u32, u32), target: Fingerprint) {
         let Some(record) = self.state.alert(target).cloned() else { return };
         let rules = self.rules.clone();
-        let group = self.inhibitions.groups.get(&part.place);
-        let source = group.and_then(|group| group.sources.source_for(part.pair, target));
-        for rule in &rules.inhibition.pairs[part.pair as usize].rules {
+        let source = self.inhibitions.groups.get(&place).and_then(|group| group.source_for(sides, target));
+        for rule in &rules.inhibition.pairs[pair as usize].rules {
             let name = &rules.suppress[*rule as usize].rule.name;
             let of_rule = |by: &&Suppression| matches!(&by.reason, Reason::Alert(_, rule) if rule.name == *name);
             let present = record.suppressed_by.iter().find(of_rule).cloned();

@@ -15,27 +15,35 @@ use crate::model::Matcher;
 #[derive(Debug, Default)]
 pub struct Inhibition {
     pub targets: Vec<Target>,
-    /// For each distinct source the pairs that it stands in.
-    pub sources: Vec<Vec<u32>>,
+    pub sources: Vec<Source>,
     pub pairs: Vec<Pair>,
     /// Distinct lists of labels that sources and targets must agree on.
     pub equals: Vec<Vec<Arc<str>>>,
 }
 
 /// Alerts that some rules suppress, compared with their sources by the same labels.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Target {
     /// The place of its labels in `equals`.
     pub equal: u32,
     /// The rule whose expression must hold besides; expressions are not compared, so such a rule is alone with its target.
     pub conditional: Option<u32>,
+    /// The sources that it has a pair with, ascending, and that pair.
+    pub sources: Vec<(u32, u32)>,
+}
+
+/// Alerts that suppress others under some rules.
+#[derive(Debug, Default)]
+pub struct Source {
+    /// The targets that it has a pair with, ascending, and that pair.
+    pub targets: Vec<(u32, u32)>,
+    /// The places in `equals` of the labels that these are compared by.
+    pub equals: Vec<u32>,
 }
 
 /// A source and a target, and the rules that say so: more than one only where files repeat themselves.
 #[derive(Debug)]
 pub struct Pair {
-    /// Its place in `targets`.
-    pub target: u32,
     pub rules: Vec<u32>,
 }
 
@@ -55,18 +63,26 @@ impl Inhibition {
             let conditional = rule.when.as_ref().map(|_| number);
             let target = targets.place((words(&rule.matchers), equal, conditional), || {
                 index.insert(Listed::Target, count(&all.targets), &rule.matchers);
-                all.targets.push(Target { equal, conditional });
+                all.targets.push(Target { equal, conditional, sources: Vec::new() });
             });
             let source = sources.place(words(source), || {
                 index.insert(Listed::Source, count(&all.sources), source);
-                all.sources.push(Vec::new());
+                all.sources.push(Source::default());
             });
             let pair = pairs.place((source, target), || {
-                all.sources[source as usize].push(count(&all.pairs));
-                all.pairs.push(Pair { target, rules: Vec::new() });
+                let pair = count(&all.pairs);
+                all.targets[target as usize].sources.push((source, pair));
+                let of_source = &mut all.sources[source as usize];
+                of_source.targets.push((target, pair));
+                if !of_source.equals.contains(&equal) {
+                    of_source.equals.push(equal);
+                }
+                all.pairs.push(Pair { rules: Vec::new() });
             });
             all.pairs[pair as usize].rules.push(number);
         }
+        all.targets.iter_mut().for_each(|target| target.sources.sort_unstable());
+        all.sources.iter_mut().for_each(|source| source.targets.sort_unstable());
         all
     }
 
@@ -128,11 +144,15 @@ suppress:
         let files = [SourceFile { name: "rules.yaml".to_owned(), text: text.to_owned() }];
         let rules = ruleset::load(&files, None, ruleset::Limits::default()).unwrap().ruleset;
         let all = &rules.inhibition;
+        assert_eq!(all.pairs.iter().map(|pair| &*pair.rules).collect::<Vec<_>>(), [&[0, 4][..], &[1], &[2], &[5]]);
         assert_eq!(
-            all.pairs.iter().map(|pair| (pair.target, &*pair.rules)).collect::<Vec<_>>(),
-            [(0, &[0, 4][..]), (0, &[1]), (1, &[2]), (2, &[5])]
+            all.sources.iter().map(|source| (&*source.targets, &*source.equals)).collect::<Vec<_>>(),
+            [(&[(0, 0), (1, 2), (2, 3)][..], &[0, 1][..]), (&[(0, 1)], &[0])]
         );
-        assert_eq!(all.sources, [vec![0, 2, 3], vec![1]]);
+        assert_eq!(
+            all.targets.iter().map(|target| &*target.sources).collect::<Vec<_>>(),
+            [&[(0, 0), (1, 1)][..], &[(0, 2)], &[(0, 3)]]
+        );
         assert_eq!(all.targets.iter().map(|target| target.conditional).collect::<Vec<_>>(), [None, None, Some(5)]);
         assert_eq!((all.equals.len(), all.is_empty()), (2, false));
     }
