@@ -22,7 +22,9 @@ pub(super) fn parse(text: &str, depth_max: usize) -> Result<Value, Unmapped> {
 
 /// JSON that is not too deep.
 pub(super) fn json(text: &str, depth_max: usize) -> Result<Value, Unmapped> {
-    if depth(text) > depth_max {
+    // Most bodies have fewer brackets than that, and counting them takes a tenth of the time.
+    let opened = text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    if opened > depth_max && depth(text) > depth_max {
         return Err(Unmapped(format!("the JSON is nested deeper than {depth_max}")));
     }
     serde_json::from_str(text).map_err(|error| Unmapped(format!("the body is no JSON: {error}")))

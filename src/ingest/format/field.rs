@@ -2,20 +2,20 @@
 //! standing is all the same, numbers are texts where texts are wanted, and what was looked at is remembered.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::{Unmapped, moment, paths};
-use crate::model::Time;
+use crate::model::{KeyedSet, Time};
 
 /// What is noted while a body is read.
 #[derive(Debug, Default)]
 pub struct Notes {
     /// Places in memory of the values that something was made of. The body stays where it is as long as this is asked.
-    used: RefCell<HashSet<usize>>,
+    used: RefCell<KeyedSet<usize>>,
     /// Those of maps whose keys are the sender's own: of these any may come or go.
-    free: RefCell<HashSet<usize>>,
+    free: RefCell<KeyedSet<usize>>,
     placeholders: Cell<u64>,
     unknown: RefCell<Vec<String>>,
 }
