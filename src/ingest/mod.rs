@@ -33,12 +33,12 @@ mod peers;
 mod plain;
 mod proof;
 mod rejects;
-mod repeats;
 mod replay;
 mod route;
 mod server;
 mod sns;
 pub mod source;
+mod taken;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -6,9 +6,9 @@ use hyper::{HeaderMap, StatusCode};
 use super::answer::{Fault, Outcome, Reply};
 use super::body::Text;
 use super::format::Aside;
-use super::repeats::{Met, Ticket};
 use super::route::{Endpoint, IngestState};
 use super::source::{Format, Source};
+use super::taken::{Met, Ticket};
 use crate::signature::Proof;
 
 /// What came of looking at it.
@@ -28,7 +28,7 @@ impl IngestState {
     /// A message that does not prove what its source asks for, or may be somebody's recording.
     pub(super) async fn prove(&self, source: &Source, headers: &HeaderMap, text: &Text) -> Result<Proved, Fault> {
         let Some(proof) = self.proof(source, headers, text).await? else { return Ok(Proved::Nothing) };
-        match self.repeats.meet(&source.name, &proof, self.engine.live(), self.engine.now()) {
+        match self.underway.meet(&source.name, &proof, self.engine.live(), self.engine.now()) {
             Met::New(ticket) => Ok(Proved::New(ticket)),
             Met::Taken => Ok(Proved::Taken),
             Met::Replayed => Err(Fault::unauthorized("replayed")),

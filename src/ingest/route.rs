@@ -20,9 +20,9 @@ use super::intake::{Intake, Pending, Reason, Rejected, Sorted};
 use super::own::Own;
 use super::proof::Proved;
 use super::rejects::Shelf;
-use super::repeats::Repeats;
 use super::sns::{Certificates, Outgoing, Trust};
 use super::source::{Format, Source};
+use super::taken::Underway;
 use super::tls::ClientNames;
 use super::wire::{BodyFault, shorten};
 use super::{alertmanager, format, generic, prometheus as prometheus_format, tools};
@@ -45,7 +45,7 @@ pub struct IngestState {
     pub(super) replaying: tokio::sync::Mutex<()>,
     /// Quell's own alerts.
     pub(super) own: Own,
-    pub(super) repeats: Repeats,
+    pub(super) underway: Underway,
     pub(super) certificates: Certificates,
     answered: IntCounter,
     seconds: Histogram,
@@ -100,7 +100,7 @@ impl IngestState {
             bodies: Bodies::new(config.limits.body_bytes, duration(config.limits.body_timeout)),
             answered: metrics.http_requests_total.with_label_values(&["ingest", "200"]),
             seconds: metrics.http_request_seconds.with_label_values(&["ingest"]),
-            repeats: Repeats::default(),
+            underway: Underway::default(),
             certificates,
             engine,
             metrics,

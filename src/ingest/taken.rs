@@ -17,7 +17,7 @@ type Key = (Arc<str>, MessageId);
 
 /// Messages that are being taken, over all connections.
 #[derive(Debug, Default)]
-pub(super) struct Repeats {
+pub(super) struct Underway {
     underway: Arc<Mutex<HashSet<Key>>>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Ticket {
     underway: Arc<Mutex<HashSet<Key>>>,
 }
 
-impl Repeats {
+impl Underway {
     /// Looks whether a message came before.
     pub(super) fn meet(&self, source: &Arc<str>, proof: &Proof, live: &Live, now: Time) -> Met {
         let key = (source.clone(), proof.id);
