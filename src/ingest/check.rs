@@ -1,7 +1,5 @@
 //! What one alert may hold: names, lengths and sums, each with the words that its sender reads.
 
-use std::borrow::Cow;
-
 use super::intake::{Fault, Pairs, Reason};
 use super::source::Source;
 use super::wire::Text;
@@ -11,8 +9,8 @@ use crate::model::Labels;
 /// The labels of an alert with the source's own, checked.
 pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Result<Labels, Fault> {
     let fault = |message: String| (Reason::Labels, format!("invalid label set: {message}"));
-    let parsed = pairs.parse(limits.labels_per_alert).map_err(fault)?;
-    let mut set: Vec<(&str, &str)> = parsed.iter().map(|(name, value)| (&*name.0, &*value.0)).collect();
+    let mut parsed = Vec::new();
+    let mut set = pairs.texts(limits.labels_per_alert, &mut parsed).map_err(fault)?;
     // Most senders write them in order.
     if !set.is_sorted_by(|a, b| a.0 < b.0) {
         set.sort_unstable_by_key(|(name, _)| *name);
@@ -24,10 +22,13 @@ pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Res
     if set.is_empty() {
         return Err((Reason::Labels, "at least one label pair required".to_owned()));
     }
-    let own = source.labels.iter().filter(|(name, _)| set.binary_search_by_key(name, |(known, _)| known).is_err());
-    let own: Vec<(&str, &str)> = own.collect();
-    if !own.is_empty() {
-        set.extend(own);
+    let came = set.len();
+    for (name, value) in source.labels.iter() {
+        if set[..came].binary_search_by_key(&name, |(known, _)| known).is_err() {
+            set.push((name, value));
+        }
+    }
+    if set.len() > came {
         set.sort_unstable_by_key(|(name, _)| *name);
     }
     if set.len() > limits.labels_per_alert {
@@ -51,35 +52,38 @@ pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Res
 /// The annotations of an alert that has `others` bytes already; checked.
 pub(super) fn annotations(pairs: &Pairs<'_>, others: usize, limits: &Limits) -> Result<Labels, Fault> {
     let fault = |message: String| (Reason::Annotations, format!("invalid annotations: {message}"));
-    let parsed = pairs.parse(limits.labels_per_alert).map_err(fault)?;
+    let mut parsed = Vec::new();
+    let mut set = pairs.texts(limits.labels_per_alert, &mut parsed).map_err(fault)?;
     let mut bytes = others;
-    for (name, value) in parsed.iter().filter(|(_, value)| !value.0.is_empty()) {
-        check_name(&name.0, limits).map_err(fault)?;
-        bytes += name.0.len() + value.0.len();
+    for (name, value) in set.iter().filter(|(_, value)| !value.is_empty()) {
+        check_name(name, limits).map_err(fault)?;
+        bytes += name.len() + value.len();
     }
     if bytes > limits.alert_bytes {
         return Err(fault(format!("labels, annotations and link are longer than {} bytes", limits.alert_bytes)));
     }
-    let set = parsed.iter().map(|(name, value)| (&*name.0, &*value.0));
-    Labels::from_pairs(set).ok_or_else(|| fault("too long".to_owned()))
+    Labels::from_unsorted(&mut set).ok_or_else(|| fault("too long".to_owned()))
 }
 
 impl Pairs<'_> {
-    fn parse(&self, max: usize) -> Result<Vec<(Text<'_>, Text<'_>)>, String> {
-        match self {
-            Pairs::Raw(map) => map.pairs(max),
-            Pairs::Parsed(pairs) => {
-                let borrow = |text: &'_ String| -> Text<'_> { Text(Cow::Owned(text.clone())) };
-                Ok(pairs.iter().map(|(name, value)| (borrow(name), borrow(value))).collect())
-            }
+    /// The pairs in the order they came: as they stand in the message where that is what they mean, else as they lie in
+    /// `parsed` then.
+    fn texts<'t>(&'t self, max: usize, parsed: &'t mut Vec<(Text<'t>, Text<'t>)>) -> Result<Vec<(&'t str, &'t str)>, String> {
+        let map = match self {
+            Pairs::Raw(map) => map,
+            Pairs::Parsed(pairs) => return Ok(pairs.iter().map(|(name, value)| (&**name, &**value)).collect()),
+        };
+        if let Some(pairs) = map.borrowed(max) {
+            return Ok(pairs);
         }
+        *parsed = map.pairs(max)?;
+        Ok(parsed.iter().map(|(name, value)| (&*name.0, &*value.0)).collect())
     }
 }
 
 /// Any Unicode is a name, as in Alertmanager, but for what would break lines or terminals.
 fn check_name(name: &str, limits: &Limits) -> Result<(), String> {
-    // Without an early end, because then many bytes are looked at in one step.
-    let is_plain = !name.bytes().fold(false, |found, byte| found | !matches!(byte, b' '..=b'~'));
+    let is_plain = name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let has_control = !is_plain && name.chars().any(char::is_control);
     if name.is_empty() || has_control {
         return Err(format!("invalid name {name:?}"));

@@ -21,6 +21,11 @@ pub(super) struct Str {
 pub(super) fn alerts<'a>(text: &'a str, max: usize, strings: &mut Vec<Str>) -> Option<Vec<WireAlert<'a>>> {
     // So that every place fits.
     u32::try_from(text.len()).ok()?;
+    // No string may hold a control character, and senders on one line put none between strings: asked once for the whole text,
+    // in long steps, strings need not be searched for them.
+    if text.bytes().fold(false, |found, byte| found | (byte < b' ')) {
+        return None;
+    }
     let mut json = Plain { text, at: 0, strings };
     let mut alerts = Vec::with_capacity(64);
     json.eat(b'[')?;
@@ -46,7 +51,27 @@ pub(super) fn pairs<'a>(text: &'a str, strings: &[Str], max: usize) -> Option<Ve
     readable.then(|| found.iter().map(|[name, value]| Some((name.of(text)?, value.of(text)?))).collect())?
 }
 
+/// The same where no string has escapes, as is usual: nothing but where they stand is copied.
+pub(super) fn borrowed<'a>(text: &'a str, strings: &[Str], max: usize) -> Option<Vec<(&'a str, &'a str)>> {
+    let (found, rest) = strings.as_chunks::<2>();
+    if !rest.is_empty() || found.len() > max {
+        return None;
+    }
+    // With room for the labels that a source adds.
+    let mut pairs = Vec::with_capacity(found.len() + 2);
+    for [name, value] in found {
+        pairs.push((name.as_it_stands(text)?, value.as_it_stands(text)?));
+    }
+    Some(pairs)
+}
+
 impl Str {
+    /// The very text, where that is what it means.
+    #[inline]
+    fn as_it_stands(self, text: &str) -> Option<&str> {
+        if self.escapes { None } else { text.get(self.start as usize..self.end as usize) }
+    }
+
     /// As what it means. Which escapes mean what, and which mean nothing, the general reader knows.
     fn of(self, text: &str) -> Option<Text<'_>> {
         let (start, end) = (self.start as usize, self.end as usize);
@@ -151,11 +176,8 @@ impl<'a> Plain<'a, '_> {
         loop {
             let end = next_special(bytes, self.at)?;
             self.at = end + 1;
-            match bytes[end] {
-                b'"' => return Some(Str { start: u32::try_from(begin).ok()?, end: u32::try_from(end).ok()?, escapes }),
-                b'\\' => {}
-                // A control character, which no string may hold.
-                _ => return None,
+            if bytes[end] == b'"' {
+                return Some(Str { start: place(begin), end: place(end), escapes });
             }
             escapes = true;
             match *bytes.get(self.at)? {
@@ -172,28 +194,30 @@ impl<'a> Plain<'a, '_> {
     }
 }
 
-/// Where the next quote, backslash or control character is, from `at` on. Eight bytes in one step: most texts are short,
-/// and calling a search for longer ones costs more than it spares.
+/// A place in a text that is known to be shorter than 4 GiB.
 #[inline]
-fn next_special(bytes: &[u8], mut at: usize) -> Option<usize> {
+fn place(at: usize) -> u32 {
+    at.try_into().unwrap_or(u32::MAX)
+}
+
+/// Where the next quote or backslash is, from `at` on. Eight bytes in one step: most texts are short, and calling a search
+/// for longer ones costs more than it spares.
+#[inline]
+fn next_special(bytes: &[u8], at: usize) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
+    let (words, rest) = bytes.get(at..)?.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
         let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
-        // The high bit of each byte that is zero, or below a space. A borrow may mark bytes behind the first one found, never
-        // one before it.
-        let found = (quote.wrapping_sub(ONES) & !quote
-            | backslash.wrapping_sub(ONES) & !backslash
-            | word.wrapping_sub(ONES * 0x20) & !word)
-            & HIGH;
+        // The high bit of each byte that is zero. A borrow may mark bytes behind the first one found, never one before it.
+        let found = (quote.wrapping_sub(ONES) & !quote | backslash.wrapping_sub(ONES) & !backslash) & HIGH;
         if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
+            return Some(at + index * 8 + found.trailing_zeros() as usize / 8);
         }
-        at += 8;
     }
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..b' ');
-    bytes.get(at..)?.iter().position(is_special).map(|place| at + place)
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\');
+    rest.iter().position(is_special).map(|place| at + words.len() * 8 + place)
 }
 
 /// A key that comes twice is for the general reader to refuse.

@@ -88,6 +88,11 @@ impl<'a> RawMap<'a> {
     /// The map `{}`.
     pub(super) const EMPTY: RawMap<'static> = RawMap { text: "{}", found: None };
 
+    /// Its pairs, in the order they came, where they need no more reading than has been done; at most `max`.
+    pub(super) fn borrowed(&self, max: usize) -> Option<Vec<(&'a str, &'a str)>> {
+        self.found.and_then(|(body, strings)| plain::borrowed(body, strings, max))
+    }
+
     /// Its pairs, in the order they came.
     ///
     /// # Errors

@@ -39,6 +39,9 @@ impl Labels {
     /// `None` when the text of all pairs is longer than [`LABELS_BYTES_MAX`].
     #[must_use]
     pub fn from_unsorted(pairs: &mut [(&str, &str)]) -> Option<Labels> {
+        if pairs.is_sorted_by(|a, b| a.0 < b.0) && pairs.iter().all(|(_, value)| !value.is_empty()) {
+            return Labels::from_ordered(pairs);
+        }
         pairs.sort_by_key(|(name, _)| *name);
         let pairs = &*pairs;
         let last_of_its_name = |i: usize| pairs.get(i + 1).is_none_or(|next| next.0 != pairs[i].0);
@@ -187,7 +190,7 @@ impl Labels {
         // They are in order already, and this is done for the group of every new alert.
         let mut kept = [("", ""); USUAL];
         let mut count = 0;
-        for pair in self.iter().filter(|(name, _)| names.iter().any(|n| n.as_ref() == *name)) {
+        for pair in self.iter().filter(|(name, _)| names.iter().any(|n| n.as_ref() == *name)).take(names.len()) {
             if count == USUAL {
                 return Labels::from_sorted(self.iter().filter(|(name, _)| names.iter().any(|n| n.as_ref() == *name)));
             }

@@ -148,9 +148,12 @@ impl State {
     }
 
     fn change_counts(&mut self, seq: u64, now: Time, old: Option<&AlertRecord>, new: &AlertRecord) {
+        self.firing = self.firing + usize::from(new.is_firing()) - usize::from(old.is_some_and(AlertRecord::is_firing));
+        if new.incidents.is_empty() {
+            return;
+        }
         let before = old.map_or(Contribution::NONE, Contribution::of);
         let after = Contribution::of(new);
-        self.firing = self.firing + usize::from(after.firing) - usize::from(before.firing);
         for id in &new.incidents {
             self.change_incident_counts(seq, now, *id, before, after);
         }
