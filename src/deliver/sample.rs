@@ -67,7 +67,7 @@ pub(crate) fn change(message: &mut Message, change: impl FnOnce(&mut Incident)) 
 fn incident() -> Incident {
     let mut incident = Incident::opened(
         IncidentId(1042),
-        RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
+        RuleRef::new("database-cluster", "database.yaml", 3),
         "Database trouble in eu1".into(),
         17,
         START,

@@ -42,7 +42,7 @@ pub use labels::Labels;
 pub use matcher::{MatchOp, Matcher};
 pub use message::{MessageId, TakenMessage};
 pub use notification::{Notification, NotificationKind, NotificationState};
-pub use reason::{Actor, Reason, RuleRef, Suppression, SuppressionKind};
+pub use reason::{Actor, Reason, RulePlace, RuleRef, Suppression, SuppressionKind};
 pub use seldom::Seldom;
 pub use silence::Silence;
 pub use storm::{AlertKind, Storm, Usual};

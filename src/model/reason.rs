@@ -1,14 +1,20 @@
 //! Why something was decided: the rule, the silence, the alert or the person behind it.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::id::{Fingerprint, SilenceId};
 use super::time::Time;
 
-/// A rule as people find it: its name and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RuleRef {
+/// A rule as people find it, shared by all that it has decided. One count and not two (name and file): thousands of facts a
+/// second are made on one thread and dropped on another, and each count is a line of memory that goes to and fro.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleRef(Arc<RulePlace>);
+
+/// A rule's name and where it stands.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RulePlace {
     pub name: Arc<str>,
     /// The rule file's name; empty for what is built in.
     pub file: Arc<str>,
@@ -17,10 +23,37 @@ pub struct RuleRef {
 }
 
 impl RuleRef {
+    /// A rule of a file, which counts lines from 1.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>, file: impl Into<Arc<str>>, line: u32) -> RuleRef {
+        RuleRef(Arc::new(RulePlace { name: name.into(), file: file.into(), line }))
+    }
+
     /// A rule that no file has.
     #[must_use]
     pub fn built_in(name: &str) -> RuleRef {
-        RuleRef { name: name.into(), file: "".into(), line: 0 }
+        RuleRef::new(name, "", 0)
+    }
+}
+
+impl From<RulePlace> for RuleRef {
+    fn from(place: RulePlace) -> RuleRef {
+        RuleRef(Arc::new(place))
+    }
+}
+
+impl Deref for RuleRef {
+    type Target = RulePlace;
+
+    fn deref(&self) -> &RulePlace {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RuleRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RulePlace { name, file, line } = &**self;
+        f.debug_struct("RuleRef").field("name", name).field("file", file).field("line", line).finish()
     }
 }
 

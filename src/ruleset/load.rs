@@ -185,12 +185,12 @@ impl Loader<'_> {
     fn rule_ref(&mut self, stage: &'static str, fields: &mut Fields<'_>) -> RuleRef {
         let map = &fields.report.map;
         let (file, line) = (map.file().clone(), map.line(fields.span().start));
-        let Some(name) = fields.need_text("name") else { return RuleRef { name: "".into(), file, line } };
+        let Some(name) = fields.need_text("name") else { return RuleRef::new("", file, line) };
         if name.text.len() > self.limits.name_bytes_max || name.text.contains(char::is_control) {
             let message = format!("a name has at most {} bytes and no control characters", self.limits.name_bytes_max);
             fields.fault(Code::Range, &name.node.span, message, "");
         }
-        let rule = RuleRef { name: name.text.into(), file, line };
+        let rule = RuleRef::new(name.text, file, line);
         if let Some(first) = self.names.get(&(stage, name.text.to_owned())) {
             let what = match stage {
                 "services" | "heartbeats" => stage,

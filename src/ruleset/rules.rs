@@ -329,7 +329,7 @@ impl Ruleset {
             let below = path.strip_prefix(folder).ok().filter(|below| !below.as_os_str().is_empty());
             let short = below.or_else(|| path.file_name().map(Path::new).filter(|_| path == folder));
             if let Some(short) = short {
-                rule.file = short.to_string_lossy().into();
+                *rule = RuleRef::new(rule.name.clone(), &*short.to_string_lossy(), rule.line);
             }
         }
     }

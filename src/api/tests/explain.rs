@@ -24,7 +24,7 @@ fn site() -> Site {
     let (live, past) = (alert(5, AlertStatus::Firing, 2), alert(3, AlertStatus::Resolved, 1));
     let opened = |id, fingerprint| {
         let incident = IncidentId(id);
-        let rule = RuleRef { name: "all".into(), file: "a.yaml".into(), line: 3 };
+        let rule = RuleRef::new("all", "a.yaml", 3);
         let opened = Fact::IncidentOpened {
             incident,
             rule: rule.clone(),

@@ -19,7 +19,7 @@ fn notification(id: u64, incident: u64, receiver: &str, kind: NotificationKind) 
         incident: IncidentId(incident),
         receiver: receiver.into(),
         kind,
-        reason: Reason::Rule(RuleRef { name: "page".into(), file: "rules.yaml".into(), line: 7 }),
+        reason: Reason::Rule(RuleRef::new("page", "rules.yaml", 7)),
         again: false,
         state: NotificationState::Queued,
         attempts: 0,

@@ -8,7 +8,7 @@ use crate::model::incident::{Growth, Head, IncidentType, MajorStep, OpenedAt, Po
 use crate::model::{
     Actor, Alert, AlertKind, AlertRecord, AlertStatus, Cause, CauseReason, Change, Fingerprint, Heartbeat, Incident, IncidentId,
     IncidentStatus, Labels, MatchOp, Matcher, MessageId, Millis, Notification, NotificationId, NotificationKind,
-    NotificationState, PolicyRun, Reason, RuleRef, Severity, Silence, SilenceId, Storm, Suppression, SuppressionKind,
+    NotificationState, PolicyRun, Reason, RulePlace, RuleRef, Severity, Silence, SilenceId, Storm, Suppression, SuppressionKind,
     TakenMessage, Time, Usual,
 };
 
@@ -36,7 +36,25 @@ variants!(CauseReason {
 });
 variants!(MajorStep { 0 Planned(1 due), 1 Declared(1 reason) });
 
-fields!(RuleRef { 0 name, 1 file, 2 line });
+fields!(RulePlace { 0 name, 1 file, 2 line });
+
+impl Wire for RuleRef {
+    fn put(&self, out: &mut Out<'_>) {
+        RulePlace::put(self, out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<RuleRef, DecodeError> {
+        RulePlace::take(reader).map(RuleRef::from)
+    }
+}
+
+#[cfg(test)]
+impl super::tests::Sample for RuleRef {
+    fn sample(from: &mut super::tests::Source<'_>) -> RuleRef {
+        RulePlace::sample(from).into()
+    }
+}
+
 fields!(Suppression { 0 kind, 1 reason, 2 until });
 fields!(Alert { 0 fingerprint, 1 labels, 2 annotations, 3 generator_url, 4 source, 5 starts_at });
 fields!(Waiting { 0 rule, 1 key, 2 since, 3 until, 4 also });

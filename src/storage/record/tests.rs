@@ -322,7 +322,7 @@ fn golden_entities_read_and_write_as_ever() {
 #[test]
 fn an_alert_that_waits_under_one_rule_reads_as_ever() {
     let Entity::Alert(mut alert) = draw(&golden_choices(1)) else { panic!("the second kind is an alert") };
-    let rule = RuleRef { name: "many".into(), file: "rules.yaml".into(), line: 7 };
+    let rule = RuleRef::new("many", "rules.yaml", 7);
     let waiting = Waiting { rule, key: Labels::default(), since: Time(1), until: Time(2), also: None };
     let record = Arc::make_mut(&mut alert);
     record.waiting = Some(Box::new(waiting));

@@ -55,7 +55,7 @@ impl Fixture {
 }
 
 pub(super) fn rule() -> RuleRef {
-    RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 12 }
+    RuleRef::new("database-cluster", "database.yaml", 12)
 }
 
 /// The alert of `host`, as it fired at `fired_seq`, in incident 1.

@@ -13,7 +13,7 @@ use crate::engine::entity::Changes;
 use crate::model::alert::Step;
 use crate::model::incident::{self, IncidentType, MajorStep, PolicyRun, PolicyStep, SaidType};
 use crate::model::{
-    Actor, AlertRecord, Fingerprint, IncidentId, Millis, Notification, NotificationId, Reason, RuleRef, Suppression,
+    Actor, AlertRecord, Fingerprint, IncidentId, Millis, Notification, NotificationId, Reason, RulePlace, RuleRef, Suppression,
 };
 
 /// The labels that say which thing an alert is about, the most telling first.
@@ -432,7 +432,7 @@ pub(super) struct RuleWords<'a>(pub &'a RuleRef);
 
 impl fmt::Display for RuleWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RuleRef { name, file, line } = self.0;
+        let RulePlace { name, file, line } = &**self.0;
         match line {
             0 => write!(f, "built-in rule {name}"),
             _ => write!(f, "rule {name}, {file}:{line}"),

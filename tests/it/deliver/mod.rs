@@ -168,7 +168,7 @@ fn alert(labels: &[(&str, &str)], summary: &str) -> Arc<AlertRecord> {
 fn incident(number: u64) -> Incident {
     let mut incident = Incident::opened(
         IncidentId(number),
-        RuleRef { name: "database-cluster".into(), file: "database.yaml".into(), line: 3 },
+        RuleRef::new("database-cluster", "database.yaml", 3),
         "Database trouble in eu1".into(),
         17,
         NOW,

@@ -420,7 +420,7 @@ fn incidents() {
 
 #[test]
 fn classifications() {
-    let other = || Reason::Rule(RuleRef { name: "owners".into(), file: "teams.yaml".into(), line: 3 });
+    let other = || Reason::Rule(RuleRef::new("owners", "teams.yaml", 3));
     let ours = || Reason::Rule(rule());
     let text = || Reason::Text("by default".into());
     let classified = |subcategory: Option<&str>, team: Option<&str>, reasons: [Option<Reason>; 3]| Fact::IncidentClassified {
