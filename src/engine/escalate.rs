@@ -1,9 +1,11 @@
-//! Who is told, when, how often. The plan of a policy is recorded when it starts; a change of rules does not touch it.
+//! Who is told, when, how often. The plan of a policy is recorded when it starts; a change of rules does not touch it while
+//! they have a policy of that name.
 
 use std::sync::Arc;
 
 use crate::engine::conditions::Stage;
 use crate::engine::state::policy_due;
+use crate::engine::succession::take_over;
 use crate::engine::{Answer, DEFAULT_RECEIVER, DeliveryOutcome, Engine, Fact, Refusal};
 use crate::model::incident::{OpenedAt, PolicyStep, StepState};
 use crate::model::{
@@ -13,7 +15,10 @@ use crate::model::{
 use crate::ruleset::{EscalateRule, Listed};
 
 /// The name of the policy that tells the receiver `default` where no rule fits.
-const FALLBACK_POLICY: &str = "default receiver";
+pub(super) const FALLBACK_POLICY: &str = "default receiver";
+
+/// At most one update message in this time from the fallback policy.
+const UPDATE: Millis = Millis::minutes(5);
 
 /// Nothing is said again faster than this, whatever a rule says.
 const PACE_MIN: Millis = Millis::seconds(1);
@@ -28,14 +33,18 @@ impl Engine {
     /// goes on. Whether they may speak now is for [`Engine::review_incident_pauses`], which must follow. `newly`: the
     /// incident has just opened or reopened, so that having no policy is worth saying.
     pub(super) fn start_policies(&mut self, id: IncidentId, record: &AlertRecord, newly: bool) {
-        let fitting = if self.conditions.has(Stage::Escalate) {
-            self.holding(id, Stage::Escalate)
-        } else {
-            let mut found = self.buffer();
-            found.extend(self.matched.by(&self.rules, record, Listed::Escalate));
-            found
-        };
-        self.start_fitting(id, fitting, newly);
+        let fitting = self.fitting_policies(id, record);
+        self.start_fitting(id, fitting, newly, &[]);
+    }
+
+    /// The rules that fit an incident for which this alert speaks, in a buffer.
+    pub(super) fn fitting_policies(&mut self, id: IncidentId, record: &AlertRecord) -> Vec<u32> {
+        if self.conditions.has(Stage::Escalate) {
+            return self.holding(id, Stage::Escalate);
+        }
+        let mut found = self.buffer();
+        found.extend(self.matched.by(&self.rules, record, Listed::Escalate));
+        found
     }
 
     /// Starts the policies whose expressions have come to hold by anything but an alert that joined. Whether there are
@@ -44,13 +53,14 @@ impl Engine {
         let any = self.conditions.has(Stage::Escalate);
         if any {
             let fitting = self.holding(id, Stage::Escalate);
-            self.start_fitting(id, fitting, false);
+            self.start_fitting(id, fitting, false, &[]);
         }
         any
     }
 
-    /// Of the rules that fit, in a buffer, starts those that come before the first without `continue`.
-    fn start_fitting(&mut self, id: IncidentId, mut positions: Vec<u32>, newly: bool) {
+    /// Of the rules that fit, in a buffer, starts those that come before the first without `continue`. They take over from
+    /// what has `ended`.
+    pub(super) fn start_fitting(&mut self, id: IncidentId, mut positions: Vec<u32>, newly: bool, ended: &[PolicyRun]) {
         let rules = self.rules.clone();
         let mut running = self.buffer();
         let runs = self.state.incident(id).map(|incident| incident.policies.as_slice()).unwrap_or_default();
@@ -63,14 +73,14 @@ impl Engine {
         for position in &positions {
             let rule = &rules.escalate[*position as usize];
             if !running.contains(position) {
-                self.start_policy(id, rule);
+                self.start_policy(id, rule, ended);
             }
             if !rule.go_on {
                 break;
             }
         }
         if positions.is_empty() && none_runs {
-            self.start_fallback(id, newly);
+            self.start_fallback(id, newly, ended);
         }
         self.give_back(positions);
         self.give_back(running);
@@ -78,7 +88,7 @@ impl Engine {
 
     /// `after` counts from here: from the opening for the policy that an incident opens with; for one that comes in later,
     /// or after a reopening, from then, or it would be late at once.
-    fn start_policy(&mut self, id: IncidentId, rule: &EscalateRule) {
+    fn start_policy(&mut self, id: IncidentId, rule: &EscalateRule, ended: &[PolicyRun]) {
         let step = |step: &crate::ruleset::EscalateStep| PolicyStep {
             due: self.now + step.after,
             notify: step.notify.clone(),
@@ -88,10 +98,11 @@ impl Engine {
         let steps = rule.steps.iter().map(step).collect();
         // A pace of nothing at all would have no end.
         let repeat = rule.repeat.map(|repeat| repeat.max(PACE_MIN));
-        self.start_run(id, rule.rule.clone(), steps, rule.update, repeat, rule.resolved);
+        let run = PolicyRun { update: rule.update, repeat, resolved: rule.resolved, ..self.new_run(rule.rule.clone(), steps) };
+        self.start_run(id, run, ended);
     }
 
-    fn start_fallback(&mut self, id: IncidentId, newly: bool) {
+    fn start_fallback(&mut self, id: IncidentId, newly: bool, ended: &[PolicyRun]) {
         let Some(receiver) = self.default_receiver() else {
             if newly {
                 self.record(Fact::IncidentWithoutPolicy { incident: id });
@@ -99,51 +110,35 @@ impl Engine {
             return;
         };
         let step = PolicyStep { due: self.now, notify: vec![receiver], unless_acknowledged: false, state: StepState::Waiting };
-        self.start_run(id, fallback_rule(), vec![step], Millis::minutes(5), None, true);
+        let run = self.new_run(fallback_rule(), vec![step]);
+        self.start_run(id, run, ended);
     }
 
-    fn default_receiver(&self) -> Option<Arc<str>> {
+    pub(super) fn default_receiver(&self) -> Option<Arc<str>> {
         self.receivers.iter().find(|name| &***name == DEFAULT_RECEIVER).cloned()
     }
 
-    fn start_run(
-        &mut self,
-        incident: IncidentId,
-        rule: RuleRef,
-        steps: Vec<PolicyStep>,
-        update: Millis,
-        repeat: Option<Millis>,
-        resolved: bool,
-    ) {
-        let run = Box::new(PolicyRun {
+    fn new_run(&self, rule: RuleRef, steps: Vec<PolicyStep>) -> PolicyRun {
+        PolicyRun {
             rule,
             started_at: self.now,
             steps,
-            update,
-            repeat,
-            resolved,
+            update: UPDATE,
+            repeat: None,
+            resolved: true,
             update_due: None,
             last_update_at: None,
             repeat_due: None,
             paused_at: None,
-        });
-        self.record(Fact::EscalationStarted { incident, run });
+            counts_from: None,
+        }
     }
 
-    /// After a change of rules: incidents that nobody answers for, because no rule fitted when they opened, get the policy
-    /// that fits now. Those that have one keep it as it began.
-    pub(super) fn adopt_orphans(&mut self) {
-        if self.rules.escalate.is_empty() && self.default_receiver().is_none() {
-            return;
+    fn start_run(&mut self, incident: IncidentId, mut run: PolicyRun, ended: &[PolicyRun]) {
+        if let Some(incident) = self.state.incident(incident) {
+            take_over(incident, &mut run, ended);
         }
-        let orphan = |incident: &&Arc<Incident>| incident.status == IncidentStatus::Open && incident.policies.is_empty();
-        let orphans: Vec<IncidentId> = self.state.incidents().filter(orphan).map(|incident| incident.id).collect();
-        for id in orphans {
-            if let Some(record) = self.spokesman(id) {
-                self.start_policies(id, &record, false);
-                self.review_incident_pauses(id);
-            }
-        }
+        self.record(Fact::EscalationStarted { incident, run: Box::new(run) });
     }
 
     /// The alert by which an incident as a whole finds its policy: of those that fire (of all, if none does) the one that
@@ -399,9 +394,8 @@ enum Told {
     Repeat,
 }
 
-/// Whether any policy that has told this receiver of the incident closes what it opened.
+/// Whether any policy that has told this receiver of the incident, be it at work or ended, closes what it opened.
 fn closes(incident: &Incident, opened: &OpenedAt) -> bool {
-    let told = |step: &PolicyStep| step.state == StepState::Done && step.notify.contains(&opened.receiver);
-    let mut by = incident.policies.iter().filter(|run| run.rule.name == opened.policy || run.steps.iter().any(told)).peekable();
-    by.peek().is_none() || by.any(|run| run.resolved)
+    let mut by = incident.policies.iter().filter(|run| run.has_told(opened)).peekable();
+    opened.closes.unwrap_or(by.peek().is_none()) || by.any(|run| run.resolved)
 }

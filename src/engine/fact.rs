@@ -240,6 +240,13 @@ pub enum Fact {
         paused_for: Millis,
     },
 
+    /// The policy applies no more: the rules have it no longer, or one fits where none did. Whom it has told is told the end.
+    EscalationEnded {
+        incident: IncidentId,
+        rule: RuleRef,
+        reason: Reason,
+    },
+
     NotificationQueued {
         notification: Arc<Notification>,
     },
@@ -419,6 +426,7 @@ impl Fact {
             Fact::EscalationTold { .. } => "escalation_told",
             Fact::EscalationPaused { .. } => "escalation_paused",
             Fact::EscalationContinued { .. } => "escalation_continued",
+            Fact::EscalationEnded { .. } => "escalation_ended",
             Fact::NotificationQueued { .. } => "notification_queued",
             Fact::NotificationDelivered { .. } => "notification_delivered",
             Fact::NotificationFailed { .. } => "notification_failed",
@@ -483,7 +491,8 @@ impl Fact {
             | Fact::EscalationUpdatePlanned { incident, .. }
             | Fact::EscalationTold { incident, .. }
             | Fact::EscalationPaused { incident, .. }
-            | Fact::EscalationContinued { incident, .. } => Some(*incident),
+            | Fact::EscalationContinued { incident, .. }
+            | Fact::EscalationEnded { incident, .. } => Some(*incident),
             Fact::NotificationQueued { notification } => Some(notification.incident),
             _ => None,
         }

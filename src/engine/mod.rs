@@ -13,6 +13,7 @@
 //! | `classify`, `prioritize` | category, team; impact, urgency |
 //! | `major` | whether it is a major incident, and which others are parts of that |
 //! | `escalate` | who is told, when, how often |
+//! | `succession` | who is told once the rules have changed |
 //! | `matched`, `conditions` | which rules hold for an alert by their matchers, and for an incident by `when` |
 //! | `lifecycle`, `acts` | resolving, reopening, closing; what people do |
 //! | `reports` | where what a person reports goes |
@@ -46,6 +47,7 @@ mod reports;
 mod sequence;
 pub mod state;
 mod storms;
+mod succession;
 mod suppress;
 mod sweep;
 #[cfg(test)]
@@ -307,7 +309,7 @@ impl Engine {
         self.review_suppressions();
         self.review_beats();
         self.review_heartbeats();
-        self.adopt_orphans();
+        self.follow_rules();
     }
 
     /// Rebuilds what hangs on both the rules and the state.

@@ -8,4 +8,5 @@ mod properties;
 mod spec;
 mod storms;
 mod story;
+mod succession;
 mod table;

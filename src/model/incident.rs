@@ -82,6 +82,9 @@ pub struct SaidType {
 /// must not copy a list of a thousand names.
 pub const SERVICES_MAX: usize = 64;
 
+/// Ended policies that an incident remembers. Rules that change at this rate have no policy to come back to.
+pub const ENDED_POLICIES_MAX: usize = 8;
+
 /// An incident as it stands: an immutable record, replaced as a whole when something changes. Its member list lies
 /// apart (an alert knows its incidents), and what seldom changes lies in its [`Head`], shared between one record and the
 /// next: so that the fifty-thousandth member costs what the second did, and a member costs few bytes.
@@ -179,6 +182,8 @@ pub struct Head {
     pub merges_held: Option<Time>,
     /// Where it stands what to do, by the catalogue: for its likeliest cause, else for the service that it opened with.
     pub runbook: Option<Arc<str>>,
+    /// Policies that were at work until a change of rules, the last to end last, for when they or their like come back.
+    pub ended_policies: Option<Arc<Vec<PolicyRun>>>,
 }
 
 impl Deref for Incident {
@@ -239,6 +244,7 @@ impl Incident {
             said_type: None,
             merges_held: None,
             runbook: None,
+            ended_policies: None,
         };
         Incident {
             id,
@@ -332,6 +338,8 @@ pub struct OpenedAt {
     pub remote: Option<Arc<str>>,
     /// Whether the resolve has been queued.
     pub resolved: bool,
+    /// Whether any policy that told it and has ended since closes what it opened; `None`: none has ended.
+    pub closes: Option<bool>,
 }
 
 /// One escalation rule at work on one incident: the rule's plan as it stood when it began, and how far it is.
@@ -354,6 +362,24 @@ pub struct PolicyRun {
     pub repeat_due: Option<Time>,
     /// Since when the escalation pauses because everything that fires is suppressed.
     pub paused_at: Option<Time>,
+    /// The moment that `after` counts from, where that is not `started_at`: pauses move it, and a policy that took over goes
+    /// on where others ended.
+    pub counts_from: Option<Time>,
+}
+
+impl PolicyRun {
+    /// The moment that `after` counts from.
+    #[must_use]
+    pub fn clock(&self) -> Time {
+        self.counts_from.unwrap_or(self.started_at)
+    }
+
+    /// Whether it has told this receiver of the incident.
+    #[must_use]
+    pub fn has_told(&self, opened: &OpenedAt) -> bool {
+        let told = |step: &PolicyStep| step.state == StepState::Done && step.notify.contains(&opened.receiver);
+        self.rule.name == opened.policy || self.steps.iter().any(told)
+    }
 }
 
 /// One step of a policy.

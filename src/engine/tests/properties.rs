@@ -11,7 +11,7 @@ use crate::model::incident::IncidentType;
 use crate::model::{Actor, AlertStatus, IncidentId, IncidentStatus, Millis, NotificationId, Silence, SilenceId, Time};
 use crate::ruleset::Ruleset;
 
-const RULES: &str = r#"
+pub(super) const RULES: &str = r#"
 services:
   - { name: "0", tier: 1, team: zero, depends_on: ["1"] }
   - { name: "1", depends_on: ["2"] }
@@ -233,7 +233,7 @@ fn drawn_rules(which: usize) -> Arc<Ruleset> {
 }
 
 #[derive(Clone, Debug)]
-enum Move {
+pub(super) enum Move {
     Fire(u8, u8, u8),
     Resolve(u8, u8, u8),
     Expire(u8, u8, u8),
@@ -251,7 +251,7 @@ enum Move {
     Wait,
 }
 
-fn moves() -> impl Strategy<Value = Vec<(u32, Move)>> {
+pub(super) fn moves() -> impl Strategy<Value = Vec<(u32, Move)>> {
     let alert = (0u8..4, 0u8..2, 0u8..3);
     let one = prop_oneof![
         6 => alert.clone().prop_map(|(a, b, c)| Move::Fire(a, b, c)),
@@ -273,7 +273,7 @@ fn moves() -> impl Strategy<Value = Vec<(u32, Move)>> {
     proptest::collection::vec((prop_oneof![Just(0u32), 1u32..90, 90u32..2_000, 3_000u32..100_000], one), 1..60)
 }
 
-fn input(at: Time, step: &Move) -> Input {
+pub(super) fn input(at: Time, step: &Move) -> Input {
     let alert = |a: u8, b: u8, c: u8| {
         let name = ["A", "B", "C", "D"][usize::from(a)];
         let severity = ["critical", "warning", "info"][usize::from(c)];
@@ -320,7 +320,7 @@ fn input(at: Time, step: &Move) -> Input {
     }
 }
 
-fn entities(state: &State) -> Vec<Entity> {
+pub(super) fn entities(state: &State) -> Vec<Entity> {
     state.entities().collect()
 }
 

@@ -1,7 +1,8 @@
 //! Runs the documents in `tests/spec`: each `timeline` block is played under the last `yaml rules` block before it, and
-//! must read as it did; each line of an `expressions` block must come to what stands behind it. A block `csv NAME` is a table
+//! must read as it did, and may name the rules of a `yaml rules NAME` block before it; each line of an `expressions` block must come to what stands behind it. A block `csv NAME` is a table
 //! for the rules that follow it. `UPDATE_GOLDEN=1` writes what is decided today.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{story, table};
@@ -35,6 +36,7 @@ fn documents_are_true() {
 fn replay(text: &str) -> (String, usize) {
     // Compiled once for all that is played under them: the built-in words take longer than most timelines.
     let (mut out, mut rules, mut stories) = (String::new(), None, 0);
+    let mut others = BTreeMap::new();
     let mut tables: Vec<SourceFile> = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -52,10 +54,13 @@ fn replay(text: &str) -> (String, usize) {
             }
             "```timeline" => {
                 stories += 1;
-                out.push_str(&story::play(rules.clone().expect("rules before a timeline"), &block));
+                out.push_str(&story::play(rules.clone().expect("rules before a timeline"), &others, &block));
             }
             "```expressions" => out.push_str(&table::answer(&block)),
             other => {
+                if let Some(name) = other.strip_prefix("```yaml rules ") {
+                    others.insert(name.to_owned(), story::rules_with(&block, &tables));
+                }
                 if let Some(name) = other.strip_prefix("```csv ") {
                     tables.push(SourceFile { name: name.to_owned(), text: block.clone() });
                 }

@@ -17,6 +17,7 @@
 //! | `change deploy 5m service=cart cluster=eu1` | a change is reported that began so long ago; further words: `id`, `summary` |
 //! | `report alertname="Checkout is slow" service=checkout` | a person reports something, and it is an alert with these labels |
 //! | `beat backup` | the heartbeat of this name is there |
+//! | `rules NAME` | other rules are in force from now on: those of the block with this name, or `first`, those of the beginning |
 //! | `restart` | the daemon is stopped, and started again at the next line; nothing runs meanwhile |
 //! | `delivered 1`, `dead 1` | what came of notification 1 |
 //! | `receivers a b` | the receivers that exist |
@@ -24,6 +25,7 @@
 //! | `show` | the incidents that are open, and the alerts that are suppressed |
 //! | `wait` | nothing |
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::{Act, DeliveryOutcome, Engine, EngineOptions, Fact, Input, News, State};
@@ -54,8 +56,10 @@ pub(super) fn rules_with(text: &str, tables: &[SourceFile]) -> Arc<Ruleset> {
 }
 
 /// Plays the commands of a timeline and returns it with what was decided written below each.
-pub(super) fn play(rules: Arc<Ruleset>, timeline: &str) -> String {
-    let mut story = Story::new(rules);
+pub(super) fn play(rules: Arc<Ruleset>, others: &BTreeMap<String, Arc<Ruleset>>, timeline: &str) -> String {
+    let mut story = Story::new(rules.clone());
+    story.others = others.clone();
+    story.others.insert("first".to_owned(), rules);
     for line in timeline.lines().map(str::trim_end) {
         if line.trim_start().starts_with("=>")
             || line.trim_start().split_once(' ').is_some_and(|(_, r)| r.trim_start().starts_with("=>"))
@@ -72,6 +76,8 @@ pub(super) fn play(rules: Arc<Ruleset>, timeline: &str) -> String {
 pub(super) struct Story {
     pub(super) engine: Engine,
     pub(super) facts: Vec<Fact>,
+    /// Rules that may come into force, by name.
+    others: BTreeMap<String, Arc<Ruleset>>,
     /// From a restart to the next line.
     down: bool,
     told: String,
@@ -80,7 +86,7 @@ pub(super) struct Story {
 impl Story {
     pub(super) fn new(rules: Arc<Ruleset>) -> Story {
         let engine = Engine::new(State::new(), rules, EngineOptions::default());
-        let mut story = Story { engine, facts: Vec::new(), down: false, told: String::new() };
+        let mut story = Story { engine, facts: Vec::new(), others: BTreeMap::new(), down: false, told: String::new() };
         story.step(START, Input::Created { directory: "d".into() });
         story
     }
@@ -132,7 +138,10 @@ impl Story {
             self.show();
             return;
         }
-        let input = Story::input(command, at);
+        let input = match command.strip_prefix("rules ") {
+            Some(name) => Input::Rules(self.others.get(name).expect("rules of that name").clone()),
+            None => Story::input(command, at),
+        };
         let facts = self.step(at, input);
         self.tell("", &facts);
     }
@@ -326,6 +335,9 @@ impl Story {
             Fact::EscalationPaused { incident, rule } => format!("{incident} escalation {rule} paused"),
             Fact::EscalationContinued { incident, rule, paused_for } => {
                 format!("{incident} escalation {rule} goes on after {paused_for}")
+            }
+            Fact::EscalationEnded { incident, rule, reason } => {
+                format!("{incident} escalation {} ended ({})", rule.name, why(reason))
             }
             Fact::EscalationStepped { incident, rule, skipped: true, step } => {
                 format!("{incident} step {} of {rule} skipped", step + 1)

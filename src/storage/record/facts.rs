@@ -86,5 +86,6 @@ facts! {
     64 HeartbeatHeard { 1 heartbeat, 2 within, 3 by },
     65 HeartbeatMissed { 1 heartbeat, 2 rule },
     66 HeartbeatPlanned { 1 heartbeat, 2 within, 3 due },
+    67 EscalationEnded { 1 incident, 2 rule, 3 reason },
     70 MessageTaken { 1 message, 2 most },
 }

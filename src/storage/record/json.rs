@@ -36,7 +36,19 @@ members!(Suppression { kind, reason, until });
 members!(Alert { fingerprint, labels, annotations, generator_url, source, starts_at });
 members!(Beat { rule, key, within, due });
 members!(PolicyStep { due, notify, unless_acknowledged, state });
-members!(PolicyRun { rule, started_at, steps, update, repeat, resolved, update_due, last_update_at, repeat_due, paused_at });
+members!(PolicyRun {
+    rule,
+    started_at,
+    steps,
+    update,
+    repeat,
+    resolved,
+    update_due,
+    last_update_at,
+    repeat_due,
+    paused_at,
+    counts_from,
+});
 members!(Notification {
     id,
     incident,

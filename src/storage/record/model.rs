@@ -79,7 +79,7 @@ fields!(AlertRecord {
 });
 fields!(SaidType { 0 incident_type, 1 why, 2 by });
 fields!(Growth { 0 slot, 1 before, 2 then });
-fields!(OpenedAt { 0 receiver, 1 policy, 2 remote, 3 resolved });
+fields!(OpenedAt { 0 receiver, 1 policy, 2 remote, 3 resolved, 4 closes });
 fields!(PolicyStep { 0 due, 1 notify, 2 unless_acknowledged, 3 state });
 fields!(PolicyRun {
     0 rule,
@@ -92,6 +92,7 @@ fields!(PolicyRun {
     7 last_update_at,
     8 repeat_due,
     9 paused_at,
+    10 counts_from,
 });
 fields!(Incident {
     0 id,
@@ -143,10 +144,11 @@ fields!(Incident {
     46 said_type,
     47 parent_at,
     48 merges_held,
+    49 ended_policies,
 } of own {
     id, status, severity, alerts_total, alerts_firing, alerts_suppressed, updated_at, last_news_at, version, resolve_due, growth
 } with head: Head {
-    title, priority, impact, urgency, priority_reason, category, subcategory, team, classified_by, assignee, services, labels, rule, key, parent, opened_at, acknowledged_at, acknowledged_by, resolved_at, closed_at, window, max_age, resolve_after, fall_due, close_due, retitle_due, policies, opened_at_receivers, causes, causes_due, storm, major, major_due, runbook, parent_by, said_type, parent_at, merges_held
+    title, priority, impact, urgency, priority_reason, category, subcategory, team, classified_by, assignee, services, labels, rule, key, parent, opened_at, acknowledged_at, acknowledged_by, resolved_at, closed_at, window, max_age, resolve_after, fall_due, close_due, retitle_due, policies, opened_at_receivers, causes, causes_due, storm, major, major_due, runbook, parent_by, said_type, parent_at, merges_held, ended_policies
 });
 fields!(Notification {
     0 id,

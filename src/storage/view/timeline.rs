@@ -11,7 +11,7 @@ use super::blocks::ReasonJson;
 use crate::engine::Fact;
 use crate::engine::entity::Changes;
 use crate::model::alert::Step;
-use crate::model::incident::{self, IncidentType, MajorStep, PolicyRun, PolicyStep, SaidType};
+use crate::model::incident::{self, IncidentType, MajorStep, PolicyRun, PolicyStep, SaidType, StepState};
 use crate::model::{
     Actor, AlertRecord, Fingerprint, IncidentId, Millis, Notification, NotificationId, Reason, RulePlace, RuleRef, Suppression,
 };
@@ -270,6 +270,13 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         Fact::EscalationContinued { incident, rule, paused_for } => {
             Some(in_incident(*incident, format!("escalation {rule} goes on, {} later than planned", length_words(*paused_for))))
         }
+        Fact::EscalationEnded { incident, rule, reason } => {
+            let why = match reason {
+                Reason::Rule(fits) => format!("{} fits now", RuleWords(fits)),
+                other => reason_words(other),
+            };
+            Some(in_incident(*incident, format!("escalation ended ({}): {why}", RuleWords(rule))).because_of_rule(rule))
+        }
         Fact::NotificationQueued { notification } => {
             let (receiver, kind) = (&notification.receiver, notification.kind.as_str());
             let again = if notification.again { " again" } else { "" };
@@ -474,10 +481,15 @@ fn classified_words(category: &str, subcategory: Option<&str>, team: Option<&str
     }
 }
 
-/// `dba-pager at once, dba-lead and boss after 15m unless acknowledged`.
+/// `dba-pager at once, dba-lead and boss after 15m unless acknowledged`; of a policy that took over also `dba-pager told before`.
 fn plan_words(run: &PolicyRun) -> String {
     let words = |step: &PolicyStep| {
-        let when = match step.due.since(run.started_at) {
+        match step.state {
+            StepState::Done => return format!("{} told before", step.notify.join(" and ")),
+            StepState::Skipped => return format!("{} left out as it is acknowledged", step.notify.join(" and ")),
+            StepState::Waiting => {}
+        }
+        let when = match step.due.since(run.clock()) {
             Millis(..=0) => "at once".to_owned(),
             length => format!("after {}", length_words(length)),
         };

@@ -38,7 +38,7 @@ pub(super) fn parts(answer: &mut Explanation, records: &Records, rules: &Ruleset
     }
     answer.part("What is it taken for, and why?", classification(incident));
     answer.part("Why this priority?", priority(rules, incident, &case));
-    answer.part("Who is told, and when?", escalation(rules, incident, &case));
+    answer.part("Who is told, and when?", escalation(records, rules, incident, &case));
     answer.part("Who has been told?", told(records, incident));
 }
 
@@ -75,11 +75,16 @@ fn opening(records: &Records, incident: &Incident) -> Vec<Line> {
         // Of what people report and of missed heartbeats only; other alerts' have no line.
         "alert_fired",
     ];
-    let entries = records.timelines.get(&incident.id).into_iter().flatten();
-    let entries = entries.filter(|entry| entry.at <= records.now && of_interest.contains(&entry.kind.as_str()));
-    let line = |entry: &TimelineEntry| Line::new(format!("{}: {}", entry.at, entry.text));
-    lines.extend(cut(entries.map(line).collect(), SHOWN_MAX, "such moments"));
+    lines.extend(moments(records, incident.id, &of_interest));
     lines
+}
+
+/// What an incident's timeline says of these kinds of moments.
+fn moments(records: &Records, id: IncidentId, kinds: &[&str]) -> Vec<Line> {
+    let entries = records.timelines.get(&id).into_iter().flatten();
+    let entries = entries.filter(|entry| entry.at <= records.now && kinds.contains(&entry.kind.as_str()));
+    let line = |entry: &TimelineEntry| Line::new(format!("{}: {}", entry.at, entry.text));
+    cut(entries.map(line).collect(), SHOWN_MAX, "such moments")
 }
 
 fn alerts(records: &Records, members: &[Arc<AlertRecord>]) -> Vec<Line> {
@@ -126,10 +131,11 @@ fn priority(rules: &Ruleset, incident: &Incident, case: &Case<'_>) -> Vec<Line> 
     lines
 }
 
-fn escalation(rules: &Ruleset, incident: &Incident, case: &Case<'_>) -> Vec<Line> {
+fn escalation(records: &Records, rules: &Ruleset, incident: &Incident, case: &Case<'_>) -> Vec<Line> {
     let mut lines = Vec::new();
     for run in incident.policies.iter() {
-        let text = format!("{} applies since {}", rule_name(&run.rule), run.started_at);
+        let counts = run.counts_from.map(|from| format!(", its times counted from {from}")).unwrap_or_default();
+        let text = format!("{} applies since {}{counts}", rule_name(&run.rule), run.started_at);
         lines.push(Line::new(text).because(&Reason::Rule(run.rule.clone())));
         lines.extend(run.steps.iter().enumerate().map(|(number, it)| Line::new(step(number, it, run))));
         if let Some(paused_at) = run.paused_at {
@@ -139,6 +145,7 @@ fn escalation(rules: &Ruleset, incident: &Incident, case: &Case<'_>) -> Vec<Line
     if lines.is_empty() {
         lines.push(Line::new("nobody: no escalate rule fits, and there is no receiver named `default`"));
     }
+    lines.extend(moments(records, incident.id, &["escalation_ended"]));
     let first = incident.policies.iter().map(|run| &run.rule.name).next();
     let earlier = rules.escalate.iter().take_while(|rule| Some(&rule.rule.name) != first);
     lines.extend(refusals(earlier.map(|rule| (&rule.rule, &*rule.matchers, rule.when.as_ref())), case));

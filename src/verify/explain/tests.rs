@@ -11,6 +11,7 @@ use crate::model::alert::REPORTS;
 use crate::model::incident::IncidentType;
 use crate::model::{Actor, Alert, AlertStatus, Fingerprint, IncidentId, Labels, Millis, NotificationId, Silence, SilenceId};
 use crate::ruleset::{self, Limits, Ruleset, SourceFile, parse_matchers};
+use crate::storage::view::TimelineEntry;
 use crate::verify::player::Player;
 
 /// 2026-01-05T00:00:00Z, a Monday.
@@ -319,6 +320,38 @@ fn other_rules_than_those_that_decided_are_named() {
         ]
     );
     assert!(explain_alert(&records, &gone, Fingerprint(1)).is_none());
+}
+
+/// A policy that a reload has taken away: who answers now, from when on, and what became of the one before.
+#[test]
+fn a_policy_that_ended_is_told_of() {
+    let then = rules(RULES);
+    let mut player = play(&then, &[&format!("1m fire {LAG}")]);
+    let now = rules(&RULES.replace("  - name: dba\n", "  - name: databases-later\n"));
+    let mut facts = Vec::new();
+    player.input(START + Millis::minutes(5), Input::Rules(now.clone()), &mut facts).unwrap();
+    let mut records = Records::of_state(player.state());
+    let ended = TimelineEntry {
+        seq: 1,
+        at: records.now,
+        kind: "escalation_ended".to_owned(),
+        text: "escalation ended (rule dba, rules.yaml:36): the rules have it no more".to_owned(),
+        actor: None,
+        reason: None,
+    };
+    records.timelines.insert(IncidentId(1), vec![ended]);
+    let answer = explain_notification(&records, &now, NotificationId(1)).unwrap();
+    let told = answer.parts.iter().find(|part| part.question == "Who is told, and when?").unwrap();
+    let lines: Vec<&str> = told.lines.iter().map(|line| &*line.text).collect();
+    assert_eq!(
+        lines[..4],
+        [
+            "rule databases-later (rules.yaml:36) applies since 2026-01-05T00:05:00.000Z, its times counted from 2026-01-05T00:01:00.000Z",
+            "step 1, due 2026-01-05T00:01:30.000Z: told dba-pager, dba-chat",
+            "step 2: will tell managers at 2026-01-05T00:16:00.000Z, unless somebody has acknowledged by then",
+            "2026-01-05T00:05:00.000Z: escalation ended (rule dba, rules.yaml:36): the rules have it no more",
+        ]
+    );
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn run() -> PolicyRun {
         last_update_at: None,
         repeat_due: None,
         paused_at: None,
+        counts_from: None,
     }
 }
 
@@ -488,6 +489,11 @@ fn priorities() {
 #[test]
 fn escalations() {
     let stepped = |skipped| Fact::EscalationStepped { incident: INCIDENT, rule: "page-dba".into(), step: 1, skipped };
+    let ended = |reason| Fact::EscalationEnded { incident: INCIDENT, rule: RuleRef::built_in("default receiver"), reason };
+    let built_in = Some(r#"{"rule":"default receiver","file":null,"line":null}"#);
+    let mut took_over = PolicyRun { counts_from: Some(START - Millis::minutes(1)), ..run() };
+    took_over.steps[0].state = StepState::Done;
+    took_over.steps.push(PolicyStep { state: StepState::Skipped, ..took_over.steps[1].clone() });
     check(
         [
             (
@@ -497,6 +503,26 @@ fn escalations() {
                     None,
                     Some(RULE_JSON),
                 )),
+            ),
+            (
+                Fact::EscalationStarted { incident: INCIDENT, run: Box::new(took_over) },
+                Some((
+                    "escalation began (rule database-cluster, database.yaml:12): dba-pager told before, dba-lead and boss after 16m unless acknowledged, dba-lead and boss left out as it is acknowledged",
+                    None,
+                    Some(RULE_JSON),
+                )),
+            ),
+            (
+                ended(Reason::Rule(rule())),
+                Some((
+                    "escalation ended (built-in rule default receiver): rule database-cluster, database.yaml:12 fits now",
+                    None,
+                    built_in,
+                )),
+            ),
+            (
+                ended(Reason::Text("the rules have it no more".into())),
+                Some(("escalation ended (built-in rule default receiver): the rules have it no more", None, built_in)),
             ),
             (stepped(false), None),
             (stepped(true), Some(("step 2 of page-dba left out: the incident is acknowledged", None, None))),
