@@ -317,8 +317,8 @@ impl Endpoint<'_> {
         if path == "/api/v2/alerts" {
             return (method == Method::POST).then_some(Endpoint::Alerts);
         }
-        if let Some(address) = DropIn::of(path) {
-            return (method == Method::POST).then_some(Endpoint::DropIn(address));
+        if path.starts_with("/v2/") {
+            return DropIn::of(method, path).map(Endpoint::DropIn);
         }
         let (name, rest) = match path.strip_prefix("/v1/ingest/")?.split_once('/') {
             Some((name, secret)) => (name, Some(secret)),
