@@ -160,7 +160,8 @@ impl IngestState {
         if method != Method::POST && !is_handshake {
             return Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method", "alerts are sent by POST"));
         }
-        if !source.auth.admits(headers, secret.as_deref()) {
+        let asks_the_body = !is_handshake && source.auth.asks_the_body(headers, secret.as_deref());
+        if !asks_the_body && !source.auth.admits(headers, secret.as_deref()) {
             return Err(Fault::unauthorized("unauthorized"));
         }
         if !source.auth.admits_client(client) {
@@ -168,7 +169,7 @@ impl IngestState {
         }
         if is_handshake {
             source.watched.heard(self.engine.now());
-            return Ok(tools::cloudevents_handshake(headers));
+            return tools::cloudevents_handshake(&source.handshake, headers);
         }
         if endpoint == Endpoint::Alerts && !is_json(headers) {
             // Alertmanager's rule, and what keeps a browser's page from posting here without being asked.
@@ -177,6 +178,9 @@ impl IngestState {
         }
         let (mut sorted, asides, kept, ticket) = {
             let text = self.bodies.read(headers, body).await?;
+            if asks_the_body && !source.auth.admits_body(text.as_str()?, self.limits.json_depth) {
+                return Err(Fault::unauthorized("unauthorized"));
+            }
             let ticket = match self.prove(source, headers, &text).await? {
                 Proved::Nothing => None,
                 Proved::New(ticket) => Some(ticket),
