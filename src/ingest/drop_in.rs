@@ -7,6 +7,8 @@
 mod opsgenie;
 mod pagerduty;
 
+use std::sync::Arc;
+
 use hyper::body::{Body, Bytes};
 use hyper::{HeaderMap, Method, StatusCode};
 
@@ -95,10 +97,11 @@ impl IngestState {
     }
 
     /// The source of this format that this key is the token of; one without a token takes any.
-    fn source_of(&self, tool: Tool, key: Option<&str>) -> Option<&Source> {
-        let of_tool = || self.sources.iter().filter(move |source| matches!(source.format, Format::Tool(it) if it == tool));
+    fn source_of(&self, tool: Tool, key: Option<&str>) -> Option<Arc<Source>> {
+        let sources = self.sources();
+        let of_tool = || sources.iter().filter(move |source| matches!(source.format, Format::Tool(it) if it == tool));
         let by_token = of_tool().find(|source| key.is_some_and(|key| source.auth.knows(key.as_bytes())));
         let found = by_token.or_else(|| of_tool().find(|source| source.auth.asks_no_token()));
-        found.inspect(|source| source.watched.heard(self.engine.now()))
+        found.cloned().inspect(|source| source.watched.heard(self.engine.now()))
     }
 }

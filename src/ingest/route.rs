@@ -22,6 +22,7 @@ use super::proof::Proved;
 use super::rejects::Shelf;
 use super::sns::{Certificates, Outgoing, Trust};
 use super::source::{Format, Source};
+use super::sources::InForce;
 use super::taken::Underway;
 use super::tls::ClientNames;
 use super::wire::{BodyFault, shorten};
@@ -35,7 +36,7 @@ use crate::runtime::{self, Handle, SubmitError};
 /// Everything that taking alerts in needs.
 pub struct IngestState {
     pub(super) engine: Engine,
-    pub(super) sources: Vec<Source>,
+    pub(super) in_force: InForce,
     pub(super) limits: Limits,
     pub(super) bodies: Bodies,
     pub(super) metrics: Arc<Metrics>,
@@ -95,7 +96,7 @@ impl IngestState {
             store: Arc::new(store),
             replaying: tokio::sync::Mutex::default(),
             own: Own::new(source(&Own::config())?, config.data.clone()),
-            sources: config.sources.iter().map(source).collect::<Result<_, _>>()?,
+            in_force: InForce::new(config.sources.iter().map(source).collect::<Result<_, _>>()?),
             limits: config.limits.clone(),
             bodies: Bodies::new(config.limits.body_bytes, duration(config.limits.body_timeout)),
             answered: metrics.http_requests_total.with_label_values(&["ingest", "200"]),
@@ -154,8 +155,9 @@ impl IngestState {
             Endpoint::Source { name, secret } => (name, secret.map(decode)),
             Endpoint::DropIn(address) => return Ok(self.drop_in(address, query, headers, body).await),
         };
-        let source = self.sources.iter().find(|source| &*source.name == name);
+        let source = self.source_named(name);
         let source = source.ok_or_else(|| Fault::new(StatusCode::NOT_FOUND, "unknown_source", "there is no such source"))?;
+        let source = &*source;
         let is_handshake = method == Method::OPTIONS && matches!(source.format, Format::Tool(Tool::Cloudevents));
         if method != Method::POST && !is_handshake {
             return Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method", "alerts are sent by POST"));

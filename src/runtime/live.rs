@@ -52,10 +52,10 @@ pub struct Live {
     heartbeats: DashMap<Arc<str>, Arc<Heartbeat>, Keyed>,
     /// The rules in force, for those who explain; nothing here decides by them.
     rules: RwLock<InForce>,
-    /// By the source's name; fixed at the start.
-    senders: HashMap<Arc<str>, Sender>,
-    /// Of alerts whose source is no longer configured.
-    strangers: Sender,
+    /// By the source's name; also of those that are no longer configured and have alerts still.
+    senders: RwLock<HashMap<Arc<str>, Arc<Sender>>>,
+    /// The time-out of those.
+    strangers_timeout: Millis,
     firing: AtomicI64,
     suppressed: AtomicI64,
     /// No firing alert expires before this, so a sweep before it has nothing to find. May be too early, never too late.
@@ -99,9 +99,30 @@ pub struct Wording {
 /// What is known of one source.
 #[derive(Debug)]
 struct Sender {
-    /// `None` for senders that always say "resolved" themselves.
-    timeout: Option<Millis>,
+    /// [`NEVER`] for senders that always say "resolved" themselves.
+    timeout: AtomicI64,
     firing: AtomicI64,
+}
+
+impl Sender {
+    fn new(timeout: Option<Millis>) -> Sender {
+        Sender { timeout: AtomicI64::new(number(timeout)), firing: AtomicI64::new(0) }
+    }
+
+    fn timeout(&self) -> Option<Millis> {
+        Some(Millis(self.timeout.load(Ordering::Relaxed))).filter(|timeout| timeout.0 != NEVER.0)
+    }
+}
+
+fn number(timeout: Option<Millis>) -> i64 {
+    timeout.map_or(NEVER.0, |timeout| timeout.0)
+}
+
+/// The time-outs of all sources that a configuration has.
+fn timeouts(config: &Config) -> HashMap<Arc<str>, Option<Millis>> {
+    let configured = config.sources.iter().map(|source| (source.name.clone(), source.timeout(config.resolve_timeout)));
+    // What people report, and what Quell raises itself, is ended by a word, and not repeated.
+    configured.chain([SourceConfig::OWN, REPORTS, HEARTBEATS].map(|name| (name.into(), None))).collect()
 }
 
 impl Entry {
@@ -143,10 +164,7 @@ impl Live {
     #[must_use]
     pub fn new(config: &Config) -> Live {
         let seed = Seed::random();
-        let sender = |timeout| Sender { timeout, firing: AtomicI64::new(0) };
-        let senders = config.sources.iter().map(|source| (source.name.clone(), sender(source.timeout(config.resolve_timeout))));
-        // What people report, and what Quell raises itself, is ended by a word, and not repeated.
-        let own = [SourceConfig::OWN, REPORTS, HEARTBEATS].map(|name| (name.into(), sender(None)));
+        let senders = timeouts(config).into_iter().map(|(name, timeout)| (name, Arc::new(Sender::new(timeout))));
         Live {
             raw: DashMap::default(),
             alerts: DashMap::default(),
@@ -158,12 +176,46 @@ impl Live {
             messages: DashMap::default(),
             heartbeats: DashMap::default(),
             rules: RwLock::default(),
-            senders: senders.chain(own).collect(),
-            strangers: sender(Some(config.resolve_timeout)),
+            senders: RwLock::new(senders.collect()),
+            strangers_timeout: config.resolve_timeout,
             firing: AtomicI64::new(0),
             suppressed: AtomicI64::new(0),
             next_expiry: AtomicI64::new(i64::MAX),
         }
+    }
+
+    /// Takes the sources of a configuration from now on. Alerts of one whose time-out is another now have all of it from `now`, as
+    /// after a start.
+    pub fn configure(&self, config: &Config, now: Time) {
+        let mut wanted = timeouts(config);
+        let mut changed: HashMap<Arc<str>, Option<Millis>> = HashMap::new();
+        {
+            let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
+            for (name, sender) in senders.iter() {
+                let timeout = wanted.remove(name).unwrap_or(Some(self.strangers_timeout));
+                if sender.timeout.swap(number(timeout), Ordering::Relaxed) != number(timeout) {
+                    changed.insert(name.clone(), timeout);
+                }
+            }
+            senders.extend(wanted.into_iter().map(|(name, timeout)| (name, Arc::new(Sender::new(timeout)))));
+        }
+        if changed.is_empty() {
+            return;
+        }
+        for mut entry in self.alerts.iter_mut() {
+            let ours = entry.by_timeout && entry.record.is_firing() && entry.record.beat.is_none();
+            if let Some(timeout) = changed.get(&entry.record.alert.source).filter(|_| ours) {
+                entry.expires_at = timeout.map_or(NEVER, |timeout| now + timeout);
+                self.next_expiry.fetch_min(entry.expires_at.0, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// The longest that an alert of any source fires without being heard of, but for those that fire for ever.
+    #[must_use]
+    pub fn longest_timeout(&self) -> Millis {
+        let senders = self.senders.read().unwrap_or_else(PoisonError::into_inner);
+        senders.values().filter_map(|sender| sender.timeout()).max().unwrap_or_default()
     }
 
     /// An empty set of alerts, as safe from senders who choose their labels as the tables are.
@@ -318,11 +370,15 @@ impl Live {
     /// How many alerts of one source fire.
     #[must_use]
     pub fn firing_of(&self, source: &str) -> usize {
-        count(&self.sender(source).firing)
+        self.senders.read().unwrap_or_else(PoisonError::into_inner).get(source).map_or(0, |sender| count(&sender.firing))
     }
 
-    fn sender(&self, source: &str) -> &Sender {
-        self.senders.get(source).unwrap_or(&self.strangers)
+    fn sender(&self, source: &Arc<str>) -> Arc<Sender> {
+        if let Some(sender) = self.senders.read().unwrap_or_else(PoisonError::into_inner).get(source) {
+            return sender.clone();
+        }
+        let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
+        senders.entry(source.clone()).or_insert_with(|| Arc::new(Sender::new(Some(self.strangers_timeout)))).clone()
     }
 
     fn publish_alert(&self, record: &Arc<AlertRecord>, now: Time) {
@@ -340,12 +396,12 @@ impl Live {
                     }
                     entry.record = record.clone();
                 } else {
-                    *entry = Entry { raw: entry.raw, ..Entry::of(record.clone(), sender.timeout, now) };
+                    *entry = Entry { raw: entry.raw, ..Entry::of(record.clone(), sender.timeout(), now) };
                 }
                 (was, entry.expires_at)
             }
             Slot::Vacant(slot) => {
-                let entry = Entry::of(record.clone(), sender.timeout, now);
+                let entry = Entry::of(record.clone(), sender.timeout(), now);
                 let expires_at = entry.expires_at;
                 slot.insert(entry);
                 ((0, 0), expires_at)

@@ -46,6 +46,7 @@ impl IngestState {
             self.metrics.requests_rejected_total.with_label_values(&["unauthorized"]).inc();
             return (StatusCode::UNAUTHORIZED, json!({ "message": "Could not authenticate" }));
         };
+        let source = &*source;
         let Some(call) = Call::of(at.rest, at.query, at.is_put, decode) else {
             return (StatusCode::NOT_FOUND, json!({ "message": "Sorry, the requested page was not found" }));
         };
@@ -112,7 +113,7 @@ impl IngestState {
 
     /// An id for a request, in the shape that Opsgenie's have.
     fn opsgenie_request(&self) -> String {
-        let id = self.sources.first().map(|source| self.intake(source).fresh_key(0)).unwrap_or_default();
+        let id = self.sources().first().map(|source| self.intake(source).fresh_key(0)).unwrap_or_default();
         let part = |from: usize, to: usize| id.get(from..to).unwrap_or_default().to_owned();
         [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
     }

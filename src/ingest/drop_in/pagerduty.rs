@@ -1,5 +1,7 @@
 //! PagerDuty's Events API, version 2: events and changes, whose key is in their body.
 
+use std::sync::Arc;
+
 use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
 
@@ -12,9 +14,9 @@ use crate::ingest::route::IngestState;
 use crate::ingest::source::Source;
 
 /// An event that is none.
-struct Invalid<'s> {
+struct Invalid {
     /// Whose it is, where its key says so.
-    source: Option<&'s Source>,
+    source: Option<Arc<Source>>,
     /// All that is wrong with it.
     errors: Vec<String>,
 }
@@ -30,12 +32,12 @@ impl IngestState {
             Ok(read) => read,
             Err(Invalid { source, errors }) => {
                 if let Some(source) = source {
-                    self.keep_invalid(source, &text, errors.join("; ")).await;
+                    self.keep_invalid(&source, &text, errors.join("; ")).await;
                 }
                 return self.invalid_event(&errors);
             }
         };
-        let outcome = self.take_in(source, reading).await;
+        let outcome = self.take_in(&source, reading).await;
         if let Some(error) = &outcome.failed {
             let (status, message) = (unavailable(error), failure(error).1);
             if status == StatusCode::TOO_MANY_REQUESTS {
@@ -57,7 +59,7 @@ impl IngestState {
     }
 
     /// Whose event it is, what it says, and its key, which is made here where it has none.
-    fn pagerduty_event(&self, text: &str, is_change: bool) -> Result<(&Source, Reading, Option<String>), Invalid<'_>> {
+    fn pagerduty_event(&self, text: &str, is_change: bool) -> Result<(Arc<Source>, Reading, Option<String>), Invalid> {
         let nobodys = |error: &str| Invalid { source: None, errors: vec![error.to_owned()] };
         let body = format::parse(text, self.limits.json_depth).map_err(|_| nobodys("the body is no JSON"))?;
         let notes = Notes::default();
@@ -65,7 +67,7 @@ impl IngestState {
         let key = field.text("routing_key").ok_or_else(|| nobodys("'routing_key' is missing or blank"))?;
         let found = self.source_of(Tool::PagerdutyEvents, Some(&key));
         let source = found.ok_or_else(|| nobodys("'routing_key' is not known here"))?;
-        let wrong = |errors: Vec<String>| Invalid { source: Some(source), errors };
+        let wrong = |errors: Vec<String>| Invalid { source: Some(source.clone()), errors };
         let faults = if is_change { change_faults(field) } else { pagerduty::faults(field) };
         if !faults.is_empty() {
             return Err(wrong(faults));
@@ -75,13 +77,13 @@ impl IngestState {
         let mut reading = read.map_err(|_| wrong(vec!["the event cannot be read".to_owned()]))?;
         let fresh = reading.events.iter_mut().flatten().find(|event| event.key == Key::Fresh);
         let made = fresh.map(|event| {
-            let made = self.intake(source).fresh_key(0);
+            let made = self.intake(&source).fresh_key(0);
             event.key = Key::Said(format!("dedup:{made}"));
             made
         });
         match reading.events.first() {
             Some(Err(unmapped)) => Err(wrong(vec![unmapped.0.clone()])),
-            _ => Ok((source, reading, made.or(said))),
+            _ => Ok((source.clone(), reading, made.or(said))),
         }
     }
 
