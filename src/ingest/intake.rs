@@ -13,7 +13,7 @@ use super::watch::Watched;
 use super::wire::{RawMap, shorten};
 use crate::config::Limits;
 use crate::engine::{Input, News};
-use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Time};
+use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Millis, Time};
 use crate::runtime::Live;
 use crate::runtime::live::{FingerprintSet, Heard, NEVER, Seen, Wording};
 
@@ -90,6 +90,8 @@ pub struct Pending {
     pub fingerprint: Fingerprint,
     pub raw_key: Option<u64>,
     pub heard: Heard,
+    /// How long it fires without being heard of, where its message says so.
+    pub lasts: Option<Millis>,
 }
 
 /// An alert that was not taken.
@@ -278,7 +280,7 @@ impl<'a> Intake<'a> {
                 Seen::News | Seen::Unknown => {}
             }
         }
-        self.announce(said, labels, Pending { index, fingerprint, raw_key, heard })
+        self.announce(said, labels, Pending { index, fingerprint, raw_key, heard, lasts: None })
     }
 
     /// Alertmanager's order: an unset start is the end, or now; an unset end is our timeout.
@@ -350,7 +352,7 @@ impl<'a> Intake<'a> {
         let ends_at = (heard.status == AlertStatus::Resolved).then_some(heard.ends_at);
         self.fresh_firing += usize::from(ends_at.is_none());
         self.fresh.insert(pending.fingerprint);
-        self.news.push(Input::Alert(News { alert, status: heard.status, ends_at }));
+        self.news.push(Input::Alert(News { alert, status: heard.status, ends_at, lasts: pending.lasts }));
         self.pending.push(pending);
         Ok(Took::News)
     }

@@ -140,7 +140,7 @@ impl Entry {
 
     fn of(record: Arc<AlertRecord>, timeout: Option<Millis>, now: Time) -> Entry {
         // A beat is missed after its rule's time, whatever its source's is.
-        let timeout = record.beat.as_ref().map(|beat| beat.within).or(timeout);
+        let timeout = record.beat.as_ref().map(|beat| beat.within).or(record.lasts()).or(timeout);
         Entry {
             expires_at: match record.status {
                 AlertStatus::Firing => timeout.map_or(NEVER, |timeout| now + timeout),
@@ -203,7 +203,8 @@ impl Live {
             return;
         }
         for mut entry in self.alerts.iter_mut() {
-            let ours = entry.by_timeout && entry.record.is_firing() && entry.record.beat.is_none();
+            let record = &entry.record;
+            let ours = entry.by_timeout && record.is_firing() && record.beat.is_none() && record.lasts().is_none();
             if let Some(timeout) = changed.get(&entry.record.alert.source).filter(|_| ours) {
                 entry.expires_at = timeout.map_or(NEVER, |timeout| now + timeout);
                 self.next_expiry.fetch_min(entry.expires_at.0, Ordering::AcqRel);

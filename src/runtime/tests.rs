@@ -223,7 +223,7 @@ fn news(host: u64, severity: &str, status: AlertStatus) -> Input {
         starts_at: START,
     };
     let ends_at = (status == AlertStatus::Resolved).then_some(START);
-    Input::Alert(News { alert: Arc::new(alert), status, ends_at })
+    Input::Alert(News { alert: Arc::new(alert), status, ends_at, lasts: None })
 }
 
 fn firing(host: u64) -> Input {
@@ -486,6 +486,30 @@ async fn rules_that_do_not_load_change_nothing() {
     let recorded = house.handle.events_since(seq, 10).await;
     assert_eq!(recorded[0].facts[0].kind(), "rules_loaded");
     house.runtime.stop().await;
+}
+
+/// How long a message lets its alert fire, where its source has another time, is on record: a start knows it, with the view
+/// and without.
+#[tokio::test]
+async fn an_alert_has_its_own_time_after_a_start_as_well() {
+    let folder = folder();
+    let day = Millis::hours(24);
+    let expires =
+        |house: &House| [1, 2].map(|host| house.handle.live().alert(Fingerprint(host)).unwrap().expires_at.since(START));
+    let house = start_in(folder.path(), Options::default()).await;
+    let Input::Alert(own) = firing(1) else { unreachable!() };
+    house.handle.submit(vec![Input::Alert(News { lasts: Some(day), ..own }), firing(2)]).await.unwrap();
+    let expected = [day, Config::default().resolve_timeout];
+    assert_eq!(expires(&house), expected);
+    house.runtime.stop().await;
+    for view in ["as it was", "built anew"] {
+        if view == "built anew" {
+            std::fs::remove_file(folder.path().join("view.db")).unwrap();
+        }
+        let house = start_in(folder.path(), Options::default()).await;
+        assert_eq!(expires(&house), expected, "{view}");
+        house.runtime.stop().await;
+    }
 }
 
 /// What is loaded besides the rules takes effect with them, or neither does.

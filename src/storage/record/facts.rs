@@ -87,4 +87,5 @@ facts! {
     65 HeartbeatMissed { 1 heartbeat, 2 rule },
     66 HeartbeatPlanned { 1 heartbeat, 2 within, 3 due },
     70 MessageTaken { 1 message, 2 most },
+    75 AlertLasts { 1 fingerprint, 2 within },
 }
