@@ -9,7 +9,7 @@ mod seed;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -53,7 +53,7 @@ pub struct Live {
     /// The rules in force, for those who explain; nothing here decides by them.
     rules: RwLock<InForce>,
     /// By the source's name; also of those that are no longer configured and have alerts still.
-    senders: RwLock<HashMap<Arc<str>, Arc<Sender>>>,
+    senders: RwLock<BTreeMap<Arc<str>, Arc<Sender>>>,
     /// The time-out of those.
     strangers_timeout: Millis,
     firing: AtomicI64,
@@ -119,7 +119,7 @@ fn number(timeout: Option<Millis>) -> i64 {
 }
 
 /// The time-outs of all sources that a configuration has.
-fn timeouts(config: &Config) -> HashMap<Arc<str>, Option<Millis>> {
+fn timeouts(config: &Config) -> BTreeMap<Arc<str>, Option<Millis>> {
     let configured = config.sources.iter().map(|source| (source.name.clone(), source.timeout(config.resolve_timeout)));
     // What people report, and what Quell raises itself, is ended by a word, and not repeated.
     configured.chain([SourceConfig::OWN, REPORTS, HEARTBEATS].map(|name| (name.into(), None))).collect()
@@ -188,7 +188,7 @@ impl Live {
     /// after a start.
     pub fn configure(&self, config: &Config, now: Time) {
         let mut wanted = timeouts(config);
-        let mut changed: HashMap<Arc<str>, Option<Millis>> = HashMap::new();
+        let mut changed: BTreeMap<Arc<str>, Option<Millis>> = BTreeMap::new();
         {
             let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
             for (name, sender) in senders.iter() {

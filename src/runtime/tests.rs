@@ -512,6 +512,9 @@ async fn an_alert_has_its_own_time_after_a_start_as_well() {
     }
 }
 
+/// Whether it loads, the rules, parts of the answer, how often it took effect by then.
+type Loading = (bool, &'static str, Result<[&'static str; 2], [&'static str; 2]>, u64);
+
 /// What is loaded besides the rules takes effect with them, or neither does.
 #[tokio::test]
 async fn what_else_is_loaded_takes_effect_with_the_rules() {
@@ -530,8 +533,7 @@ async fn what_else_is_loaded_takes_effect_with_the_rules() {
         Ok(Loaded { apply: Box::new(apply), waiting: vec!["listen"] })
     }));
     let seq = house.handle.status().seq;
-    // (whether it loads, the rules, the answer's parts, how often it took effect)
-    let steps: [(bool, &'static str, Result<[&str; 2], [&str; 2]>, u64); 4] = [
+    let steps: [Loading; 4] = [
         (false, OTHER, Err(["no such thing", ""]), 0),
         (true, "escalate: [{ nme: page }]\n", Err(["nme", "`listen` of quell.yaml changed"]), 0),
         (false, "escalate: [{ nme: page }]\n", Err(["no such thing", ""]), 0),

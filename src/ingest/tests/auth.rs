@@ -558,6 +558,9 @@ fn a_public_key_checks_its_own_kind_of_signatures_only() {
     }
 }
 
+/// Path, headers, body, status.
+type InBody<'a> = (&'a str, &'a [(&'a str, String)], String, u16);
+
 /// StatusCake sends a digest of its account's key with each form, and can do nothing else.
 #[test]
 fn a_token_may_come_in_the_body() {
@@ -578,8 +581,7 @@ sources:
     ));
     let json = |token: &str| format!(r#"{{"auth":{{"key":"{token}"}}}}"#);
     let bearer = [("authorization", format!("Bearer {digest}"))];
-    // (path, headers, body, status)
-    let rows: Vec<(&str, &[(&str, String)], String, u16)> = vec![
+    let rows: Vec<InBody<'_>> = vec![
         ("cake", &[], form.clone(), 202),
         ("cake", &[], form.replace(digest, "old-digest"), 202),
         ("cake", &[], form.replace(digest, &digest.replace('2', "3")), 401),
