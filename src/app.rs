@@ -2,6 +2,8 @@
 //!
 //! Owns the order of these things and the process' signals; everything else belongs to the parts.
 
+mod sources;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,15 +24,18 @@ use crate::runtime::{self, Clock, Handle, LoadRules, Parts, Receivers};
 use crate::storage::disk::{FolderDisk, FolderLock};
 use crate::storage::log::{LogOptions, SkipDamage};
 
+pub use sources::ReadConfig;
+
 /// How long the threads may take to end once everything is answered; what the view has not written by then, the next start
 /// reads from the log.
 const STOP_PATIENCE: Duration = Duration::from_secs(4);
 
-/// Runs the daemon until SIGTERM or SIGINT. Damage of the log is passed over only in the segments that `skip_damage` names.
+/// Runs the daemon until SIGTERM or SIGINT. `read` reads the configuration again when that is asked for. Damage of the log is
+/// passed over only in the segments that `skip_damage` names.
 ///
 /// # Errors
 /// Why it did not start, or what made it impossible to go on. The process must end then with a code other than 0.
-pub async fn serve(config: Config, skip_damage: SkipDamage) -> anyhow::Result<()> {
+pub async fn serve(config: Config, read: ReadConfig, skip_damage: SkipDamage) -> anyhow::Result<()> {
     config::check_exposure(&config).map_err(|error| anyhow::anyhow!("{error}"))?;
     deliver::install_crypto();
     let config = Arc::new(config);
@@ -67,6 +72,7 @@ pub async fn serve(config: Config, skip_damage: SkipDamage) -> anyhow::Result<()
     let fetcher = deliver::Fetcher::new(&deliver::Context::new(config.outbound)).map_err(|error| anyhow::anyhow!(error))?;
     let ingest = IngestState::new(handle.clone(), &config, metrics.clone(), Arc::new(Amazon(fetcher)));
     let ingest = Arc::new(ingest.map_err(|error| anyhow::anyhow!("{error}"))?);
+    handle.load_on_request(sources::loader(ingest.clone(), config.clone(), read));
     let router = api::router(ApiState::new(Arc::new(handle.clone()), ingest.clone(), metrics, config.clone()));
     let looking = tokio::spawn(ingest.clone().look_after_sources(shutdown.clone()));
     let stopping = shutdown.clone();
@@ -189,7 +195,7 @@ fn render(diagnostic: &ruleset::Diagnostic, files: &[SourceFile]) -> String {
     diagnostic.render(text)
 }
 
-/// SIGTERM and SIGINT stop, SIGHUP reloads the rules.
+/// SIGTERM and SIGINT stop, SIGHUP reloads rules and sources.
 fn heed_signals(handle: Handle) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

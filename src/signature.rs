@@ -1,4 +1,4 @@
-//! Whether a message was signed by somebody who has the secret: the schemes of HMAC-SHA256 that senders use.
+//! Whether a message was signed by somebody who has the secret: the schemes of HMAC-SHA256 that senders use, and ed25519.
 //!
 //! | scheme | signature in | over | signed time |
 //! | --- | --- | --- | --- |
@@ -6,7 +6,7 @@
 //! | `grafana` | `X-Grafana-Alerting-Signature: <hex>` | body, or `<time>:<body>` | where a header for it is named |
 //! | `pagerduty` | `X-PagerDuty-Signature: v1=<hex>,…` | body | no |
 //! | `sentry` | `Sentry-Hook-Signature: <hex>` | body | no |
-//! | `standard-webhooks` | `webhook-signature: v1,<base64> …` | `<id>.<time>.<body>` | always |
+//! | `standard-webhooks` | `webhook-signature: v1,<base64> …`, `v1a,<base64>` for ed25519 | `<id>.<time>.<body>` | always |
 //!
 //! Every secret is tried on every signature, and all of it compared in constant time: neither which secret fits nor how much of
 //! a signature does is to be seen from outside. What is not signed (`X-GitHub-Delivery`, `Sentry-Hook-Timestamp`) proves nothing and
@@ -19,6 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::HeaderMap;
+use ring::signature::{ED25519, UnparsedPublicKey};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Scheme, SignatureConfig};
@@ -84,6 +85,8 @@ impl Refused {
 pub struct Verifier {
     scheme: Scheme,
     keys: Vec<Vec<u8>>,
+    /// Of ed25519.
+    public_keys: Vec<Vec<u8>>,
     header: String,
     timestamp_header: Option<String>,
     window: Millis,
@@ -91,13 +94,15 @@ pub struct Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Verifier({:?}, {} keys)", self.scheme, self.keys.len())
+        write!(f, "Verifier({:?}, {} keys)", self.scheme, self.keys.len() + self.public_keys.len())
     }
 }
 
 /// A header's signatures and what each must be of.
 struct Signed<'m> {
     signatures: Vec<Vec<u8>>,
+    /// Those of ed25519, where we have a key for them.
+    public: Vec<Vec<u8>>,
     /// The parts of the signed content, in order.
     content: Vec<&'m [u8]>,
     sent_at: Option<Time>,
@@ -117,6 +122,7 @@ impl Verifier {
         Ok(Verifier {
             scheme: config.scheme,
             keys: config.secrets.iter().map(|secret| config.scheme.key(secret)).collect::<Result<_, _>>()?,
+            public_keys: config.public_keys.clone(),
             header: config.header.clone().unwrap_or_else(|| usual.to_owned()),
             timestamp_header: config.timestamp_header.clone(),
             window: config.window,
@@ -138,13 +144,26 @@ impl Verifier {
                 is_good |= mac.clone().verify_slice(signature).is_ok();
             }
         }
-        if !is_good {
+        if !is_good && !self.is_signed_publicly(&signed) {
             return Err(Refused::Wrong);
         }
         if signed.sent_at.is_some_and(|sent_at| now.since(sent_at).0.abs() > self.window.0) {
             return Err(Refused::Stale);
         }
         Ok(self.prove(headers, &signed, now))
+    }
+
+    /// Whether one of the signatures is of the owner of a public key. There is no secret here that the time could tell.
+    fn is_signed_publicly(&self, signed: &Signed<'_>) -> bool {
+        if signed.public.is_empty() {
+            return false;
+        }
+        let content = signed.content.concat();
+        let is_by = |key: &Vec<u8>| {
+            let key = UnparsedPublicKey::new(&ED25519, key);
+            signed.public.iter().any(|signature| key.verify(&content, signature).is_ok())
+        };
+        self.public_keys.iter().any(is_by)
     }
 
     /// What is proved by a message that is signed.
@@ -162,7 +181,7 @@ impl Verifier {
     /// `None` for headers that are not of the scheme's form.
     fn read<'m>(&self, headers: &'m HeaderMap, body: &'m [u8]) -> Option<Signed<'m>> {
         let value = std::str::from_utf8(only(headers, &self.header)?).ok()?;
-        let of_body = |signatures| Some(Signed { signatures, content: vec![body], sent_at: None });
+        let of_body = |signatures| Some(Signed { signatures, public: Vec::new(), content: vec![body], sent_at: None });
         match self.scheme {
             Scheme::Github => of_body(vec![unhex(value.strip_prefix("sha256=")?)?]),
             Scheme::Sentry => of_body(vec![unhex(value)?]),
@@ -171,15 +190,22 @@ impl Verifier {
                 let signatures = vec![unhex(value)?];
                 let Some(name) = &self.timestamp_header else { return of_body(signatures) };
                 let time = only(headers, name)?;
-                Some(Signed { signatures, content: vec![time, b":", body], sent_at: Some(seconds(time)?) })
+                Some(Signed { signatures, public: Vec::new(), content: vec![time, b":", body], sent_at: Some(seconds(time)?) })
             }
             Scheme::StandardWebhooks => {
-                let signatures = several(value.split(' '), "v1,", |text| BASE64.decode(text).ok())?;
+                // A signature for which there is no key is one of another version: it must not be tried with a key of another kind.
+                let of = |version: &str, keys: &[Vec<u8>]| {
+                    let found = several(value.split(' '), version, |text| BASE64.decode(text).ok());
+                    found.filter(|_| !keys.is_empty()).unwrap_or_default()
+                };
+                let (signatures, public) = (of("v1,", &self.keys), of("v1a,", &self.public_keys));
+                (!signatures.is_empty() || !public.is_empty()).then_some(())?;
                 let (id, time) = (only(headers, "webhook-id")?, only(headers, "webhook-timestamp")?);
                 // With a full stop in the id, the same bytes could be cut into id, time and body in another way.
                 let is_id = !id.is_empty() && id.len() <= ID_CHARS_MAX && !id.contains(&b'.');
                 is_id.then_some(())?;
-                Some(Signed { signatures, content: vec![id, b".", time, b".", body], sent_at: Some(seconds(time)?) })
+                let content = vec![id, b".", time, b".", body];
+                Some(Signed { signatures, public, content, sent_at: Some(seconds(time)?) })
             }
         }
     }
@@ -241,6 +267,7 @@ mod tests {
         let config = |scheme: Scheme, secret: &str, timestamp_header: Option<&str>| SignatureConfig {
             scheme,
             secrets: vec![Secret::new(secret)],
+            public_keys: Vec::new(),
             header: None,
             timestamp_header: timestamp_header.map(str::to_owned),
             window: scheme.window(),
@@ -273,6 +300,30 @@ mod tests {
             verifier.verify(&headers, body.as_bytes(), Time(1_614_265_330_000)).unwrap();
             assert_eq!(verifier.verify(&headers, b"another", Time(1_614_265_330_000)), Err(Refused::Wrong), "{config:?}");
         }
+    }
+
+    /// Made by OpenSSL: `openssl pkeyutl -sign -rawin` over `<id>.<time>.<body>`.
+    #[test]
+    fn a_signature_of_ed25519_is_good() {
+        let key = BASE64.decode("0kQObho1VDeZsMSF3blOoUnsrQ26FUqDsIaZ6IjdWf8=").unwrap();
+        let config = SignatureConfig {
+            scheme: Scheme::StandardWebhooks,
+            secrets: Vec::new(),
+            public_keys: vec![key],
+            header: None,
+            timestamp_header: None,
+            window: Millis::minutes(5),
+        };
+        let signature = "v1a,6LNk5URy5oq2NGeCwZBVdYGB4Om+0/SpBo/Iupd2YCgNtmwaseMu5qqTJhNdsyUnz0Y3ZD8P9dRkhCKNDr6GAw==";
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("id", "msg_p5jXN8AQM9LWM0D4loKWxJek"), ("timestamp", "1614265330"), ("signature", signature)] {
+            let name: hyper::header::HeaderName = format!("webhook-{name}").parse().unwrap();
+            headers.insert(name, value.parse().unwrap());
+        }
+        let verifier = Verifier::new(&config).unwrap();
+        verifier.verify(&headers, br#"{"test": 2432232314}"#, Time(1_614_265_330_000)).unwrap();
+        let other = verifier.verify(&headers, br#"{"test": 2432232315}"#, Time(1_614_265_330_000));
+        assert_eq!(other, Err(Refused::Wrong));
     }
 
     #[test]

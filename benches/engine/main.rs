@@ -88,7 +88,7 @@ fn new_alerts(world: &World) -> Point {
     let begun = processor_time();
     for alert in alerts {
         let begun = Instant::now();
-        step(&mut engine, News { alert, status: AlertStatus::Firing, ends_at: None }, &mut facts);
+        step(&mut engine, News { alert, status: AlertStatus::Firing, ends_at: None, lasts: None }, &mut facts);
         took.push(begun.elapsed());
     }
     let each = processor_time().saturating_sub(begun) / u32::try_from(ALERTS).expect("a few thousand");

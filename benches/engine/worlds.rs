@@ -74,7 +74,7 @@ impl World {
             engine.step(START, act, &mut facts).expect("taken");
         }
         for id in 0..self.present {
-            let news = News { alert: (self.alert)(id), status: AlertStatus::Firing, ends_at: None };
+            let news = News { alert: (self.alert)(id), status: AlertStatus::Firing, ends_at: None, lasts: None };
             engine.step(START, Input::Alert(news), &mut facts).expect("taken");
             facts.clear();
         }

@@ -49,7 +49,8 @@ pub(super) fn run(args: Args, screen: &mut Screen<'_>) -> Result<u8, Failure> {
     telemetry::init(args.log_format, std::env::var("QUELL_LOG").ok().as_deref());
     let config = site::load(args.config.as_deref(), &flags, screen)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(app::serve(config, SkipDamage::in_segments(args.skip_damage))).map_err(|error| failure(&error))?;
+    let read = site::reader(args.config.as_deref(), &flags);
+    runtime.block_on(app::serve(config, read, SkipDamage::in_segments(args.skip_damage))).map_err(|error| failure(&error))?;
     Ok(0)
 }
 

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use super::failure::Failure;
 use super::screen::Screen;
 use super::{check, log};
+use crate::app::ReadConfig;
 use crate::config::{self, Config};
 use crate::ruleset::{Code, pages};
 use crate::verify::recorded;
@@ -19,11 +20,7 @@ const USUAL_CONFIG: &str = "quell.yaml";
 
 /// Reads the configuration; its warnings go to stderr. `flags` are keys and values that win over file and environment.
 pub(super) fn load(named: Option<&Path>, flags: &[(&str, Option<String>)], screen: &mut Screen<'_>) -> Result<Config, Failure> {
-    let path = find(named);
-    let env: BTreeMap<String, String> =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-    let flags = flags.iter().filter_map(|(key, value)| Some(((*key).to_owned(), value.clone()?))).collect();
-    let (config, warnings) = config::load(path.as_deref(), &env, &flags).map_err(|faults| {
+    let (config, warnings) = reader(named, flags)().map_err(|faults| {
         // A file that is not there, or a flag that makes no sense, is the command line's fault.
         let is_usage = faults.iter().all(|fault| fault.code == "unreadable" || fault.place.starts_with("--"));
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -34,6 +31,17 @@ pub(super) fn load(named: Option<&Path>, flags: &[(&str, Option<String>)], scree
         writeln!(screen.err, "warning: {warning}")?;
     }
     Ok(config)
+}
+
+/// What reads the configuration, now and again: the same file, variables and flags.
+pub(super) fn reader(named: Option<&Path>, flags: &[(&str, Option<String>)]) -> ReadConfig {
+    let named = named.map(Path::to_path_buf);
+    let flags = flags.iter().filter_map(|(key, value)| Some(((*key).to_owned(), value.clone()?))).collect();
+    Box::new(move || {
+        let env: BTreeMap<String, String> =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        config::load(find(named.as_deref()).as_deref(), &env, &flags)
+    })
 }
 
 /// The configuration that is named, or the usual one if it is here.

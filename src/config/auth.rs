@@ -1,4 +1,4 @@
-//! What a source's senders must prove: `token`, `token_header`, `signature`, `sns`.
+//! What a source's senders must prove: `token`, `token_header`, `token_field`, `signature`, `sns`; and `handshake`.
 
 use std::ops::RangeInclusive;
 
@@ -12,6 +12,12 @@ use crate::model::Millis;
 /// Bytes of a secret of Standard Webhooks.
 const KEY_BYTES: RangeInclusive<usize> = 24..=64;
 
+/// Bytes of a public key of ed25519.
+const PUBLIC_KEY_BYTES: usize = 32;
+
+/// Public keys of one source.
+const PUBLIC_KEYS_MAX: usize = 8;
+
 /// How a sender signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
@@ -23,11 +29,13 @@ pub enum Scheme {
 }
 
 /// A signature that each message must carry.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureConfig {
     pub scheme: Scheme,
     /// Any of them makes a good signature; more than one while it is being changed.
     pub secrets: Vec<Secret>,
+    /// Keys of ed25519 that check signatures `v1a` of `standard-webhooks`, as any of the secrets checks others.
+    pub public_keys: Vec<Vec<u8>>,
     /// The header that the signature comes in, where it is not the scheme's usual one.
     pub header: Option<String>,
     /// The header that the signed time comes in, for `grafana`.
@@ -36,8 +44,17 @@ pub struct SignatureConfig {
     pub window: Millis,
 }
 
+/// What CloudEvents' handshake grants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HandshakeConfig {
+    /// Who may send, as they call themselves; none where anybody may who has the token.
+    pub origins: Vec<String>,
+    /// Requests a minute that are granted at most.
+    pub rate: Option<u32>,
+}
+
 /// What messages of Amazon SNS must prove.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnsConfig {
     /// The topics that may send.
     pub topics: Vec<String>,
@@ -109,35 +126,56 @@ const SNS_WINDOW: Millis = Millis::hours(2);
 pub(super) struct Auth {
     pub(super) tokens: Vec<Secret>,
     pub(super) token_header: Option<String>,
+    pub(super) token_field: Option<String>,
     pub(super) signature: Option<SignatureConfig>,
     pub(super) sns: Option<SnsConfig>,
     pub(super) client_certificate: Vec<String>,
+    pub(super) handshake: HandshakeConfig,
 }
 
 /// Reads the keys of one source.
 pub(super) fn read(section: &mut Section<'_>, format: Option<SourceFormat>) -> Auth {
-    let said = ["token_header", "signature", "sns", "client_certificate"]
+    let said = ["token_header", "token_field", "signature", "sns", "client_certificate", "handshake"]
         .map(|key| section.has(key).then(|| (key, section.place_of(key))));
     let tokens = section.secrets("token");
     let token_header = header(section, "token_header");
+    let token_field = section.has("token_field").then(|| section.name("token_field"));
     let signature = section.section("signature").and_then(|section| signature(section, format));
     let sns = section.section("sns").map(|section| sns(section, !tokens.is_empty()));
     let client_certificate = client_names(section);
+    let handshake = section.section("handshake").map(handshake).unwrap_or_default();
     for (key, place) in said.into_iter().flatten() {
         match (key, format) {
             ("sns", Some(format)) if format != SourceFormat::Tool(Tool::Cloudwatch) => {
                 section.note("bad_value", key, "belongs to format `cloudwatch` only", &place);
             }
+            ("handshake", Some(format)) if format != SourceFormat::Tool(Tool::Cloudevents) => {
+                section.note("bad_value", key, "belongs to format `cloudevents` only", &place);
+            }
+            ("token_field", Some(SourceFormat::Prometheus)) => {
+                section.note("bad_value", key, "cannot be of this format, whose bodies are lists", &place);
+            }
             (_, Some(SourceFormat::Tool(Tool::PagerdutyEvents | Tool::Opsgenie))) => {
                 section.note("bad_value", key, "cannot be of this format, whose senders have a key and nothing else", &place);
             }
-            ("token_header", _) if tokens.is_empty() => {
-                section.note("missing_key", "token", "is missing: `token_header` says where it comes", &place);
+            ("token_header" | "token_field", _) if tokens.is_empty() => {
+                section.note("missing_key", "token", &format!("is missing: `{key}` says where it comes"), &place);
             }
             _ => {}
         }
     }
-    Auth { tokens, token_header, signature, sns, client_certificate }
+    Auth { tokens, token_header, token_field, signature, sns, client_certificate, handshake }
+}
+
+fn handshake(mut section: Section<'_>) -> HandshakeConfig {
+    let place = section.place_of("origins");
+    let origins = section.texts("origins");
+    for origin in origins.iter().filter(|it| it.is_empty() || it.contains(|c: char| c.is_whitespace() || "*/".contains(c))) {
+        section.note("bad_value", "origins", &format!("has {origin:?}, which is no DNS name"), &place);
+    }
+    let rate = section.number("rate");
+    section.finish();
+    HandshakeConfig { origins, rate }
 }
 
 /// Names in certificates, in lower case.
@@ -154,7 +192,8 @@ fn signature(mut section: Section<'_>, format: Option<SourceFormat>) -> Option<S
     let usual = Scheme::of(format).filter(|_| !section.has("scheme"));
     let scheme = usual.or_else(|| section.need_word("scheme", &Scheme::ALL));
     let place = section.place_of("timestamp_header");
-    if !section.has("secret") {
+    let public_keys = public_keys(&mut section, scheme);
+    if !section.has("secret") && public_keys.is_empty() {
         section.note("missing_key", "secret", "is missing", &section.place);
     }
     let secret_place = section.place_of("secret");
@@ -170,7 +209,30 @@ fn signature(mut section: Section<'_>, format: Option<SourceFormat>) -> Option<S
     section.know(&["scheme"]);
     section.finish();
     let scheme = scheme?;
-    Some(SignatureConfig { scheme, secrets, header: name, timestamp_header, window: window.unwrap_or(scheme.window()) })
+    let window = window.unwrap_or(scheme.window());
+    Some(SignatureConfig { scheme, secrets, public_keys, header: name, timestamp_header, window })
+}
+
+/// Keys that are no secrets.
+fn public_keys(section: &mut Section<'_>, scheme: Option<Scheme>) -> Vec<Vec<u8>> {
+    let place = section.place_of("public_key");
+    let texts = section.one_or_more("public_key");
+    if !texts.is_empty() && scheme.is_some_and(|scheme| scheme != Scheme::StandardWebhooks) {
+        section.note("bad_value", "public_key", "belongs to the scheme `standard-webhooks` only", &place);
+    }
+    if texts.len() > PUBLIC_KEYS_MAX {
+        section.note("bad_value", "public_key", &format!("must have at most {PUBLIC_KEYS_MAX} keys"), &place);
+    }
+    let key = |text: &String| {
+        let bytes = BASE64.decode(text.trim().strip_prefix("whpk_").unwrap_or(text.trim())).ok();
+        let bytes = bytes.filter(|bytes| bytes.len() == PUBLIC_KEY_BYTES);
+        if bytes.is_none() {
+            let form = format!("must be `whpk_` and base64 of {PUBLIC_KEY_BYTES} bytes");
+            section.note("bad_value", "public_key", &form, &place);
+        }
+        bytes
+    };
+    texts.iter().filter_map(key).collect()
 }
 
 fn sns(mut section: Section<'_>, has_token: bool) -> SnsConfig {

@@ -234,15 +234,17 @@ fn sources(notes: &Notes<'_>, sections: Vec<Section<'_>>) -> Vec<SourceConfig> {
         let (silent_after, drift) = (section.duration("silent_after"), section.flag("drift").unwrap_or(true));
         section.finish();
         let format = format.unwrap_or(SourceFormat::Prometheus);
-        let auth::Auth { tokens, token_header, signature, sns, client_certificate } = auth;
+        let auth::Auth { tokens, token_header, token_field, signature, sns, client_certificate, handshake } = auth;
         sources.push(SourceConfig {
             name: name.into(),
             format,
             tokens,
             token_header,
+            token_field,
             signature,
             sns,
             client_certificate,
+            handshake,
             labels,
             map,
             resolve_after,

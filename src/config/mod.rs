@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use auth::{Scheme, SignatureConfig, SnsConfig};
+pub use auth::{HandshakeConfig, Scheme, SignatureConfig, SnsConfig};
 pub use error::{ConfigError, Warning};
 pub use load::{DEFAULTS, check_exposure, load, load_text};
 pub use secret::Secret;
@@ -61,7 +61,7 @@ impl Default for Config {
 }
 
 /// The port that speaks TLS.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsConfig {
     pub listen: SocketAddr,
     /// Our certificate and those behind it, in PEM.
@@ -72,7 +72,7 @@ pub struct TlsConfig {
 }
 
 /// A sender.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceConfig {
     pub name: Arc<str>,
     pub format: SourceFormat,
@@ -80,11 +80,15 @@ pub struct SourceConfig {
     pub tokens: Vec<Secret>,
     /// The header that a token comes in, where its sender cannot set `Authorization`.
     pub token_header: Option<String>,
+    /// The field of the body that a token comes in, where its sender can set nothing else.
+    pub token_field: Option<String>,
     pub signature: Option<SignatureConfig>,
     /// For `cloudwatch`.
     pub sns: Option<SnsConfig>,
     /// Names of which the certificate that a client shows must have one; none where it need not show any.
     pub client_certificate: Vec<String>,
+    /// For `cloudevents`.
+    pub handshake: HandshakeConfig,
     /// Added to every alert that lacks them.
     pub labels: Labels,
     /// For `generic`.
@@ -109,9 +113,11 @@ impl SourceConfig {
             format: SourceFormat::Prometheus,
             tokens: Vec::new(),
             token_header: None,
+            token_field: None,
             signature: None,
             sns: None,
             client_certificate: Vec::new(),
+            handshake: HandshakeConfig::default(),
             labels: Labels::default(),
             map: None,
             resolve_after: None,
@@ -156,7 +162,7 @@ pub enum SourceFormat {
 }
 
 /// How a `generic` source's JSON becomes alerts; every value is a template.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GenericMap {
     pub each: Option<String>,
     pub labels: Vec<(String, String)>,
@@ -169,14 +175,14 @@ pub struct GenericMap {
 }
 
 /// A named receiver.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiverConfig {
     pub name: Arc<str>,
     pub kind: ReceiverKind,
 }
 
 /// What a receiver is, with its settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReceiverKind {
     Pagerduty { url: String, routing_key: Secret },
     Webhook { url: String, secret: Option<Secret> },
@@ -187,7 +193,7 @@ pub enum ReceiverKind {
 }
 
 /// An SMTP server and whom to write to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailConfig {
     pub host: String,
     pub port: u16,
@@ -210,7 +216,7 @@ pub enum SmtpTls {
 }
 
 /// A ServiceNow instance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicenowConfig {
     pub url: String,
     pub user: String,
@@ -223,14 +229,14 @@ pub struct ServicenowConfig {
 }
 
 /// Someone who may write through the API.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenConfig {
     pub name: Arc<str>,
     pub token: Secret,
 }
 
 /// Every limit: name, default, unit. What happens at each is said in docs/configuration.md.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a request's body, after decompression.
     pub body_bytes: usize,
@@ -270,7 +276,7 @@ pub struct Limits {
 }
 
 /// How long things are kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Resolved alerts, closed incidents, delivered notifications in the view; log segments.
     pub age: Millis,

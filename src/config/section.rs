@@ -213,6 +213,14 @@ impl<'a> Section<'a> {
         items.filter_map(|(i, item)| self.as_section(&format!("{key}[{i}]"), item)).collect()
     }
 
+    /// A text, or a list of some.
+    pub(super) fn one_or_more(&mut self, key: &'static str) -> Vec<String> {
+        if self.values.get(key).is_some_and(|value| matches!(value.kind, ValueKind::Array(_))) {
+            return self.texts(key);
+        }
+        self.text(key).into_iter().collect()
+    }
+
     pub(super) fn texts(&mut self, key: &'static str) -> Vec<String> {
         let items = self.list(key).into_iter().enumerate();
         items.filter_map(|(i, item)| self.as_text(&format!("{key}[{i}]"), item)).collect()

@@ -246,6 +246,30 @@ fn every_fault_has_its_place_and_a_hint() {
             ],
         ),
         (
+            "sources: [{ name: a, format: nagios, token_field: Token, handshake: { origins: [x], rate: 0 } }]",
+            &[
+                "quell.yaml:1:91: `sources[0].handshake.rate` must be above 0",
+                "quell.yaml:1:51: `sources[0].token` is missing: `token_field` says where it comes",
+                "quell.yaml:1:69: `sources[0].handshake` belongs to format `cloudevents` only",
+            ],
+        ),
+        (
+            "sources: [{ name: a, format: cloudevents, handshake: { origins: ['*.example.com'] } }]",
+            &["quell.yaml:1:65: `sources[0].handshake.origins` has \"*.example.com\", which is no DNS name"],
+        ),
+        (
+            "sources: [{ name: prometheus, token: c4nary, token_field: x }]",
+            &["quell.yaml:1:59: `sources[0].token_field` cannot be of this format, whose bodies are lists"],
+        ),
+        (
+            "sources: [{ name: a, format: nagios, signature: { scheme: github, public_key: whpk_QUJDRA== } }]",
+            &[
+                "quell.yaml:1:79: `sources[0].signature.public_key` belongs to the scheme `standard-webhooks` only",
+                "quell.yaml:1:79: `sources[0].signature.public_key` must be `whpk_` and base64 of 32 bytes",
+                "quell.yaml:1:49: `sources[0].signature.secret` is missing",
+            ],
+        ),
+        (
             "tls: { listn: 127.0.0.1:9443 }",
             &[
                 "quell.yaml:1:6: `tls.listen` is missing",
@@ -358,7 +382,7 @@ fn the_page_of_the_configuration_has_every_key_and_default() {
     }
     let without_default = "external_url sources receivers tokens name format token labels map each annotations status starts_at ends_at \
         identity resolve_after silent_after drift pagerduty webhook alertmanager_webhook email servicenow log url routing_key secret max_alerts \
-        send_resolved bearer token_header signature sns client_certificate tls client_ca key certificate scheme secret header timestamp_header window topics confirm certificate raw host port tls user password from to assignment_group caller_id close_code categories file env";
+        send_resolved bearer token_header signature sns client_certificate tls client_ca key certificate scheme secret header timestamp_header public_key token_field handshake origins rate window topics confirm certificate raw host port tls user password from to assignment_group caller_id close_code categories file env";
     for key in without_default.split_whitespace() {
         assert!(page.contains(&format!("`{key}`")), "docs/configuration.md lacks `{key}`");
     }

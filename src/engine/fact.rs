@@ -99,6 +99,11 @@ pub enum Fact {
         fingerprint: Fingerprint,
         beat: Option<Box<Beat>>,
     },
+    /// It fires for so long without being heard of, whatever the time of its source is.
+    AlertLasts {
+        fingerprint: Fingerprint,
+        within: Millis,
+    },
     /// A beat was missed: nothing was heard of it for as long as its rule says, and the incident is about that.
     BeatMissed {
         incident: IncidentId,
@@ -402,6 +407,7 @@ impl Fact {
             Fact::AlertFlapping { .. } => "alert_flapping",
             Fact::SequenceStepped { .. } => "sequence_stepped",
             Fact::AlertBeats { .. } => "alert_beats",
+            Fact::AlertLasts { .. } => "alert_lasts",
             Fact::BeatMissed { .. } => "beat_missed",
             Fact::IncidentOpened { .. } => "incident_opened",
             Fact::AlertJoined { .. } => "alert_joined",

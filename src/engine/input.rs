@@ -38,6 +38,8 @@ pub struct News {
     pub status: AlertStatus,
     /// When it ended, for a resolved one.
     pub ends_at: Option<Time>,
+    /// How long it fires without being heard of, where that is not its source's time.
+    pub lasts: Option<Millis>,
 }
 
 /// What a person may do.

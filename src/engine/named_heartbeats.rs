@@ -85,7 +85,7 @@ impl Engine {
             && !self.is_raised(name)
         {
             let alert = missed(rule, heartbeat);
-            self.fire(Arc::new(alert), false);
+            self.fire(Arc::new(alert), None, false);
         }
     }
 

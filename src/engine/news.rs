@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::flapping::is_flapping;
 use crate::engine::inhibit::Parts;
 use crate::engine::{Answer, Engine, Fact, News, Refusal};
-use crate::model::{Alert, AlertStatus, Fingerprint, IncidentId, Time};
+use crate::model::{Alert, AlertStatus, Fingerprint, IncidentId, Millis, Time};
 
 impl Engine {
     pub(super) fn take_news(&mut self, news: News) -> Result<Answer, Refusal> {
@@ -28,14 +28,14 @@ impl Engine {
                 Err(Refusal::Limit("active_alerts"))
             }
             AlertStatus::Firing => {
-                self.fire(news.alert, fires);
+                self.fire(news.alert, news.lasts, fires);
                 Ok(Answer::New)
             }
         }
     }
 
     /// Takes an alert that begins to fire, or fires on under other labels where it `fires` already.
-    pub(super) fn fire(&mut self, alert: Arc<Alert>, fires: bool) {
+    pub(super) fn fire(&mut self, alert: Arc<Alert>, lasts: Option<Millis>, fires: bool) {
         let fingerprint = alert.fingerprint;
         // Where it fires already, under other labels, its part under those ends here.
         let left = if fires { self.leave_inhibitions(fingerprint) } else { Parts::default() };
@@ -45,6 +45,9 @@ impl Engine {
             self.leave_old_incidents(fingerprint, alert.starts_at);
         }
         self.record(Fact::AlertFired { alert });
+        if let Some(within) = lasts {
+            self.record(Fact::AlertLasts { fingerprint, within });
+        }
         self.enrich(fingerprint);
         self.enter_conditions(fingerprint);
         self.enter_ties_again(fingerprint);

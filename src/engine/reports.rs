@@ -29,7 +29,7 @@ impl Engine {
             return Err(Refusal::Limit("active_alerts"));
         }
         let next = self.state.next_incident();
-        self.fire(alert, false);
+        self.fire(alert, None, false);
         let home = self.state.alert(fingerprint).and_then(|record| record.incidents.last().copied());
         Ok(Answer::Reported(match home {
             Some(id) if id >= next => Reported::Opened(id),

@@ -1,13 +1,14 @@
 //! Whether a request may speak for a source: a token of it, where it has any, and whatever else each message must prove.
 //!
-//! A token comes as a bearer, as the password of basic authentication (all that some senders can do), in a header that the
-//! source names, or as the last part of the path. Signatures are checked in [`crate::signature`], envelopes of Amazon in [`super::sns`].
+//! A token comes as a bearer, as the password of basic authentication (all that some senders can do), in a header or a field of
+//! the body that the source names, or as the last part of the path. Signatures are checked in [`crate::signature`], envelopes of Amazon in [`super::sns`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
+use super::format::{self, Field, Notes};
 use super::sns::Sns;
 use super::tls::ClientNames;
 use crate::config::{ConfigError, Secret, SourceConfig};
@@ -18,6 +19,7 @@ use crate::signature::{Verifier, only};
 pub(super) struct Auth {
     tokens: Vec<Secret>,
     token_header: Option<String>,
+    token_field: Option<String>,
     /// Names of which a client's certificate must have one; none where it need not show any.
     client_certificate: Vec<String>,
     pub(super) signature: Option<Verifier>,
@@ -40,6 +42,7 @@ impl Auth {
         Ok(Auth {
             tokens: config.tokens.clone(),
             token_header: config.token_header.clone(),
+            token_field: config.token_field.clone(),
             client_certificate: config.client_certificate.clone(),
             signature: config.signature.as_ref().map(Verifier::new).transpose().map_err(fault("signature.secret"))?,
             sns: config.sns.as_ref().map(Sns::new).transpose().map_err(fault("sns.certificate"))?,
@@ -59,6 +62,19 @@ impl Auth {
             return only(headers, name).is_some_and(|given| self.knows(given));
         }
         only(headers, AUTHORIZATION.as_str()).and_then(credentials).is_some_and(|given| self.knows(&given))
+    }
+
+    /// Whether the token is to be looked for in the body: it may come there, and nothing else of the request has one.
+    pub(super) fn asks_the_body(&self, headers: &HeaderMap, path_secret: Option<&str>) -> bool {
+        let in_headers = self.token_header.as_deref().into_iter().chain([AUTHORIZATION.as_str()]);
+        self.token_field.is_some() && path_secret.is_none() && in_headers.into_iter().all(|name| !headers.contains_key(name))
+    }
+
+    /// Whether a body, of JSON or a form, proves a token in the field for it.
+    pub(super) fn admits_body(&self, text: &str, depth_max: usize) -> bool {
+        let (Some(name), Ok(body)) = (&self.token_field, format::parse(text, depth_max)) else { return false };
+        let notes = Notes::default();
+        Field::root(&body, &notes).text(name).is_some_and(|given| self.knows(given.as_bytes()))
     }
 
     /// Whether the certificate of the connection's other end is one that the source asks for.

@@ -13,7 +13,7 @@ use super::watch::Watched;
 use super::wire::{RawMap, shorten};
 use crate::config::Limits;
 use crate::engine::{Input, News};
-use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Time};
+use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Millis, Time};
 use crate::runtime::Live;
 use crate::runtime::live::{FingerprintSet, Heard, NEVER, Seen, Wording};
 
@@ -63,6 +63,9 @@ pub struct Intake<'a> {
     /// does not have the first one yet.
     fresh: FingerprintSet,
     fresh_firing: usize,
+    /// How many alerts fired when the first news came, of all sources and of this one. Asked once a request: these counts are
+    /// everybody's, and each look at them costs as much as a look-up.
+    firing: Option<(usize, usize)>,
 }
 
 /// One request's alerts: each is in exactly one of the three.
@@ -90,6 +93,8 @@ pub struct Pending {
     pub fingerprint: Fingerprint,
     pub raw_key: Option<u64>,
     pub heard: Heard,
+    /// How long it fires without being heard of, where its message says so.
+    pub lasts: Option<Millis>,
 }
 
 /// An alert that was not taken.
@@ -182,6 +187,7 @@ impl<'a> Intake<'a> {
             alerts: 0,
             fresh: live.set(),
             fresh_firing: 0,
+            firing: None,
         }
     }
 
@@ -278,7 +284,7 @@ impl<'a> Intake<'a> {
                 Seen::News | Seen::Unknown => {}
             }
         }
-        self.announce(said, labels, Pending { index, fingerprint, raw_key, heard })
+        self.announce(said, labels, Pending { index, fingerprint, raw_key, heard, lasts: None })
     }
 
     /// Alertmanager's order: an unset start is the end, or now; an unset end is our timeout.
@@ -326,12 +332,12 @@ impl<'a> Intake<'a> {
     fn announce(&mut self, said: &Said<'_>, labels: Labels, pending: Pending) -> Result<Took, Fault> {
         let heard = &pending.heard;
         if heard.status == AlertStatus::Firing {
-            let limits = self.limits;
-            let full = |active: usize, max: usize| active + self.fresh_firing >= max;
-            if full(self.live.firing(), limits.active_alerts) {
+            let (live, limits) = (self.live, self.limits);
+            let (all, of_source) = *self.firing.get_or_insert_with(|| (live.firing(), live.firing_of(&self.source.name)));
+            if all + self.fresh_firing >= limits.active_alerts {
                 return Err((Reason::Active, format!("more than {} active alerts", limits.active_alerts)));
             }
-            if full(self.live.firing_of(&self.source.name), limits.active_alerts_per_source) {
+            if of_source + self.fresh_firing >= limits.active_alerts_per_source {
                 return Err((
                     Reason::Active,
                     format!("more than {} active alerts of this source", limits.active_alerts_per_source),
@@ -350,7 +356,7 @@ impl<'a> Intake<'a> {
         let ends_at = (heard.status == AlertStatus::Resolved).then_some(heard.ends_at);
         self.fresh_firing += usize::from(ends_at.is_none());
         self.fresh.insert(pending.fingerprint);
-        self.news.push(Input::Alert(News { alert, status: heard.status, ends_at }));
+        self.news.push(Input::Alert(News { alert, status: heard.status, ends_at, lasts: pending.lasts }));
         self.pending.push(pending);
         Ok(Took::News)
     }

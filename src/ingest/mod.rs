@@ -14,6 +14,8 @@
 //! shows. What a sender can get wrong about one alert costs it that alert only. Everything that is not about taking alerts
 //! in goes to the API's router.
 //!
+//! [`sources`] has those in force, which a reload replaces.
+//!
 //! What cannot be mapped is kept by [`rejects`] before it is answered, and tried again by [`replay`]. [`watch`] and [`drift`]
 //! count whether sources still speak, and still say what they used to say; [`own`] makes alerts of that.
 
@@ -38,6 +40,7 @@ mod route;
 mod server;
 mod sns;
 pub mod source;
+mod sources;
 mod taken;
 #[cfg(test)]
 mod tests;
@@ -57,4 +60,5 @@ pub mod trial;
 pub use route::IngestState;
 pub use server::{Doors, serve};
 pub use sns::{Calling, Outgoing};
+pub use sources::Prepared;
 pub use tls::TlsDoor;

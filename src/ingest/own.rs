@@ -94,7 +94,8 @@ impl IngestState {
     /// Lets time pass for each source, and raises and ends what has come to be so, or not to be.
     pub(super) async fn look(&self, passed: Millis) {
         let now = self.engine.now();
-        for source in &self.sources {
+        let sources = self.sources();
+        for source in sources.iter() {
             let asked = if let Format::Generic(mapping) = &source.format { Some(mapping.watched()) } else { None };
             source.watched.pass(passed, asked, now);
             if !self.store.has(&source.name) {
@@ -103,7 +104,7 @@ impl IngestState {
             self.measure(source);
         }
         let mut wanted: BTreeMap<Fingerprint, Wanted> = BTreeMap::new();
-        for alert in self.sources.iter().flat_map(wanted_of) {
+        for alert in sources.iter().flat_map(|source| wanted_of(source)) {
             wanted.insert(alert.labels.fingerprint(), alert);
         }
         let live = self.engine.live();
@@ -139,7 +140,8 @@ impl IngestState {
 
     /// Takes up where the process before has ended: what was written, and what fires.
     pub(super) fn remember_sources(&self) {
-        let sources = || self.sources.iter().map(|source| (&*source.name, &source.watched));
+        let all = self.sources();
+        let sources = || all.iter().map(|source| (&*source.name, &source.watched));
         let disk = FolderDisk::open_read_only(&self.own.folder);
         match disk.and_then(|disk| read_whole(&disk, FILE)).map(|bytes| watch::read(&bytes, sources())) {
             Ok(Ok(())) => {}
@@ -152,7 +154,7 @@ impl IngestState {
             self.engine.live().alerts(|entry| &*entry.record.alert.source == SourceConfig::OWN && entry.record.is_firing())
         {
             let alert = &entry.record.alert;
-            if let Some(source) = self.sources.iter().find(|source| *source.name == *alert.labels.get("source")) {
+            if let Some(source) = self.source_named(alert.labels.get("source")) {
                 match alert.labels.get("alertname") {
                     SILENT => source.watched.was_silent(),
                     DRIFT => source.watched.was_missing(alert.labels.get("field"), alert.starts_at),
@@ -176,7 +178,7 @@ impl IngestState {
 
     /// Writes what is known of the sources where it is not what was written; gives what is written now.
     pub(super) async fn write_if_new(&self, written: String) -> String {
-        let text = watch::write(self.sources.iter().map(|source| (&*source.name, &source.watched)));
+        let text = watch::write(self.sources().iter().map(|source| (&*source.name, &source.watched)));
         if text == written {
             return written;
         }

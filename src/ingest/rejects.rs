@@ -43,8 +43,8 @@ pub(super) struct Shelf {
     bytes_max: u64,
     /// `None` until there is anything: a site on which all is well has no folder of these.
     rejects: Mutex<Option<Rejects<FolderDisk>>>,
-    /// Tokens: no body is kept with one of these in it.
-    secrets: Vec<Secret>,
+    /// Tokens, also those of before a reload: no body is kept with one of these in it.
+    secrets: Mutex<Vec<Secret>>,
     /// How many there are of each source that ever had one, so that a count falls to 0 and does not stay where it was.
     counted: Mutex<BTreeMap<String, i64>>,
     metrics: Arc<Metrics>,
@@ -56,21 +56,32 @@ impl Shelf {
     /// # Errors
     /// When the folder is there and cannot be looked through.
     pub(super) fn open(config: &Config, metrics: Arc<Metrics>) -> io::Result<Shelf> {
-        let tokens = config.sources.iter().flat_map(|source| source.tokens.clone());
         let store = Shelf {
             folder: config.data.join(FOLDER),
             count_max: config.limits.rejects,
             bytes_max: config.limits.reject_bytes,
             rejects: Mutex::new(None),
-            secrets: tokens.chain(config.tokens.iter().map(|it| it.token.clone())).collect(),
+            secrets: Mutex::default(),
             counted: Mutex::default(),
             metrics,
         };
+        store.mask_tokens_of(config);
         if store.folder.exists() {
             *store.lock() = Some(store.open_folder()?);
             store.measure();
         }
         Ok(store)
+    }
+
+    /// Masks these tokens, too, from now on.
+    pub(super) fn mask_tokens_of(&self, config: &Config) {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_sources = config.sources.iter().flat_map(|source| &source.tokens);
+        for token in of_sources.chain(config.tokens.iter().map(|it| &it.token)) {
+            if !secrets.contains(token) {
+                secrets.push(token.clone());
+            }
+        }
     }
 
     /// Does something with the kept messages; gives the default where there are none.
@@ -106,13 +117,17 @@ impl Shelf {
         verdict: Verdict,
         now: Time,
     ) -> Result<Kept, KeepError> {
+        let body = {
+            let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+            masked(body, &secrets)
+        };
         let kept = {
             let mut rejects = self.lock();
             if rejects.is_none() {
                 *rejects = Some(self.open_folder()?);
             }
             let Some(rejects) = rejects.as_mut() else { return Err(io::Error::other("no folder").into()) };
-            rejects.keep(source, &masked(body, &self.secrets), headers, verdict, now)
+            rejects.keep(source, &body, headers, verdict, now)
         };
         self.measure();
         let kept = kept?;

@@ -48,6 +48,7 @@ impl IngestState {
         let Some(source) = self.source_named(&reject.source) else {
             return Ok(Replayed::Stays { error: format!("there is no source `{}` any more", reject.source) });
         };
+        let source = &*source;
         // Gone since it was listed: somebody has let go of it.
         let Some(body) = self.body_of(&reject.id).await? else { return Ok(Replayed::Unknown) };
         let again = Again {
@@ -100,6 +101,7 @@ impl IngestState {
         let mut last: HashMap<Fingerprint, AlertStatus> = HashMap::new();
         for reject in rejects {
             let Some(source) = self.source_named(&reject.source) else { continue };
+            let source = &*source;
             let Some(body) = self.body_of(&reject.id).await? else { continue };
             let again = Again {
                 id: &reject.id,
@@ -137,10 +139,6 @@ impl IngestState {
         let gone = tokio::task::spawn_blocking(move || store.discard(&ids)).await;
         Ok(gone.map_err(std::io::Error::other)??)
     }
-
-    fn source_named(&self, name: &str) -> Option<&Source> {
-        self.sources.iter().find(|source| &*source.name == name)
-    }
 }
 
 impl Sources for IngestState {
@@ -161,7 +159,7 @@ impl Sources for IngestState {
                 rejects: kept.iter().filter(|it| it.source == *source.name).count(),
             }
         };
-        self.sources.iter().map(status).collect()
+        self.sources().iter().map(|source| status(source)).collect()
     }
 
     fn rejects(&self) -> Vec<Reject> {

@@ -22,6 +22,7 @@ use super::proof::Proved;
 use super::rejects::Shelf;
 use super::sns::{Certificates, Outgoing, Trust};
 use super::source::{Format, Source};
+use super::sources::InForce;
 use super::taken::Underway;
 use super::tls::ClientNames;
 use super::wire::{BodyFault, shorten};
@@ -35,7 +36,7 @@ use crate::runtime::{self, Handle, SubmitError};
 /// Everything that taking alerts in needs.
 pub struct IngestState {
     pub(super) engine: Engine,
-    pub(super) sources: Vec<Source>,
+    pub(super) in_force: InForce,
     pub(super) limits: Limits,
     pub(super) bodies: Bodies,
     pub(super) metrics: Arc<Metrics>,
@@ -95,7 +96,7 @@ impl IngestState {
             store: Arc::new(store),
             replaying: tokio::sync::Mutex::default(),
             own: Own::new(source(&Own::config())?, config.data.clone()),
-            sources: config.sources.iter().map(source).collect::<Result<_, _>>()?,
+            in_force: InForce::new(config.sources.iter().map(source).collect::<Result<_, _>>()?),
             limits: config.limits.clone(),
             bodies: Bodies::new(config.limits.body_bytes, duration(config.limits.body_timeout)),
             answered: metrics.http_requests_total.with_label_values(&["ingest", "200"]),
@@ -154,13 +155,15 @@ impl IngestState {
             Endpoint::Source { name, secret } => (name, secret.map(decode)),
             Endpoint::DropIn(address) => return Ok(self.drop_in(address, query, headers, body).await),
         };
-        let source = self.sources.iter().find(|source| &*source.name == name);
+        let source = self.source_named(name);
         let source = source.ok_or_else(|| Fault::new(StatusCode::NOT_FOUND, "unknown_source", "there is no such source"))?;
+        let source = &*source;
         let is_handshake = method == Method::OPTIONS && matches!(source.format, Format::Tool(Tool::Cloudevents));
         if method != Method::POST && !is_handshake {
             return Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method", "alerts are sent by POST"));
         }
-        if !source.auth.admits(headers, secret.as_deref()) {
+        let asks_the_body = !is_handshake && source.auth.asks_the_body(headers, secret.as_deref());
+        if !asks_the_body && !source.auth.admits(headers, secret.as_deref()) {
             return Err(Fault::unauthorized("unauthorized"));
         }
         if !source.auth.admits_client(client) {
@@ -168,7 +171,7 @@ impl IngestState {
         }
         if is_handshake {
             source.watched.heard(self.engine.now());
-            return Ok(tools::cloudevents_handshake(headers));
+            return tools::cloudevents_handshake(&source.handshake, headers);
         }
         if endpoint == Endpoint::Alerts && !is_json(headers) {
             // Alertmanager's rule, and what keeps a browser's page from posting here without being asked.
@@ -177,6 +180,9 @@ impl IngestState {
         }
         let (mut sorted, asides, kept, ticket) = {
             let text = self.bodies.read(headers, body).await?;
+            if asks_the_body && !source.auth.admits_body(text.as_str()?, self.limits.json_depth) {
+                return Err(Fault::unauthorized("unauthorized"));
+            }
             let ticket = match self.prove(source, headers, &text).await? {
                 Proved::Nothing => None,
                 Proved::New(ticket) => Some(ticket),
@@ -317,8 +323,8 @@ impl Endpoint<'_> {
         if path == "/api/v2/alerts" {
             return (method == Method::POST).then_some(Endpoint::Alerts);
         }
-        if let Some(address) = DropIn::of(path) {
-            return (method == Method::POST).then_some(Endpoint::DropIn(address));
+        if path.starts_with("/v2/") {
+            return DropIn::of(method, path).map(Endpoint::DropIn);
         }
         let (name, rest) = match path.strip_prefix("/v1/ingest/")?.split_once('/') {
             Some((name, secret)) => (name, Some(secret)),

@@ -7,7 +7,7 @@ use prometheus::IntCounter;
 use super::auth::Auth;
 use super::generic::Mapping;
 use super::watch::Watched;
-use crate::config::{ConfigError, SourceConfig, SourceFormat, Tool};
+use crate::config::{ConfigError, HandshakeConfig, SourceConfig, SourceFormat, Tool};
 use crate::metrics::Metrics;
 use crate::model::{Labels, Millis};
 use crate::runtime::Live;
@@ -18,6 +18,8 @@ pub struct Source {
     pub name: Arc<str>,
     /// What its messages must prove.
     pub(super) auth: Auth,
+    /// What it grants to senders that ask first.
+    pub(super) handshake: HandshakeConfig,
     /// Added to every alert that lacks them.
     pub labels: Labels,
     /// How long an alert fires without being heard of again.
@@ -71,6 +73,7 @@ impl Source {
         Ok(Source {
             name: config.name.clone(),
             auth: Auth::new(config)?,
+            handshake: config.handshake.clone(),
             labels: config.labels.clone(),
             timeout: config.timeout(resolve_timeout),
             key: live.source_key(&config.name),

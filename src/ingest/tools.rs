@@ -10,7 +10,7 @@ use super::answer::{Fault, Reply};
 use super::format::{self, Aside, Event, Key, Reading, State, Unmapped};
 use super::intake::{Intake, Reason};
 use super::source::Source;
-use crate::config::Tool;
+use crate::config::{HandshakeConfig, Tool};
 use crate::engine::{Act, Input};
 use crate::metrics::Metrics;
 use crate::model::{Actor, Change, Fingerprint, Time};
@@ -111,15 +111,28 @@ pub(super) fn acts(acknowledged: &[Fingerprint], asides: &[Aside], source: &Sour
     acknowledge.chain(changes).collect()
 }
 
-/// CloudEvents' question whether a sender may post here, and how often.
-pub(super) fn cloudevents_handshake(headers: &HeaderMap) -> Reply {
+/// CloudEvents' question whether a sender may post here, and how often. A name that anybody can say proves nothing: this spares
+/// us what others have subscribed to by mistake.
+///
+/// # Errors
+/// A sender that is not on the source's list.
+pub(super) fn cloudevents_handshake(granted: &HandshakeConfig, headers: &HeaderMap) -> Result<Reply, Fault> {
     let mut reply = Response::new(Body::empty());
     let answer = reply.headers_mut();
     answer.insert(ALLOW, HeaderValue::from_static("POST"));
     if let Some(origin) = headers.get("webhook-request-origin") {
+        let is = |name: &String| name.as_bytes().eq_ignore_ascii_case(origin.as_bytes().trim_ascii());
+        if !granted.origins.is_empty() && !granted.origins.iter().any(is) {
+            return Err(Fault::new(StatusCode::FORBIDDEN, "origin", "this sender may not send here"));
+        }
+        let asked = headers.get("webhook-request-rate").and_then(|rate| rate.to_str().ok()?.trim().parse::<u32>().ok());
+        let rate = match (asked.filter(|rate| *rate > 0), granted.rate) {
+            (Some(asked), Some(most)) => Some(asked.min(most)),
+            (asked, most) => asked.or(most),
+        };
         answer.insert(HeaderName::from_static("webhook-allowed-origin"), origin.clone());
-        let rate = headers.get("webhook-request-rate").cloned();
-        answer.insert(HeaderName::from_static("webhook-allowed-rate"), rate.unwrap_or(HeaderValue::from_static("*")));
+        let rate = rate.map_or(HeaderValue::from_static("*"), HeaderValue::from);
+        answer.insert(HeaderName::from_static("webhook-allowed-rate"), rate);
     }
-    reply
+    Ok(reply)
 }

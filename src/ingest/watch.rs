@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,12 @@ pub type Ends = BTreeMap<Fingerprint, Time>;
 pub(super) struct Watched {
     pub(super) silent_after: Option<Millis>,
     drift: bool,
+    /// Shared by all that the source has been since the start: other settings forget nothing.
+    known: Arc<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
     /// Set by each message, taken back by each [`Watched::pass`]: all that a message of a busy source costs.
     heard: AtomicBool,
     /// Unix milliseconds; 0 for never.
@@ -69,19 +75,18 @@ struct Memories {
 
 impl Watched {
     pub(super) fn new(config: &SourceConfig) -> Watched {
-        Watched {
-            silent_after: config.silent_after,
-            drift: config.drift,
-            heard: AtomicBool::new(false),
-            heard_at: AtomicI64::new(0),
-            state: Mutex::default(),
-        }
+        Watched { silent_after: config.silent_after, drift: config.drift, known: Arc::default() }
+    }
+
+    /// Goes on with what is known of the source from before it was configured anew.
+    pub(super) fn go_on_from(&mut self, before: &Watched) {
+        self.known = before.known.clone();
     }
 
     /// A sender has spoken for this source.
     pub(super) fn heard(&self, now: Time) {
-        self.heard_at.store(now.0, Ordering::Relaxed);
-        self.heard.store(true, Ordering::Relaxed);
+        self.known.heard_at.store(now.0, Ordering::Relaxed);
+        self.known.heard.store(true, Ordering::Relaxed);
     }
 
     /// A message was read, with the fields that were used of it.
@@ -122,7 +127,7 @@ impl Watched {
     /// Lets time pass. `asked` are all the fields that may be watched, where the mapping says that.
     pub(super) fn pass(&self, length: Millis, asked: Option<&BTreeSet<String>>, now: Time) {
         let mut state = self.lock();
-        if self.heard.swap(false, Ordering::Relaxed) {
+        if self.known.heard.swap(false, Ordering::Relaxed) {
             state.silence = Millis::ZERO;
         } else {
             state.silence = Millis(state.silence.0.saturating_add(length.0));
@@ -146,7 +151,7 @@ impl Watched {
 
     /// When it spoke last.
     pub(super) fn heard_at(&self) -> Option<Time> {
-        Some(Time(self.heard_at.load(Ordering::Relaxed))).filter(|at| *at > Time::EPOCH)
+        Some(Time(self.known.heard_at.load(Ordering::Relaxed))).filter(|at| *at > Time::EPOCH)
     }
 
     /// When the last test message came, and how many there were.
@@ -187,7 +192,7 @@ impl Watched {
 
     fn remember(&self, memory: Memory) {
         let mut state = self.lock();
-        self.heard_at.store(memory.heard_at.unwrap_or(0), Ordering::Relaxed);
+        self.known.heard_at.store(memory.heard_at.unwrap_or(0), Ordering::Relaxed);
         *state = State {
             silence: Millis(memory.silence.max(0)),
             fields: Fields::of(memory.fields),
@@ -199,7 +204,7 @@ impl Watched {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

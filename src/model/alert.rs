@@ -91,8 +91,8 @@ pub struct AlertRecord {
     pub flaps: Option<Box<Flaps>>,
     /// The rule whose beat it is.
     pub beat: Option<Box<Beat>>,
-    /// Where it was a step of a sequence of late.
-    pub steps: Option<Box<Steps>>,
+    /// What hardly any alert has.
+    pub extras: Option<Box<Extras>>,
 }
 
 /// An alert that waits for enough others like it.
@@ -107,10 +107,13 @@ pub struct Waiting {
     pub also: Option<Box<Waiting>>,
 }
 
-/// The steps that an alert was of late. A box, as all that few alerts have: the rest pays eight bytes for it.
+/// What hardly any alert has. A box, as all that few alerts have: the rest pays eight bytes for it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Steps {
-    pub list: Vec<Step>,
+pub struct Extras {
+    /// The steps of sequences that it was of late.
+    pub steps: Vec<Step>,
+    /// How long it fires without being heard of, where that is not its source's time.
+    pub lasts: Option<Millis>,
 }
 
 /// An alert that came as a step of a rule's sequence.
@@ -182,7 +185,7 @@ impl AlertRecord {
             waiting: None,
             flaps: None,
             beat: None,
-            steps: None,
+            extras: None,
         }
     }
 
@@ -199,7 +202,13 @@ impl AlertRecord {
 
     /// Where it was a step of a sequence of late.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
-        self.steps.iter().flat_map(|steps| &steps.list)
+        self.extras.iter().flat_map(|extras| &extras.steps)
+    }
+
+    /// How long it fires without being heard of, where that is not its source's time.
+    #[must_use]
+    pub fn lasts(&self) -> Option<Millis> {
+        self.extras.as_ref()?.lasts
     }
 
     /// The labels that rules and people see: enriched where a rule changed any.

@@ -47,8 +47,6 @@ pub(super) struct EngineThread<D: Disk> {
     pub(super) outbox: mpsc::UnboundedSender<Owed>,
     pub(super) clock: LogClock,
     pub(super) retention: Retention,
-    /// The longest time after which a silent alert expires.
-    pub(super) longest_timeout: Millis,
     /// A batch that the disk did not take.
     pub(super) held: Option<Commit>,
     pub(super) trim_at: Time,
@@ -103,7 +101,7 @@ impl<D: Disk> EngineThread<D> {
         }
         if stamp.moved >= GAP {
             let longest_beat = self.engine.rules().longest_beat().unwrap_or_default();
-            self.no_expiry_before = stamp.wall + self.longest_timeout.max(longest_beat);
+            self.no_expiry_before = stamp.wall + self.shared.live.longest_timeout().max(longest_beat);
         }
         if beat {
             self.observer.beat(&self.log, self.health.view_behind());

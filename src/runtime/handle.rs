@@ -1,7 +1,7 @@
 //! What the rest of the program may ask of the running engine.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -10,7 +10,7 @@ use super::health::{Health, Status};
 use super::live::Live;
 use super::queue::{Answers, QueueSender};
 use super::recent::{ReadLog, Recent};
-use super::reload::ReloadRequest;
+use super::reload::{LoadMore, ReloadRequest};
 use super::shutdown::Shutdown;
 use super::view_thread::ViewSender;
 use crate::engine::{Answer, Fact, Input, Refusal};
@@ -34,6 +34,7 @@ pub(super) struct Shared {
     pub(super) data: PathBuf,
     pub(super) view: ViewSender,
     pub(super) reload: mpsc::Sender<ReloadRequest>,
+    pub(super) load_more: OnceLock<LoadMore>,
     pub(super) shutdown: Shutdown,
     pub(super) health: Arc<Health>,
 }
@@ -123,7 +124,13 @@ impl Handle {
         }
     }
 
-    /// Loads the rules again. Says what is in force now, or every fault of the new files; then the old rules stay.
+    /// Has this loaded, too, whenever a reload is asked for; together with the rules, or not at all. The first one counts.
+    pub fn load_on_request(&self, load: LoadMore) {
+        drop(self.shared.load_more.set(load));
+    }
+
+    /// Loads the rules again, and what else is to be loaded on request. Says what is in force now, or every fault of the new
+    /// files; then all stays as it was.
     ///
     /// # Errors
     /// The faults, as text for people.
@@ -132,6 +139,11 @@ impl Handle {
         let stopping = || "quell is stopping".to_owned();
         self.shared.reload.send(reply).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
+    }
+
+    /// What is loaded on request besides the rules.
+    pub(super) fn loads_more(&self) -> Option<LoadMore> {
+        self.shared.load_more.get().cloned()
     }
 
     /// How the runtime is.

@@ -9,7 +9,7 @@ mod seed;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -52,10 +52,10 @@ pub struct Live {
     heartbeats: DashMap<Arc<str>, Arc<Heartbeat>, Keyed>,
     /// The rules in force, for those who explain; nothing here decides by them.
     rules: RwLock<InForce>,
-    /// By the source's name; fixed at the start.
-    senders: HashMap<Arc<str>, Sender>,
-    /// Of alerts whose source is no longer configured.
-    strangers: Sender,
+    /// By the source's name; also of those that are no longer configured and have alerts still.
+    senders: RwLock<BTreeMap<Arc<str>, Arc<Sender>>>,
+    /// The time-out of those.
+    strangers_timeout: Millis,
     firing: AtomicI64,
     suppressed: AtomicI64,
     /// No firing alert expires before this, so a sweep before it has nothing to find. May be too early, never too late.
@@ -99,9 +99,30 @@ pub struct Wording {
 /// What is known of one source.
 #[derive(Debug)]
 struct Sender {
-    /// `None` for senders that always say "resolved" themselves.
-    timeout: Option<Millis>,
+    /// [`NEVER`] for senders that always say "resolved" themselves.
+    timeout: AtomicI64,
     firing: AtomicI64,
+}
+
+impl Sender {
+    fn new(timeout: Option<Millis>) -> Sender {
+        Sender { timeout: AtomicI64::new(number(timeout)), firing: AtomicI64::new(0) }
+    }
+
+    fn timeout(&self) -> Option<Millis> {
+        Some(Millis(self.timeout.load(Ordering::Relaxed))).filter(|timeout| timeout.0 != NEVER.0)
+    }
+}
+
+fn number(timeout: Option<Millis>) -> i64 {
+    timeout.map_or(NEVER.0, |timeout| timeout.0)
+}
+
+/// The time-outs of all sources that a configuration has.
+fn timeouts(config: &Config) -> BTreeMap<Arc<str>, Option<Millis>> {
+    let configured = config.sources.iter().map(|source| (source.name.clone(), source.timeout(config.resolve_timeout)));
+    // What people report, and what Quell raises itself, is ended by a word, and not repeated.
+    configured.chain([SourceConfig::OWN, REPORTS, HEARTBEATS].map(|name| (name.into(), None))).collect()
 }
 
 impl Entry {
@@ -119,7 +140,7 @@ impl Entry {
 
     fn of(record: Arc<AlertRecord>, timeout: Option<Millis>, now: Time) -> Entry {
         // A beat is missed after its rule's time, whatever its source's is.
-        let timeout = record.beat.as_ref().map(|beat| beat.within).or(timeout);
+        let timeout = record.beat.as_ref().map(|beat| beat.within).or(record.lasts()).or(timeout);
         Entry {
             expires_at: match record.status {
                 AlertStatus::Firing => timeout.map_or(NEVER, |timeout| now + timeout),
@@ -143,10 +164,7 @@ impl Live {
     #[must_use]
     pub fn new(config: &Config) -> Live {
         let seed = Seed::random();
-        let sender = |timeout| Sender { timeout, firing: AtomicI64::new(0) };
-        let senders = config.sources.iter().map(|source| (source.name.clone(), sender(source.timeout(config.resolve_timeout))));
-        // What people report, and what Quell raises itself, is ended by a word, and not repeated.
-        let own = [SourceConfig::OWN, REPORTS, HEARTBEATS].map(|name| (name.into(), sender(None)));
+        let senders = timeouts(config).into_iter().map(|(name, timeout)| (name, Arc::new(Sender::new(timeout))));
         Live {
             raw: DashMap::default(),
             alerts: DashMap::default(),
@@ -158,12 +176,47 @@ impl Live {
             messages: DashMap::default(),
             heartbeats: DashMap::default(),
             rules: RwLock::default(),
-            senders: senders.chain(own).collect(),
-            strangers: sender(Some(config.resolve_timeout)),
+            senders: RwLock::new(senders.collect()),
+            strangers_timeout: config.resolve_timeout,
             firing: AtomicI64::new(0),
             suppressed: AtomicI64::new(0),
             next_expiry: AtomicI64::new(i64::MAX),
         }
+    }
+
+    /// Takes the sources of a configuration from now on. Alerts of one whose time-out is another now have all of it from `now`, as
+    /// after a start.
+    pub fn configure(&self, config: &Config, now: Time) {
+        let mut wanted = timeouts(config);
+        let mut changed: BTreeMap<Arc<str>, Option<Millis>> = BTreeMap::new();
+        {
+            let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
+            for (name, sender) in senders.iter() {
+                let timeout = wanted.remove(name).unwrap_or(Some(self.strangers_timeout));
+                if sender.timeout.swap(number(timeout), Ordering::Relaxed) != number(timeout) {
+                    changed.insert(name.clone(), timeout);
+                }
+            }
+            senders.extend(wanted.into_iter().map(|(name, timeout)| (name, Arc::new(Sender::new(timeout)))));
+        }
+        if changed.is_empty() {
+            return;
+        }
+        for mut entry in self.alerts.iter_mut() {
+            let record = &entry.record;
+            let ours = entry.by_timeout && record.is_firing() && record.beat.is_none() && record.lasts().is_none();
+            if let Some(timeout) = changed.get(&entry.record.alert.source).filter(|_| ours) {
+                entry.expires_at = timeout.map_or(NEVER, |timeout| now + timeout);
+                self.next_expiry.fetch_min(entry.expires_at.0, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// The longest that an alert of any source fires without being heard of, but for those that fire for ever.
+    #[must_use]
+    pub fn longest_timeout(&self) -> Millis {
+        let senders = self.senders.read().unwrap_or_else(PoisonError::into_inner);
+        senders.values().filter_map(|sender| sender.timeout()).max().unwrap_or_default()
     }
 
     /// An empty set of alerts, as safe from senders who choose their labels as the tables are.
@@ -175,8 +228,15 @@ impl Live {
     /// Publishes what the engine changed. A new occurrence of an alert gets the full timeout of its source from `now`;
     /// so publishing the loaded state after a start lets nothing expire before its sender had time to speak.
     pub fn publish(&self, changes: &Changes, now: Time) {
+        let mut last = None;
         for record in &changes.alerts {
-            self.publish_alert(record, now);
+            let source = &record.alert.source;
+            // Alerts of one source come together, and the table of sources is everybody's.
+            let (_, sender) = match last.take().filter(|(name, _)| name == source) {
+                Some(same) => last.insert(same),
+                None => last.insert((source.clone(), self.sender(source))),
+            };
+            self.publish_alert(record, sender, now);
         }
         for fingerprint in &changes.forgotten_alerts {
             self.forget_alert(*fingerprint);
@@ -318,15 +378,18 @@ impl Live {
     /// How many alerts of one source fire.
     #[must_use]
     pub fn firing_of(&self, source: &str) -> usize {
-        count(&self.sender(source).firing)
+        self.senders.read().unwrap_or_else(PoisonError::into_inner).get(source).map_or(0, |sender| count(&sender.firing))
     }
 
-    fn sender(&self, source: &str) -> &Sender {
-        self.senders.get(source).unwrap_or(&self.strangers)
+    fn sender(&self, source: &Arc<str>) -> Arc<Sender> {
+        if let Some(sender) = self.senders.read().unwrap_or_else(PoisonError::into_inner).get(source) {
+            return sender.clone();
+        }
+        let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
+        senders.entry(source.clone()).or_insert_with(|| Arc::new(Sender::new(Some(self.strangers_timeout)))).clone()
     }
 
-    fn publish_alert(&self, record: &Arc<AlertRecord>, now: Time) {
-        let sender = self.sender(&record.alert.source);
+    fn publish_alert(&self, record: &Arc<AlertRecord>, sender: &Sender, now: Time) {
         let (was, expires_at) = match self.alerts.entry(record.alert.fingerprint) {
             Slot::Occupied(mut slot) => {
                 let entry = slot.get_mut();
@@ -340,12 +403,12 @@ impl Live {
                     }
                     entry.record = record.clone();
                 } else {
-                    *entry = Entry { raw: entry.raw, ..Entry::of(record.clone(), sender.timeout, now) };
+                    *entry = Entry { raw: entry.raw, ..Entry::of(record.clone(), sender.timeout(), now) };
                 }
                 (was, entry.expires_at)
             }
             Slot::Vacant(slot) => {
-                let entry = Entry::of(record.clone(), sender.timeout, now);
+                let entry = Entry::of(record.clone(), sender.timeout(), now);
                 let expires_at = entry.expires_at;
                 slot.insert(entry);
                 ((0, 0), expires_at)

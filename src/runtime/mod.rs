@@ -18,7 +18,7 @@
 //! | `live` | everything live, in concurrent tables |
 //! | `view_thread`, `catch_up`, `retention` | the view behind the log; what may be let go |
 //! | `outbox` | attempts, retries, breakers |
-//! | `reload` | new rules while running |
+//! | `reload` | new rules while running, and what else is read again on request |
 //! | `stepped` | the same without threads, for simulations |
 //! | `sources` | what the intake shows of its sources; a seam only |
 //! | `clock`, `shutdown`, `health`, `recent`, `gauges`, `observe` | small parts |
@@ -52,6 +52,6 @@ pub use live::Live;
 pub use outbox::Receivers;
 pub use queue::is_critical;
 pub use recent::{ReadLog, read_log};
-pub use reload::LoadRules;
+pub use reload::{LoadMore, LoadRules, Loaded};
 pub use shutdown::Shutdown;
 pub use start::{Parts, Runtime, StartError, start};

@@ -220,6 +220,7 @@ mod tests {
             }),
             status: AlertStatus::Firing,
             ends_at: None,
+            lasts: None,
         };
         (0..n).map(|i| Input::Alert(news(i))).collect()
     }

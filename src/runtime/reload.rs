@@ -1,4 +1,5 @@
-//! New rules while running: on request (SIGHUP, HTTP) and when the files change.
+//! New rules while running: on request (SIGHUP, HTTP) and when the files change. On request only, with them, what else a
+//! [loader](LoadMore) reads: who edits `quell.yaml` may not be done yet.
 //!
 //! Loading happens here, beside the engine; a set of files that does not load changes nothing. One that does takes effect as a
 //! single input between two log positions.
@@ -21,6 +22,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Loads the rules; the error is every fault as text for people.
 pub type LoadRules = Arc<dyn Fn() -> Result<Arc<Ruleset>, String> + Send + Sync>;
+
+/// Loads what is not the rules; the error is every fault as text for people. Nothing takes effect by loading.
+pub type LoadMore = Arc<dyn Fn() -> Result<Loaded, String> + Send + Sync>;
+
+/// What was loaded besides the rules.
+pub struct Loaded {
+    /// Puts it in force, and says what is.
+    pub apply: Box<dyn FnOnce() -> String + Send>,
+    /// What is configured otherwise than at the start and cannot be changed while running.
+    pub waiting: Vec<&'static str>,
+}
 
 /// Where the answer to a request goes.
 pub(super) type ReloadRequest = oneshot::Sender<Result<String, String>>;
@@ -57,7 +69,7 @@ impl Reloader {
                 continue;
             }
             seen = digest;
-            let result = self.reload().await;
+            let result = self.reload(request.is_some()).await;
             self.report(&result);
             if let Some(request) = request {
                 // Who asked may have gone.
@@ -66,18 +78,28 @@ impl Reloader {
         }
     }
 
-    async fn reload(&self) -> Result<String, String> {
-        let load = self.load.clone();
-        let rules =
-            tokio::task::spawn_blocking(move || load()).await.map_err(|error| format!("loading ended early: {error}"))??;
+    async fn reload(&self, is_asked: bool) -> Result<String, String> {
+        let (load, more) = (self.load.clone(), self.handle.loads_more().filter(|_| is_asked));
+        let loading = tokio::task::spawn_blocking(move || {
+            let more = more.map(|load| load()).transpose()?;
+            let rules = load().map_err(|faults| match more.as_ref().map_or(&[][..], |more| &more.waiting) {
+                [] => faults,
+                waiting => format!("{faults}\n{}", told_to_wait(waiting)),
+            })?;
+            Ok::<_, String>((more, rules))
+        });
+        let (more, rules) = loading.await.map_err(|error| format!("loading ended early: {error}"))??;
         let (count, in_files) = (rules.len(), rules.len_in_files());
         self.handle.submit(vec![Input::Rules(rules)]).await.map_err(|error| format!("not recorded: {error}"))?;
         set_rules(&self.metrics, count, self.handle.now());
-        // `quell.yaml` is read at the start only, and who asks for a reload should not think otherwise.
         let built_in = count - in_files;
-        Ok(format!(
-            "rules reloaded: {in_files} of the files are in force, and {built_in} built-in ones; sources, receivers and limits are those of the start"
-        ))
+        let mut told = format!("rules reloaded: {in_files} of the files are in force, and {built_in} built-in ones");
+        let Some(Loaded { apply, waiting }) = more else { return Ok(told) };
+        told = format!("{told}; {}; receivers, tokens, limits and all else are those of the start", apply());
+        if !waiting.is_empty() {
+            told = format!("{told}: {}", told_to_wait(&waiting));
+        }
+        Ok(told)
     }
 
     fn report(&self, result: &Result<String, String>) {
@@ -85,7 +107,7 @@ impl Reloader {
             Ok(what) => tracing::info!("{what}"),
             Err(faults) => {
                 self.metrics.rules_last_reload_successful.set(0);
-                tracing::error!("rules not reloaded, the old ones stay:\n{faults}");
+                tracing::error!("not reloaded, all stays as it was:\n{faults}");
             }
         }
     }
@@ -94,6 +116,12 @@ impl Reloader {
         let folder = self.folder.clone();
         tokio::task::spawn_blocking(move || digest(&folder)).await.ok().flatten()
     }
+}
+
+/// Who asks for a reload should not think that these took effect.
+fn told_to_wait(waiting: &[&str]) -> String {
+    let keys: Vec<String> = waiting.iter().map(|key| format!("`{key}`")).collect();
+    format!("{} of quell.yaml changed since then and take effect at the next start", keys.join(", "))
 }
 
 /// Shows in the metrics that so many rules took effect.

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -162,6 +162,7 @@ pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Resul
         data: config.data.clone(),
         view: view_sender,
         reload: reload_sender,
+        load_more: OnceLock::new(),
         shutdown: Shutdown::default(),
         health: health.clone(),
     });
@@ -191,12 +192,6 @@ pub(super) fn build<D: Disk>(parts: Parts<D>, new_id: impl FnOnce() -> io::Resul
         outbox: owed_sender,
         clock: log_clock,
         retention: config.retention.clone(),
-        longest_timeout: config
-            .sources
-            .iter()
-            .filter_map(|source| source.timeout(config.resolve_timeout))
-            .max()
-            .unwrap_or_default(),
         held: None,
         trim_at,
         no_expiry_before: Time(0),

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use tempfile::TempDir;
@@ -223,7 +223,7 @@ fn news(host: u64, severity: &str, status: AlertStatus) -> Input {
         starts_at: START,
     };
     let ends_at = (status == AlertStatus::Resolved).then_some(START);
-    Input::Alert(News { alert: Arc::new(alert), status, ends_at })
+    Input::Alert(News { alert: Arc::new(alert), status, ends_at, lasts: None })
 }
 
 fn firing(host: u64) -> Input {
@@ -485,6 +485,73 @@ async fn rules_that_do_not_load_change_nothing() {
     assert!(house.handle.status().seq > seq);
     let recorded = house.handle.events_since(seq, 10).await;
     assert_eq!(recorded[0].facts[0].kind(), "rules_loaded");
+    house.runtime.stop().await;
+}
+
+/// How long a message lets its alert fire, where its source has another time, is on record: a start knows it, with the view
+/// and without.
+#[tokio::test]
+async fn an_alert_has_its_own_time_after_a_start_as_well() {
+    let folder = folder();
+    let day = Millis::hours(24);
+    let expires =
+        |house: &House| [1, 2].map(|host| house.handle.live().alert(Fingerprint(host)).unwrap().expires_at.since(START));
+    let house = start_in(folder.path(), Options::default()).await;
+    let Input::Alert(own) = firing(1) else { unreachable!() };
+    house.handle.submit(vec![Input::Alert(News { lasts: Some(day), ..own }), firing(2)]).await.unwrap();
+    let expected = [day, Config::default().resolve_timeout];
+    assert_eq!(expires(&house), expected);
+    house.runtime.stop().await;
+    for view in ["as it was", "built anew"] {
+        if view == "built anew" {
+            std::fs::remove_file(folder.path().join("view.db")).unwrap();
+        }
+        let house = start_in(folder.path(), Options::default()).await;
+        assert_eq!(expires(&house), expected, "{view}");
+        house.runtime.stop().await;
+    }
+}
+
+/// Whether it loads, the rules, parts of the answer, how often it took effect by then.
+type Loading = (bool, &'static str, Result<[&'static str; 2], [&'static str; 2]>, u64);
+
+/// What is loaded besides the rules takes effect with them, or neither does.
+#[tokio::test]
+async fn what_else_is_loaded_takes_effect_with_the_rules() {
+    const OTHER: &str = "enrich:\n  - name: tag\n    match: [env=prod]\n    set: { tier: gold }\n";
+    let folder = folder();
+    let house = start_in(folder.path(), Options::default()).await;
+    let loads = Arc::new(AtomicBool::new(false));
+    let (asked, applied) = (loads.clone(), Arc::new(AtomicU64::new(0)));
+    let count = applied.clone();
+    house.handle.load_on_request(Arc::new(move || {
+        if !asked.load(Ordering::Relaxed) {
+            return Err("no such thing".to_owned());
+        }
+        let count = count.clone();
+        let apply = move || format!("{} applied", count.fetch_add(1, Ordering::Relaxed) + 1);
+        Ok(Loaded { apply: Box::new(apply), waiting: vec!["listen"] })
+    }));
+    let seq = house.handle.status().seq;
+    let steps: [Loading; 4] = [
+        (false, OTHER, Err(["no such thing", ""]), 0),
+        (true, "escalate: [{ nme: page }]\n", Err(["nme", "`listen` of quell.yaml changed"]), 0),
+        (false, "escalate: [{ nme: page }]\n", Err(["no such thing", ""]), 0),
+        (true, OTHER, Ok(["rules reloaded", "1 applied"]), 1),
+    ];
+    for (loads_now, rules, expected, times) in steps {
+        loads.store(loads_now, Ordering::Relaxed);
+        *house.rules.lock().unwrap() = rules;
+        let answer = house.handle.reload().await;
+        let parts = |text: &str, parts: [&str; 2]| parts.iter().all(|part| text.contains(part));
+        match (&answer, expected) {
+            (Ok(text), Ok(expected)) => assert!(parts(text, expected) && text.contains("`listen`"), "{text}"),
+            (Err(text), Err(expected)) => assert!(parts(text, expected), "{text}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(applied.load(Ordering::Relaxed), times);
+        assert_eq!(house.handle.status().seq > seq, times > 0, "rules are not in force alone");
+    }
     house.runtime.stop().await;
 }
 

@@ -111,7 +111,7 @@ mod tests {
             source: "test".into(),
             starts_at: start,
         };
-        let news = crate::engine::News { alert: Arc::new(alert), status: AlertStatus::Firing, ends_at: None };
+        let news = crate::engine::News { alert: Arc::new(alert), status: AlertStatus::Firing, ends_at: None, lasts: None };
         let mut facts = Vec::new();
         player.input(start, Input::Alert(news), &mut facts).unwrap();
         player.advance(start + Millis::minutes(5), &mut facts);

@@ -8,6 +8,7 @@
 //! - [`crash`]: kill -9 and SIGTERM under load, a second daemon on the same folder.
 //! - [`crowds`]: one loud source, thousands of bad connections.
 //! - [`damage`]: damage in the middle of the log, refused and passed over.
+//! - [`drop_in`]: the addresses of PagerDuty's and Opsgenie's APIs, and Alertmanager's clients for them.
 //! - [`overload`]: far more than the engine takes.
 //! - [`signatures`]: signed messages, each taken once.
 //! - [`service`]: what systemd and people at a terminal see: readiness, watchdog, signals, ports, folders.
@@ -42,6 +43,7 @@ mod damaged;
 mod deliver;
 mod demo;
 mod documents;
+mod drop_in;
 mod explain;
 mod fakes;
 mod http;

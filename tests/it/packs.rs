@@ -154,7 +154,7 @@ fn classify(rules: &Arc<Ruleset>, name: &str) -> (String, String) {
         source: "prometheus".into(),
         starts_at: Time(0),
     };
-    let news = News { alert: Arc::new(alert), status: AlertStatus::Firing, ends_at: None };
+    let news = News { alert: Arc::new(alert), status: AlertStatus::Firing, ends_at: None, lasts: None };
     let mut engine = Engine::new(State::new(), rules.clone(), EngineOptions::default());
     let mut facts = Vec::new();
     engine.step(Time(0), Input::Created { directory: "d".into() }, &mut facts).unwrap();

@@ -1,4 +1,4 @@
-//! Rules that do not load change nothing: the old ones stay in force, and the log, a metric and the answer say why.
+//! Rules and sources that do not load change nothing: the old ones stay in force, and the log, a metric and the answer say why.
 
 use std::fs;
 
@@ -123,4 +123,87 @@ fn rules_of(daemon: &Daemon, cluster: &str) -> Vec<String> {
     let all = daemon.incidents();
     let of_cluster = all.iter().filter(|incident| incident["labels"]["cluster"] == cluster);
     of_cluster.map(|incident| incident["rule"].as_str().unwrap().to_owned()).collect()
+}
+
+const TOKEN: &str = "canary-of-the-jobs";
+
+/// A site whose jobs call their host by this name, as far as it knows.
+fn jobs(host: &str, more: &str) -> String {
+    format!(
+        "
+sources:
+  - name: jobs
+    format: generic
+    token: {TOKEN}
+    map: {{ labels: {{ alertname: '{{{{ body.job }}}}', host: '{{{{ body.{host} }}}}' }} }}
+{more}"
+    )
+}
+
+fn post_job(daemon: &Daemon, token: &str, job: &str) -> u16 {
+    daemon.post(&format!("/v1/ingest/jobs/{token}"), &json!({ "job": job, "host": "db-1" })).status
+}
+
+#[test]
+fn a_mapping_and_a_token_take_effect_on_request() {
+    let site = Site::new(&jobs("hostname", ""), &[("rules.yaml", BY_CLUSTER)]);
+    let daemon = site.start();
+    assert_eq!(post_job(&daemon, TOKEN, "BackupFailed"), 202, "kept, because it cannot be mapped");
+    fs::write(site.config(), jobs("host", "  - { name: more, format: grafana }\n").replace(TOKEN, "another-token")).unwrap();
+    assert_eq!(post_job(&daemon, "another-token", "Early"), 401, "not before it is asked for");
+    let (taken, answer) = reload(&daemon);
+    assert!(taken && answer.contains("sources reloaded: 3 are in force (changed: jobs; new: more)"), "{answer}");
+    assert_eq!((post_job(&daemon, "another-token", "Late"), post_job(&daemon, TOKEN, "Late")), (200, 401));
+
+    let url = format!("http://{}", daemon.addr);
+    let replayed = site.run(&["source", "replay", "--source", "jobs", "--url", &url]);
+    let said = String::from_utf8(replayed.stdout).unwrap();
+    assert!(replayed.status.success() && said.contains("taken, 1 new, 0 repeats"), "{said}");
+    assert_eq!(daemon.list("/v1/alerts", "alerts").len(), 2);
+
+    // And on SIGHUP.
+    fs::write(site.config(), jobs("host", "")).unwrap();
+    daemon.signal("HUP");
+    wait_until("the old token to be good again", PATIENCE, || post_job(&daemon, TOKEN, "Late") == 200);
+    assert_eq!(daemon.post("/v1/ingest/more", &json!({ "alerts": [] })).status, 404);
+}
+
+/// (what is wrong, quell.yaml, rules, words of the answer)
+type Wrong<'a> = (&'a str, String, &'a str, &'a [&'a str]);
+
+#[test]
+fn sources_and_rules_take_effect_together_or_not_at_all() {
+    let site = Site::new(&jobs("host", ""), &[("rules.yaml", BY_CLUSTER)]);
+    let daemon = site.start();
+    let good = || jobs("host", "").replace(TOKEN, "another-token");
+    let cases: [Wrong<'_>; 5] = [
+        ("no YAML", good() + "a: [", BY_HOST, &["quell.yaml:"]),
+        ("an unknown key", good() + "    labls: { a: b }\n", BY_HOST, &["quell.yaml:7", "labls", "did you mean `labels`?"]),
+        ("a template", good().replace("body.job }}", "body.job "), BY_HOST, &["alertname"]),
+        ("rules", good(), "correlate:\n  - name: [\n", &["rules.yaml:2"]),
+        (
+            "rules that name a receiver of the next start",
+            good() + "receivers: [{ name: later, log: {} }]\n",
+            "escalate:\n  - name: x\n    steps: [{ notify: [later] }]\n",
+            &["rules.yaml:3", "`receivers` of quell.yaml changed since then and take effect at the next start"],
+        ),
+    ];
+    for (name, config, rules, words) in cases {
+        fs::write(site.config(), config).unwrap();
+        site.write_rules("rules.yaml", rules);
+        let (taken, answer) = reload(&daemon);
+        assert!(!taken && words.iter().all(|word| answer.contains(word)), "{name}: {answer}");
+        assert!(!answer.contains("another-token"), "{name}: {answer}");
+        assert!(in_force(&daemon, 0.0), "{name}: the metric does not say so");
+        assert_eq!((post_job(&daemon, TOKEN, name), post_job(&daemon, "another-token", name)), (200, 401), "{name}");
+    }
+    site.write_rules("rules.yaml", BY_CLUSTER);
+
+    // What cannot be changed while running is named; the rest takes effect.
+    let more = "listen: 127.0.0.1:1\ndata: elsewhere\nlimits: { rejects: 7 }\n";
+    fs::write(site.config(), good() + more).unwrap();
+    let (taken, answer) = reload(&daemon);
+    assert!(taken && answer.contains("`limits` of quell.yaml changed since then"), "{answer}");
+    assert_eq!(post_job(&daemon, "another-token", "Late"), 200);
+    assert!(in_force(&daemon, 1.0));
 }

@@ -81,7 +81,7 @@ fn inputs() -> Vec<(Millis, Input)> {
             Millis::seconds(i64::try_from([0, 1 + below(40), 60 + below(400)][usize::try_from(below(3)).unwrap()]).unwrap());
         at = at + after;
         let alert = alert(below(4), below(3), below(4), at);
-        let news = |status, ends_at| Input::Alert(News { alert: alert.clone(), status, ends_at });
+        let news = |status, ends_at| Input::Alert(News { alert: alert.clone(), status, ends_at, lasts: None });
         let act = |act| Input::Act { act, by: Actor::Person("ann".into()) };
         let input = match below(16) {
             0..=6 => news(AlertStatus::Firing, None),

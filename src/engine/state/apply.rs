@@ -6,7 +6,7 @@ use super::State;
 use super::change::Contribution;
 use super::timers::Timer;
 use crate::engine::fact::Fact;
-use crate::model::alert::{Beat, FlapSpell, Flaps, Step};
+use crate::model::alert::{Beat, Extras, FlapSpell, Flaps, Step};
 use crate::model::incident::{
     ENDED_POLICIES_MAX, Growth, IncidentType, MajorStep, OpenedAt, SERVICES_MAX, SaidType, StepState, priority,
 };
@@ -60,6 +60,9 @@ impl State {
                 let step = Step { rule: rule.clone(), key: key.clone(), step: *step, at: now, until: *until, seq };
                 self.step(seq, now, *fingerprint, step);
             }
+            Fact::AlertLasts { fingerprint, within } => self.change_alert(seq, now, *fingerprint, |record| {
+                record.extras.get_or_insert_default().lasts = Some(*within);
+            }),
             Fact::AlertBeats { fingerprint, beat } => {
                 self.stop_beating(*fingerprint);
                 self.change_alert(seq, now, *fingerprint, |record| record.beat.clone_from(beat));
@@ -323,7 +326,9 @@ impl State {
         // Other labels of an alert that fires already are no new beginning.
         let flaps = old.and_then(|old| old.flaps.clone());
         let beat = old.and_then(|old| old.beat.clone()).map(|beat| Box::new(Beat { due: None, ..*beat }));
-        let steps = old.and_then(|old| old.steps.clone());
+        // How long the last occurrence would have fired says nothing of this one.
+        let steps = old.and_then(|old| old.extras.clone()).filter(|extras| !extras.steps.is_empty());
+        let extras = steps.map(|extras| Box::new(Extras { lasts: None, ..*extras }));
         let began = old.filter(|old| old.is_firing()).map(|old| old.fired_at);
         let active = |id: &&IncidentId| self.incidents.get(id).is_some_and(|incident| incident.status.is_active());
         let waiting_for_it: Vec<IncidentId> = incidents.iter().filter(active).copied().collect();
@@ -334,7 +339,7 @@ impl State {
             });
         }
         let record =
-            AlertRecord { incidents, flaps, beat, steps, ..AlertRecord::firing(alert.clone(), seq, began.unwrap_or(now)) };
+            AlertRecord { incidents, flaps, beat, extras, ..AlertRecord::firing(alert.clone(), seq, began.unwrap_or(now)) };
         self.put_alert(seq, now, Arc::new(record));
         self.start_beating(alert.fingerprint);
     }

@@ -57,9 +57,9 @@ impl State {
         let group = (step.rule.name.clone(), step.key.clone());
         self.steps.entry(group).or_default().insert((step.step, step.seq), (step.at, fingerprint));
         self.change_alert(seq, now, fingerprint, |record| {
-            let steps = record.steps.get_or_insert_default();
-            steps.list.retain(|step| step.until > now);
-            steps.list.push(step);
+            let steps = &mut record.extras.get_or_insert_default().steps;
+            steps.retain(|step| step.until > now);
+            steps.push(step);
         });
     }
 

@@ -11,7 +11,7 @@ correlate: [{ name: all, window: 4h }]
 
 fn fire(story: &mut Story, after: Millis, labels: &str) -> Vec<Fact> {
     let at = START + after;
-    let news = News { alert: story::alert(labels, at), status: AlertStatus::Firing, ends_at: None };
+    let news = News { alert: story::alert(labels, at), status: AlertStatus::Firing, ends_at: None, lasts: None };
     story.step(at, Input::Alert(news))
 }
 

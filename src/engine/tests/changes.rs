@@ -7,7 +7,7 @@ use crate::engine::{Engine, EngineOptions, Fact, Input, News, State};
 use crate::model::{AlertStatus, IncidentId, Millis, NotificationState};
 
 fn news(text: &str, status: AlertStatus, at: crate::model::Time) -> Input {
-    Input::Alert(News { alert: story::alert(text, at), status, ends_at: None })
+    Input::Alert(News { alert: story::alert(text, at), status, ends_at: None, lasts: None })
 }
 
 /// What changed and left within one step is handed over as it last was; what left and came back is not among the forgotten.
@@ -107,7 +107,7 @@ fn other_labels_of_a_firing_alert() {
     assert_eq!(suppressed(&story), 1);
     let mut changed = (*story::alert("alertname=A state=up", later)).clone();
     changed.fingerprint = story::alert("alertname=A state=down", later).fingerprint;
-    story.step(later, Input::Alert(News { alert: Arc::new(changed), status: AlertStatus::Firing, ends_at: None }));
+    story.step(later, Input::Alert(News { alert: Arc::new(changed), status: AlertStatus::Firing, ends_at: None, lasts: None }));
     assert_eq!(suppressed(&story), 0);
     assert_eq!(story.engine.state().incidents().count(), 2);
 }

@@ -1,10 +1,11 @@
-//! Messages that are taken once: what is remembered, for how long, and how many of it.
+//! Messages that are taken once: what is remembered, for how long, and how many of it. And what a message says of how long its
+//! alert fires.
 
 use std::sync::Arc;
 
-use super::story::{START, Story};
-use crate::engine::{Answer, Engine, EngineOptions, Fact, Input, State};
-use crate::model::{MessageId, Millis, TakenMessage, Time};
+use super::story::{self, START, Story};
+use crate::engine::{Answer, Engine, EngineOptions, Fact, Input, News, State};
+use crate::model::{AlertStatus, MessageId, Millis, TakenMessage, Time};
 
 fn message(source: &str, id: u128, until: Time) -> Input {
     Input::Message(Arc::new(TakenMessage { source: source.into(), id: MessageId(id), sent_at: None, until }))
@@ -75,4 +76,23 @@ fn a_message_wakes_nobody() {
     let facts = story.step(START, message("a", 1, START + Millis::minutes(5)));
     assert_eq!(facts.iter().map(Fact::kind).collect::<Vec<_>>(), ["message_taken"]);
     assert!(facts[0].incident().is_none());
+}
+
+/// Its own time is that of one occurrence, as the last message that was news gave it; steps of sequences stay beside it.
+#[test]
+fn an_alert_has_its_own_time_while_it_fires() {
+    let rules = "correlate:\n  - name: then\n    sequence: [{ match: ['a=\"1\"'] }, { match: ['a=\"2\"'] }]\n    within: 1h\n";
+    let mut story = Story::new(story::rules(rules));
+    let alert = story::alert("a=1", START);
+    let day = Some(Millis::hours(24));
+    let steps = [(AlertStatus::Firing, day, day), (AlertStatus::Resolved, None, day), (AlertStatus::Firing, None, None)];
+    for (minute, (status, lasts, expected)) in (0..).zip(steps) {
+        let at = START + Millis::minutes(minute);
+        let ends_at = (status == AlertStatus::Resolved).then_some(at);
+        story.step(at, Input::Alert(News { alert: alert.clone(), status, ends_at, lasts }));
+        let record = story.engine.state().alert(alert.fingerprint).unwrap();
+        assert_eq!(record.lasts(), expected, "{minute}");
+        assert!(record.steps().count() > 0, "{minute}");
+        story.restart();
+    }
 }

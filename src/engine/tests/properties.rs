@@ -282,8 +282,12 @@ pub(super) fn input(at: Time, step: &Move) -> Input {
     let by = || Actor::Person("ann".into());
     let act = |act| Input::Act { act, by: by() };
     match *step {
-        Move::Fire(a, b, c) => Input::Alert(News { alert: alert(a, b, c), status: AlertStatus::Firing, ends_at: None }),
-        Move::Resolve(a, b, c) => Input::Alert(News { alert: alert(a, b, c), status: AlertStatus::Resolved, ends_at: Some(at) }),
+        Move::Fire(a, b, c) => {
+            Input::Alert(News { alert: alert(a, b, c), status: AlertStatus::Firing, ends_at: None, lasts: None })
+        }
+        Move::Resolve(a, b, c) => {
+            Input::Alert(News { alert: alert(a, b, c), status: AlertStatus::Resolved, ends_at: Some(at), lasts: None })
+        }
         Move::Expire(a, b, c) => Input::Expired { fingerprint: alert(a, b, c).fingerprint, expired_at: at },
         Move::Acknowledge(id) => act(Act::Acknowledge(IncidentId(id))),
         Move::Resolved(id) => act(Act::Resolve(IncidentId(id))),
@@ -442,6 +446,7 @@ proptest! {
             alert: alert.clone(),
             status: AlertStatus::Firing,
             ends_at: None,
+            lasts: None,
         }));
         for input in adrift.into_iter().map(|fingerprint| Input::Expired { fingerprint, expired_at: at }).chain(repeats).chain([Input::Tick]) {
             drop(engine.step(at, input, &mut facts));

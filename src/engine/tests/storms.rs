@@ -27,14 +27,14 @@ fn six_hours_of_flapping_page_no_more_than_the_rule_allows() {
         for change in 0..720 {
             at = START + Millis::seconds(30 * change);
             let status = if change % 2 == 0 { AlertStatus::Firing } else { AlertStatus::Resolved };
-            story.step(at, Input::Alert(News { alert: story::alert("alertname=A", START), status, ends_at: None }));
+            story.step(at, Input::Alert(News { alert: story::alert("alertname=A", START), status, ends_at: None, lasts: None }));
         }
         let opened = |story: &Story| count(story, |fact| matches!(fact, Fact::IncidentOpened { .. }));
         assert_eq!((opened(&story), count(&story, is_page)), (1, pages), "{changes} changes");
 
         at = at + Millis::seconds(30);
         let alert = story::alert("alertname=A", START);
-        story.step(at, Input::Alert(News { alert, status: AlertStatus::Firing, ends_at: None }));
+        story.step(at, Input::Alert(News { alert, status: AlertStatus::Firing, ends_at: None, lasts: None }));
         story.step(at + Millis::minutes(15), Input::Tick);
         assert_eq!((opened(&story), count(&story, is_page)), (1, afterwards), "{changes} changes");
         let incident = story.engine.state().incidents().next().unwrap();
@@ -52,7 +52,7 @@ fn changes_are_kept_for_rules_alone_and_are_few() {
         let at = START + Millis::seconds(change);
         let status = if change % 2 == 0 { AlertStatus::Firing } else { AlertStatus::Resolved };
         for name in ["alertname=A", "alertname=B"] {
-            story.step(at, Input::Alert(News { alert: story::alert(name, START), status, ends_at: None }));
+            story.step(at, Input::Alert(News { alert: story::alert(name, START), status, ends_at: None, lasts: None }));
         }
     }
     let kept = |name| {
@@ -72,7 +72,7 @@ fn a_rule_that_takes_everything_is_held_by_the_limit_on_alerts() {
     story.engine = Engine::new(State::new(), rules, options);
     for number in 0..35 {
         let alert = story::alert(&format!("alertname=A host=h{number}"), START);
-        story.step(START, Input::Alert(News { alert, status: AlertStatus::Firing, ends_at: None }));
+        story.step(START, Input::Alert(News { alert, status: AlertStatus::Firing, ends_at: None, lasts: None }));
     }
     let sizes: Vec<u32> = story.engine.state().incidents().map(|incident| incident.alerts_total).collect();
     assert_eq!(sizes, [MOST, MOST, MOST, 5]);
@@ -90,7 +90,10 @@ fn a_rule_that_merges_everything_is_held_by_the_limit_on_parts() {
     );
     let mut story = Story::new(story::rules(&rules));
     let mut fire = |labels: &str| {
-        story.step(START, Input::Alert(News { alert: story::alert(labels, START), status: AlertStatus::Firing, ends_at: None }));
+        story.step(
+            START,
+            Input::Alert(News { alert: story::alert(labels, START), status: AlertStatus::Firing, ends_at: None, lasts: None }),
+        );
     };
     (0..LEAVES).for_each(|n| fire(&format!("alertname=A service=leaf{n}")));
     fire("alertname=A service=hub");
@@ -155,7 +158,7 @@ fn fire(story: &mut Story, at: Time, labels: &str) {
     while let Some(due) = story.engine.next_timer().filter(|due| *due < at) {
         story.step(due, Input::Tick);
     }
-    let news = News { alert: story::alert(labels, at), status: AlertStatus::Firing, ends_at: None };
+    let news = News { alert: story::alert(labels, at), status: AlertStatus::Firing, ends_at: None, lasts: None };
     story.step(at, Input::Alert(news));
 }
 

@@ -180,12 +180,14 @@ impl Story {
         let by = || Actor::Person(if second.is_empty() { "ann" } else { second }.into());
         let act = |act| Input::Act { act, by: by() };
         match verb {
-            "fire" => Input::Alert(News { alert: alert(rest, at), status: AlertStatus::Firing, ends_at: None }),
+            "fire" => Input::Alert(News { alert: alert(rest, at), status: AlertStatus::Firing, ends_at: None, lasts: None }),
             "fired" => {
                 let began = at - Millis::parse(first).expect("fired AGO LABELS");
-                Input::Alert(News { alert: alert(second, began), status: AlertStatus::Firing, ends_at: None })
+                Input::Alert(News { alert: alert(second, began), status: AlertStatus::Firing, ends_at: None, lasts: None })
             }
-            "resolve" => Input::Alert(News { alert: alert(rest, at), status: AlertStatus::Resolved, ends_at: Some(at) }),
+            "resolve" => {
+                Input::Alert(News { alert: alert(rest, at), status: AlertStatus::Resolved, ends_at: Some(at), lasts: None })
+            }
             "expire" => Input::Expired { fingerprint: alert(rest, at).fingerprint, expired_at: at },
             "ack" => act(Act::Acknowledge(incident())),
             "assign" => Input::Act { act: Act::Assign(incident(), Some(second.into())), by: Actor::Person("ann".into()) },

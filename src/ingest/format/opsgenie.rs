@@ -14,7 +14,7 @@ pub enum Call {
     Close(Named),
     Acknowledge(Named),
     Note(Named),
-    /// Something that Opsgenie has and we do not: assign, snooze, tags.
+    /// Something that Opsgenie has and we do not: assign, snooze, tags, another description.
     Other(Named),
 }
 
@@ -27,21 +27,23 @@ pub enum Named {
 }
 
 impl Call {
-    /// The call of a path behind `/v2/alerts`, whose percent signs are undone part by part, and of a query.
+    /// The call of a path behind `/v2/alerts`, whose percent signs are undone part by part, and of a query. Opsgenie changes
+    /// fields by PUT, all else is a POST.
     #[must_use]
-    pub fn of(rest: &str, query: &str, decode: impl Fn(&str) -> String) -> Option<Call> {
+    pub fn of(rest: &str, query: &str, is_put: bool, decode: impl Fn(&str) -> String) -> Option<Call> {
         if rest.is_empty() || rest == "/" {
-            return Some(Call::Create);
+            return (!is_put).then_some(Call::Create);
         }
         let (name, act) = rest.strip_prefix('/')?.split_once('/')?;
         let name = decode(name);
         let by_alias = query.split('&').any(|pair| pair.eq_ignore_ascii_case("identifierType=alias"));
         let named = if by_alias { Named::Alias(name) } else { Named::Id(name) };
-        Some(match act {
-            "close" => Call::Close(named),
-            "acknowledge" => Call::Acknowledge(named),
-            "notes" => Call::Note(named),
-            "unacknowledge" | "snooze" | "assign" | "escalate" | "tags" | "details" => Call::Other(named),
+        Some(match (is_put, act) {
+            (false, "close") => Call::Close(named),
+            (false, "acknowledge") => Call::Acknowledge(named),
+            (false, "notes") => Call::Note(named),
+            (false, "unacknowledge" | "snooze" | "assign" | "escalate" | "tags" | "details" | "responders")
+            | (true, "message" | "description" | "priority") => Call::Other(named),
             _ => return None,
         })
     }
@@ -100,18 +102,23 @@ mod tests {
     #[test]
     fn paths_are_calls() {
         let alias = |name: &str| Named::Alias(name.to_owned());
+        let (post, put) = (false, true);
         let cases = [
-            ("", "", Some(Call::Create)),
-            ("/a%2Fb/close", "identifierType=alias", Some(Call::Close(alias("a/b")))),
-            ("/a/acknowledge", "x=1&identifierType=alias", Some(Call::Acknowledge(alias("a")))),
-            ("/a/notes", "", Some(Call::Note(Named::Id("a".to_owned())))),
-            ("/a/snooze", "identifierType=alias", Some(Call::Other(alias("a")))),
-            ("/a/explode", "", None),
-            ("/a", "", None),
-            ("x", "", None),
+            (post, "", "", Some(Call::Create)),
+            (put, "", "", None),
+            (post, "/a%2Fb/close", "identifierType=alias", Some(Call::Close(alias("a/b")))),
+            (put, "/a%2Fb/close", "identifierType=alias", None),
+            (post, "/a/acknowledge", "x=1&identifierType=alias", Some(Call::Acknowledge(alias("a")))),
+            (post, "/a/notes", "", Some(Call::Note(Named::Id("a".to_owned())))),
+            (post, "/a/snooze", "identifierType=alias", Some(Call::Other(alias("a")))),
+            (put, "/a/message", "identifierType=alias", Some(Call::Other(alias("a")))),
+            (post, "/a/message", "identifierType=alias", None),
+            (post, "/a/explode", "", None),
+            (post, "/a", "", None),
+            (post, "x", "", None),
         ];
-        for (rest, query, expected) in cases {
-            assert_eq!(Call::of(rest, query, |part| part.replace("%2F", "/")), expected, "{rest}?{query}");
+        for (is_put, rest, query, expected) in cases {
+            assert_eq!(Call::of(rest, query, is_put, |part| part.replace("%2F", "/")), expected, "{rest}?{query}");
         }
     }
 }

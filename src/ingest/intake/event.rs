@@ -81,7 +81,7 @@ impl Intake<'_> {
             ends_at: None,
             identity: None,
         };
-        let pending = Pending { index, fingerprint, raw_key: None, heard };
+        let pending = Pending { index, fingerprint, raw_key: None, heard, lasts: event.timeout };
         if self.tells_all {
             let labels = if is_described { check::labels(&said.labels, self.source, self.limits)? } else { Labels::default() };
             return self.announce(&said, labels, pending);

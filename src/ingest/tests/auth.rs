@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use sha2::{Digest, Sha256};
 
 use super::{Reply, Setup, T0};
 use crate::model::Millis;
@@ -33,9 +34,11 @@ struct Scheme {
     /// The header of the signed time.
     time: Option<&'static str>,
     has_id: bool,
+    /// Whether the sender has a key of ed25519, and we the public half of it.
+    is_public: bool,
 }
 
-const SCHEMES: [Scheme; 6] = [
+const SCHEMES: [Scheme; 7] = [
     Scheme {
         settings: "scheme: github",
         header: "X-Hub-Signature-256",
@@ -44,6 +47,7 @@ const SCHEMES: [Scheme; 6] = [
         is_hex: true,
         time: None,
         has_id: false,
+        is_public: false,
     },
     Scheme {
         settings: "scheme: sentry, window: 5m",
@@ -53,6 +57,7 @@ const SCHEMES: [Scheme; 6] = [
         is_hex: true,
         time: None,
         has_id: false,
+        is_public: false,
     },
     Scheme {
         settings: "scheme: grafana",
@@ -62,6 +67,7 @@ const SCHEMES: [Scheme; 6] = [
         is_hex: true,
         time: None,
         has_id: false,
+        is_public: false,
     },
     Scheme {
         settings: "scheme: grafana, timestamp_header: X-Signed-At",
@@ -71,6 +77,7 @@ const SCHEMES: [Scheme; 6] = [
         is_hex: true,
         time: Some("X-Signed-At"),
         has_id: false,
+        is_public: false,
     },
     Scheme {
         settings: "scheme: pagerduty, window: 5m",
@@ -80,6 +87,7 @@ const SCHEMES: [Scheme; 6] = [
         is_hex: true,
         time: None,
         has_id: false,
+        is_public: false,
     },
     Scheme {
         settings: "scheme: standard-webhooks",
@@ -89,6 +97,17 @@ const SCHEMES: [Scheme; 6] = [
         is_hex: false,
         time: Some("webhook-timestamp"),
         has_id: true,
+        is_public: false,
+    },
+    Scheme {
+        settings: "scheme: standard-webhooks",
+        header: "webhook-signature",
+        prefix: "v1a,",
+        between: Some(" "),
+        is_hex: false,
+        time: Some("webhook-timestamp"),
+        has_id: true,
+        is_public: true,
     },
 ];
 
@@ -108,14 +127,28 @@ impl Message {
 
 type Headers = Vec<(String, String)>;
 
+/// A key of ed25519, made from a secret.
+fn key_pair(secret: &str) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&Sha256::digest(secret.as_bytes())).unwrap()
+}
+
+fn public_key(secret: &str) -> String {
+    format!("whpk_{}", BASE64.encode(key_pair(secret).public_key()))
+}
+
 impl Scheme {
     fn setup(self) -> Setup {
+        let keys = if self.is_public {
+            format!(r#"public_key: ["{}", "{}"]"#, public_key(NEW), public_key(OLD))
+        } else {
+            format!(r#"secret: ["{NEW}", "{OLD}"]"#)
+        };
         Setup::new(&format!(
             r#"
 sources:
   - name: hooks
     format: generic
-    signature: {{ {}, secret: ["{NEW}", "{OLD}"] }}
+    signature: {{ {}, {keys} }}
     map: {{ labels: {{ alertname: "{{{{ body.name }}}}" }}, status: "{{{{ body.status | default('firing') }}}}" }}
 "#,
             self.settings
@@ -123,6 +156,10 @@ sources:
     }
 
     fn signature(self, secret: &str, message: &Message) -> String {
+        if self.is_public {
+            let content = format!("{}.{}.{}", message.id, T0.0 / 1_000 + message.at, message.body);
+            return format!("{}{}", self.prefix, BASE64.encode(key_pair(secret).sign(content.as_bytes())));
+        }
         let key = if self.is_hex { secret.as_bytes().to_vec() } else { BASE64.decode(secret).unwrap_or_else(|_| vec![1; 24]) };
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
         let seconds = T0.0 / 1_000 + message.at;
@@ -479,6 +516,97 @@ sources:
     }
 }
 
+/// A public key is known to everybody, so it must never pass as a secret; and each kind of signature needs a key of its kind.
+#[test]
+fn a_public_key_checks_its_own_kind_of_signatures_only() {
+    let [shared, public] = [SCHEMES[5], SCHEMES[6]];
+    let map = r#"map: { labels: { alertname: "{{ body.name }}" } }"#;
+    let source = |keys: &str| {
+        Setup::new(&format!(
+            "sources: [{{ name: hooks, format: generic, {map}, signature: {{ scheme: standard-webhooks, {keys} }} }}]"
+        ))
+    };
+    let public_only = format!("public_key: {}", public_key(NEW));
+    let both = format!("secret: {OLD}, {public_only}");
+    let shared_only = format!("secret: {OLD}");
+    let message = Message::new("A");
+    let of = |scheme: Scheme, secret: &str| scheme.signature(secret, &message);
+    // What somebody makes who knows the public key.
+    let forged = of(shared, public_key(NEW).trim_start_matches("whpk_"));
+    let renamed = |signature: String, from: &str, to: &str| signature.replacen(from, to, 1);
+    // (the source's keys, signatures, whether the message is taken)
+    let rows = [
+        (&public_only, of(public, NEW), true),
+        (&public_only, of(public, OLD), false),
+        (&public_only, of(shared, OLD), false),
+        (&public_only, forged.clone(), false),
+        (&public_only, renamed(forged.clone(), "v1,", "v1a,"), false),
+        (&public_only, renamed(of(public, NEW), "v1a,", "v1,"), false),
+        (&both, of(public, NEW), true),
+        (&both, of(shared, OLD), true),
+        (&both, format!("{} {}", of(shared, WRONG), of(public, NEW)), true),
+        (&both, format!("{} {}", of(public, WRONG), of(shared, OLD)), true),
+        (&both, format!("{} {}", of(public, WRONG), of(shared, WRONG)), false),
+        (&both, forged.clone(), false),
+        (&shared_only, of(public, NEW), false),
+        (&shared_only, format!("{} {}", of(public, WRONG), of(shared, OLD)), true),
+        (&shared_only, forged, false),
+    ];
+    for (keys, signatures, is_taken) in rows {
+        let (status, text) = send(&source(keys), 0, &public.headers(signatures.clone(), &message), &message.body);
+        assert_eq!(status, if is_taken { 200 } else { 401 }, "{keys}: {signatures}: {text}");
+    }
+}
+
+/// Path, headers, body, status.
+type InBody<'a> = (&'a str, &'a [(&'a str, String)], String, u16);
+
+/// StatusCake sends a digest of its account's key with each form, and can do nothing else.
+#[test]
+fn a_token_may_come_in_the_body() {
+    let folder = super::tools::FOLDER;
+    let samples: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(format!("{folder}/signatures.json")).unwrap()).unwrap();
+    let of_statuscake = |it: &&serde_json::Value| it["file"] == "statuscake/firing.form";
+    let sample = samples["signatures"].as_array().unwrap().iter().find(of_statuscake).unwrap();
+    let digest = sample["expected_token"].as_str().unwrap();
+    let form = std::fs::read_to_string(format!("{folder}/statuscake/firing.form")).unwrap();
+    assert!(form.contains(digest));
+    let setup = Setup::new(&format!(
+        "
+sources:
+  - {{ name: cake, format: statuscake, token: [{digest}, old-digest], token_field: Token }}
+  - {{ name: jobs, format: generic, token: {digest}, token_field: auth.key, map: {{ labels: {{ alertname: x }} }} }}
+"
+    ));
+    let json = |token: &str| format!(r#"{{"auth":{{"key":"{token}"}}}}"#);
+    let bearer = [("authorization", format!("Bearer {digest}"))];
+    let rows: Vec<InBody<'_>> = vec![
+        ("cake", &[], form.clone(), 202),
+        ("cake", &[], form.replace(digest, "old-digest"), 202),
+        ("cake", &[], form.replace(digest, &digest.replace('2', "3")), 401),
+        ("cake", &[], form.replace(digest, &digest.to_uppercase()), 401),
+        ("cake", &[], form.replace(digest, &digest[..31]), 401),
+        ("cake", &[], form.replace(digest, ""), 401),
+        ("cake", &[], form.replace("Token=", "Tokens="), 401),
+        ("cake", &[], form.replace("Token=", "token="), 401),
+        ("cake", &[], "{".to_owned(), 401),
+        ("cake", &[], String::new(), 401),
+        // Where another place has one, that counts, also a wrong one.
+        ("cake", &bearer, form.replace(digest, "none"), 202),
+        ("cake/wrong", &[], form.clone(), 401),
+        ("jobs", &[], json(digest), 200),
+        ("jobs", &[], json("another"), 401),
+        ("jobs", &[], format!(r#"{{"key":"{digest}"}}"#), 401),
+    ];
+    for (path, headers, body, expected) in rows {
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let (status, text) = setup.send(&format!("/v1/ingest/{path}"), &headers, body.as_bytes());
+        assert_eq!(status, expected, "{path} {body}: {text}");
+    }
+    assert_eq!(refusals(&setup), BTreeSet::from(["unauthorized".to_owned()]));
+}
+
 /// The digests over the sample messages, as their senders make them.
 #[test]
 fn sample_messages_are_rightly_signed() {
@@ -510,7 +638,8 @@ fn sample_messages_are_rightly_signed() {
     assert_eq!(seen, 12);
 }
 
-/// CloudEvents' handshake: who may post is told so, with the rate that was asked for; nothing that the question names is called.
+/// CloudEvents' handshake: who may post is told so, with the rate that was asked for or less; nothing that the question names
+/// is called.
 #[test]
 fn the_handshake_of_cloudevents_asks_for_what_can_be_given() {
     let setup = Setup::new(
@@ -520,8 +649,11 @@ sources:
   - { name: token, format: cloudevents, token: t }
   - { name: signed, format: cloudevents, signature: { scheme: standard-webhooks, secret: bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3 } }
   - { name: other, format: grafana }
+  - { name: listed, format: cloudevents, handshake: { origins: [eventgrid.azure.net, Events.Example.com], rate: 100 } }
+  - { name: slow, format: cloudevents, handshake: { rate: 60 } }
 ",
     );
+    let stranger = ("webhook-request-origin", "events.example.com.evil");
     let (origin, rate) = (("webhook-request-origin", "events.example.com"), ("webhook-request-rate", "120"));
     let callback = ("webhook-request-callback", "https://events.example.com/confirm?id=1");
     let rows = [
@@ -535,6 +667,16 @@ sources:
         // There is nothing to sign yet; each message must be.
         ("signed", vec![origin], 200, Some("events.example.com"), Some("*")),
         ("other", vec![origin], 405, None, None),
+        ("listed", vec![origin, rate], 200, Some("events.example.com"), Some("100")),
+        ("listed", vec![origin, ("webhook-request-rate", "50")], 200, Some("events.example.com"), Some("50")),
+        ("listed", vec![origin], 200, Some("events.example.com"), Some("100")),
+        ("listed", vec![stranger, rate], 403, None, None),
+        ("listed", vec![("webhook-request-origin", "")], 403, None, None),
+        ("listed", vec![("webhook-request-origin", "*")], 403, None, None),
+        ("slow", vec![stranger], 200, Some("events.example.com.evil"), Some("60")),
+        // A rate that is none is no wish.
+        ("open", vec![origin, ("webhook-request-rate", "0")], 200, Some("events.example.com"), Some("*")),
+        ("open", vec![origin, ("webhook-request-rate", "many")], 200, Some("events.example.com"), Some("*")),
     ];
     for (path, headers, status, allowed_origin, allowed_rate) in rows {
         let (given, answer) = setup.exchange(&hyper::Method::OPTIONS, &format!("/v1/ingest/{path}"), &headers, b"");

@@ -3,8 +3,10 @@
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Reply, Setup, T0};
+use super::{Reply, Setup, T0, block_on};
 use crate::model::{IncidentStatus, Millis};
+use crate::runtime::SubmitError;
+use crate::runtime::sources::{Replayed, Sources};
 
 const SOURCES: &str = r#"
 sources:
@@ -137,6 +139,8 @@ fn an_opsgenie_sender_needs_another_host_only() {
     assert_eq!(genie(&setup, &call("acknowledge"), "genie", "{}").0, 202);
     assert_eq!(statuses(&setup), [IncidentStatus::Acknowledged]);
     assert_eq!(genie(&setup, &call("snooze"), "genie", "{}").0, 202);
+    let put = setup.request(&Method::PUT, &call("message"), &[("authorization", "GenieKey genie")], br#"{"message":"later"}"#);
+    assert_eq!(put.0, 202);
     setup.pass_to(T0 + Millis::minutes(1));
     assert_eq!(genie(&setup, &call("close"), "genie", "").0, 202, "a body is not needed");
     assert_eq!(statuses(&setup), [IncidentStatus::Resolved]);
@@ -162,4 +166,93 @@ fn what_is_no_alert_is_answered_as_opsgenie_does() {
         assert_eq!((given, &said["message"]), (status, &json!(message)), "{path} {body}");
     }
     assert_eq!(setup.engine.live.firing(), 0);
+}
+
+/// Whoever wrote the message is told, as by the tool's own service; what it says is kept, for nobody may have looked.
+#[test]
+fn what_came_with_a_key_and_is_no_event_is_kept() {
+    let mut setup = setup();
+    let purple = json!({ "routing_key": "key-number-1", "event_action": "trigger", "dedup_key": "a",
+        "payload": { "summary": "disk full", "source": "db-1", "severity": "purple" } });
+    setup.restart(&SOURCES.replace("key-1", "key-number-1"));
+    // (path, key of Opsgenie, body, status, how many are kept then)
+    let cases = [
+        ("/v2/enqueue", "", purple.to_string(), 400, 1),
+        ("/v2/enqueue", "", purple.to_string(), 400, 1),
+        ("/v2/change/enqueue", "", json!({ "routing_key": "key-number-1", "payload": {} }).to_string(), 400, 2),
+        // Nobody's: the key is wrong, or cannot be read.
+        ("/v2/enqueue", "", purple.to_string().replace("key-number-1", "key-number-9"), 400, 2),
+        ("/v2/enqueue", "", "{".to_owned(), 400, 2),
+        ("/v2/alerts", "genie", r#"{"alias":"b"}"#.to_owned(), 422, 3),
+        ("/v2/alerts", "genie", "{".to_owned(), 400, 4),
+        ("/v2/alerts", "wrong", r#"{"alias":"b"}"#.to_owned(), 401, 4),
+        ("/v2/alerts/b/close?identifierType=alias", "genie", "{".to_owned(), 400, 4),
+        ("/v2/alerts/b/explode", "genie", "{}".to_owned(), 404, 4),
+    ];
+    for (path, key, body, status, kept) in cases {
+        let (given, _) = genie(&setup, path, key, &body);
+        assert_eq!((given, setup.state.rejects().len()), (status, kept), "{path} {body}");
+    }
+    let rejects = setup.state.rejects();
+    let first = &rejects[0];
+    assert_eq!((&*first.source, first.times), ("scripts", 2));
+    assert!(first.error.starts_with("'payload.severity' is invalid"), "{}", first.error);
+    let body = block_on(setup.state.body(first.id.clone())).unwrap().unwrap();
+    assert!(body.contains(r#""routing_key":"[masked]""#), "{body}");
+    assert_eq!((setup.counts("scripts"), setup.counts("batch")), ([3, 0, 0, 3], [2, 0, 0, 2]));
+    assert_eq!(setup.metric(r#"quell_rejects{source="scripts"}"#).as_deref(), Some("2"));
+
+    let replay = |setup: &Setup| block_on(setup.state.replay(vec![setup.state.rejects()[0].id.clone()])).unwrap().remove(0).1;
+    assert!(matches!(replay(&setup), Replayed::Stays { .. }), "nothing has changed");
+    let mapped = r#"
+sources:
+  - name: scripts
+    format: generic
+    map:
+      labels: { alertname: "{{ body.payload.summary }}", host: "{{ body.payload.source }}" }
+      status: "{{ 'resolved' if body.event_action == 'resolve' else 'firing' }}"
+"#;
+    setup.restart(mapped);
+    assert_eq!(replay(&setup), Replayed::Taken { new: 1, repeats: 0 });
+    assert_eq!(statuses(&setup), [IncidentStatus::Open]);
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_in_the_words_of_the_api() {
+    let limits = "limits: { body_bytes: 1024 }";
+    let setup = Setup::new(&format!("{SOURCES}{limits}"));
+    let long = format!(r#"{{"message":"{}"}}"#, "x".repeat(2_000));
+    let (status, said) = genie(&setup, "/v2/enqueue", "", &long);
+    let errors = ["the body is too large"];
+    let expected = json!({ "status": "invalid event", "message": "Event object is invalid", "errors": errors });
+    assert_eq!((status, said), (413, expected));
+    let (status, said) = genie(&setup, "/v2/alerts", "genie", &long);
+    assert_eq!((status, &said["message"]), (413, &json!("the body is too large")));
+    assert!(said["took"].is_number() && said["requestId"].is_string() && said["status"].is_null(), "{said}");
+}
+
+#[test]
+fn what_finds_no_room_may_come_again() {
+    let setup = setup();
+    let alert = r#"{"message":"late"}"#;
+    // (why, status, PagerDuty's word)
+    let cases = [
+        (SubmitError::Overloaded, 429, "throttle exceeded"),
+        (SubmitError::Storage("full".into()), 503, "unavailable"),
+        (SubmitError::Stopping, 503, "unavailable"),
+    ];
+    for (error, status, word) in cases {
+        *setup.engine.failure.lock().unwrap() = Some(error);
+        for (path, body) in [("/v2/enqueue", trigger(Some("a")).to_string()), ("/v2/alerts", alert.to_owned())] {
+            let headers = [("authorization", "GenieKey genie")];
+            let ((given, text), headers) = setup.exchange(&Method::POST, path, &headers, body.as_bytes());
+            let said: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!((given, headers["retry-after"].to_str().unwrap()), (status, "2"), "{path} {said}");
+            assert!(said["message"].is_string(), "{path} {said}");
+            if path == "/v2/enqueue" {
+                assert_eq!(said["status"], word);
+            }
+        }
+    }
+    assert!(setup.state.rejects().is_empty(), "what its sender says again is not kept");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Reply, Setup, T0};
 use crate::engine::Act;
 use crate::engine::entity::Changes;
-use crate::model::{AlertRecord, IncidentId};
+use crate::model::{AlertRecord, IncidentId, Millis};
 
 const SOURCES: &str = r"
 sources:
@@ -142,6 +142,19 @@ fn what_never_ends_by_a_word_ends_by_time() {
     assert_eq!(setup.known(), expected);
     let metrics = String::from_utf8(setup.metrics.expose()).unwrap();
     assert!(metrics.contains(r#"quell_source_messages_total{kind="test",source="kuma"} 1"#), "{metrics}");
+}
+
+/// A source may have no time, and an alert of it have one: the record says so, for a start to know.
+#[test]
+fn an_end_by_time_that_a_message_gives_is_on_record() {
+    let setup = Setup::with_rules(SOURCES, "{}", T0);
+    post(&setup, 0, "kuma", r#"{"heartbeat":null,"monitor":null,"msg":"[A][b] server certificate b will expire in 14 days"}"#);
+    post(&setup, 0, "nagios", &nagios("PROBLEM", "CRITICAL", 0));
+    let of = |source: &str| {
+        let alerts = setup.engine.live.alerts(|entry| &*entry.record.alert.source == source);
+        (alerts.len(), alerts[0].record.lasts())
+    };
+    assert_eq!((of("kuma"), of("nagios")), ((1, Some(Millis::hours(8 * 24))), (1, None)));
 }
 
 #[test]

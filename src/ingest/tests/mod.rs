@@ -10,6 +10,7 @@ mod outage;
 mod pages;
 mod posts;
 mod rejects;
+mod reload;
 mod sns;
 mod templates;
 mod tools;

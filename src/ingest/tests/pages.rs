@@ -136,7 +136,7 @@ fn checked(format: &str, page: &str, overview: &str) -> String {
         until = shown.place.end;
     }
     // Without its token nothing is taken.
-    let (status, _) = setup.send(&format!("/v1/ingest/{}", setup.state.sources.last().unwrap().name), &[], b"{}");
+    let (status, _) = setup.send(&format!("/v1/ingest/{}", setup.state.sources().last().unwrap().name), &[], b"{}");
     assert_eq!(status, 401, "{format}");
 
     let begins_and_ends = [vec![AlertStatus::Firing], vec![AlertStatus::Resolved]];

@@ -147,7 +147,7 @@ fn nothing_is_raised_that_is_over() {
         names.sort();
         assert_eq!(names, expected, "{wrong:?} {good:?} after {after}");
         block_on(setup.state.look(Millis::ZERO));
-        assert!(setup.state.sources.iter().all(|source| source.watched.ends().is_empty()), "of no use any more");
+        assert!(setup.state.sources().iter().all(|source| source.watched.ends().is_empty()), "of no use any more");
         assert_eq!(ids(&setup), Vec::<String>::new());
     }
 }
@@ -184,7 +184,7 @@ fn a_message_that_is_tried_twice_pages_once() {
 #[test]
 fn one_that_has_no_key_gets_the_same_each_time() {
     let setup = Setup::new(WRONG);
-    let source = &setup.state.sources[1];
+    let source = &setup.state.sources()[1];
     let over = setup.engine.live.set();
     let ends = BTreeMap::new();
     let again = Again { id: "5-0", arrived: T0, failed: &[0], alerts: 1, ends: &ends, over: &over };

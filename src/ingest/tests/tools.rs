@@ -71,7 +71,7 @@ impl Sample {
     fn events(&self) -> Vec<Event> {
         let path = self.expected["path"].as_str().and_then(|path| path.strip_prefix("/v2/alerts"));
         if let Some((rest, query)) = path.and_then(|path| path.split_once('?')) {
-            let call = opsgenie::Call::of(rest, query, |part| part.replace("%2F", "/")).unwrap();
+            let call = opsgenie::Call::of(rest, query, false, |part| part.replace("%2F", "/")).unwrap();
             return vec![call.event().unwrap()];
         }
         let reading = self.read().unwrap_or_else(|fault| panic!("{}: {fault:?}", self.file));

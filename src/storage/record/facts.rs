@@ -88,4 +88,5 @@ facts! {
     66 HeartbeatPlanned { 1 heartbeat, 2 within, 3 due },
     67 EscalationEnded { 1 incident, 2 rule, 3 reason },
     70 MessageTaken { 1 message, 2 most },
+    75 AlertLasts { 1 fingerprint, 2 within },
 }

@@ -2,7 +2,7 @@
 
 use super::DecodeError;
 use super::wire::{Fields, Out, Reader, Wire, array, decode_error, fields, variants, words};
-use crate::model::alert::{Beat, FlapSpell, Flaps, Step, Steps, Waiting};
+use crate::model::alert::{Beat, Extras, FlapSpell, Flaps, Step, Waiting};
 use crate::model::cause::Symptom;
 use crate::model::incident::{Growth, Head, IncidentType, MajorStep, OpenedAt, PolicyStep, SaidType, StepState};
 use crate::model::{
@@ -62,7 +62,7 @@ fields!(FlapSpell { 0 rule, 1 until_stable, 2 until });
 fields!(Flaps { 0 changes, 1 kept_until, 2 spells });
 fields!(Beat { 0 rule, 1 key, 2 within, 3 due });
 fields!(Step { 0 rule, 1 key, 2 step, 3 at, 4 until, 5 seq });
-fields!(Steps { 0 list });
+fields!(Extras { 0 steps, 1 lasts });
 fields!(AlertRecord {
     0 alert,
     1 enriched,
@@ -75,7 +75,7 @@ fields!(AlertRecord {
     8 waiting,
     9 flaps,
     10 beat,
-    11 steps,
+    11 extras,
 });
 fields!(SaidType { 0 incident_type, 1 why, 2 by });
 fields!(Growth { 0 slot, 1 before, 2 then });

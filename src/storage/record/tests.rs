@@ -326,7 +326,7 @@ fn an_alert_that_waits_under_one_rule_reads_as_ever() {
     let waiting = Waiting { rule, key: Labels::default(), since: Time(1), until: Time(2), also: None };
     let record = Arc::make_mut(&mut alert);
     record.waiting = Some(Box::new(waiting));
-    (record.flaps, record.beat, record.steps) = (None, None, None);
+    (record.flaps, record.beat, record.extras) = (None, None, None);
     let present = entity_bytes(&Entity::Alert(alert.clone()));
     // [[name, file, line], no labels, since, until, nothing], and behind it nothing three times.
     let form = b"\x85\x83\x64many\x6arules.yaml\x07\x60\x01\x02\xf6\xf6\xf6\xf6";

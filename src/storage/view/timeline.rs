@@ -314,6 +314,7 @@ pub(super) fn tell<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Told<'a>
         | Fact::AlertForgotten { .. }
         | Fact::AlertChangeCounted { .. }
         | Fact::AlertBeats { .. }
+        | Fact::AlertLasts { .. }
         | Fact::IncidentRetitlePlanned { .. }
         | Fact::IncidentCausesPlanned { .. }
         | Fact::ChangeRecorded { .. }

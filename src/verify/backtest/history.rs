@@ -239,14 +239,14 @@ impl Reader {
 }
 
 fn fires(alert: &Arc<Alert>) -> Event {
-    Event::Input(Input::Alert(News { alert: alert.clone(), status: AlertStatus::Firing, ends_at: None }))
+    Event::Input(Input::Alert(News { alert: alert.clone(), status: AlertStatus::Firing, ends_at: None, lasts: None }))
 }
 
 fn ends(alert: &Arc<Alert>, ends_at: Time, expired: bool) -> Event {
     Event::Input(if expired {
         Input::Expired { fingerprint: alert.fingerprint, expired_at: ends_at }
     } else {
-        Input::Alert(News { alert: alert.clone(), status: AlertStatus::Resolved, ends_at: Some(ends_at) })
+        Input::Alert(News { alert: alert.clone(), status: AlertStatus::Resolved, ends_at: Some(ends_at), lasts: None })
     })
 }
 

@@ -35,7 +35,7 @@ fn play(correlate: &str, from: Time) -> Outcome {
     let mut say = |minute: i64, on: (&str, &str), status: AlertStatus| {
         let at = START + Millis::minutes(minute);
         let ends_at = (status == AlertStatus::Resolved).then_some(at);
-        run.input(at, Input::Alert(News { alert: alert(on), status, ends_at }));
+        run.input(at, Input::Alert(News { alert: alert(on), status, ends_at, lasts: None }));
     };
     for (minute, on) in (0..).zip(hosts) {
         say(minute, on, AlertStatus::Firing);
@@ -186,7 +186,7 @@ fn planned_maintenance_is_silent_and_a_while_longer() {
         source: "test".into(),
         starts_at: START,
     };
-    let news = News { alert: Arc::new(alert), status: AlertStatus::Firing, ends_at: None };
+    let news = News { alert: Arc::new(alert), status: AlertStatus::Firing, ends_at: None, lasts: None };
     run.input(START + Millis::minutes(30), Input::Alert(news));
     run.advance(START + Millis::minutes(64));
     assert!(run.player.state().incidents().next().is_none(), "nobody hears of it");

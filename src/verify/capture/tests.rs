@@ -93,11 +93,11 @@ fn alert(labels: &[(&str, &str)], at: Time) -> Arc<Alert> {
 }
 
 fn fires(labels: &'static [(&'static str, &'static str)]) -> impl FnOnce(Time) -> Input {
-    move |at| Input::Alert(News { alert: alert(labels, at), status: AlertStatus::Firing, ends_at: None })
+    move |at| Input::Alert(News { alert: alert(labels, at), status: AlertStatus::Firing, ends_at: None, lasts: None })
 }
 
 fn resolves(labels: &'static [(&'static str, &'static str)]) -> impl FnOnce(Time) -> Input {
-    move |at| Input::Alert(News { alert: alert(labels, at), status: AlertStatus::Resolved, ends_at: Some(at) })
+    move |at| Input::Alert(News { alert: alert(labels, at), status: AlertStatus::Resolved, ends_at: Some(at), lasts: None })
 }
 
 fn act(act: Act) -> impl FnOnce(Time) -> Input {

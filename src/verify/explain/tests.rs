@@ -59,7 +59,7 @@ fn play(rules: &Arc<Ruleset>, story: &[&str]) -> Player {
         let mut words = line.splitn(3, ' ');
         let at = START + Millis::parse(words.next().unwrap()).unwrap();
         let (word, rest) = (words.next().unwrap(), words.next().unwrap_or_default());
-        let news = |status| Input::Alert(News { alert: alert(rest, at), status, ends_at: None });
+        let news = |status| Input::Alert(News { alert: alert(rest, at), status, ends_at: None, lasts: None });
         let by_ann = |act| Input::Act { act, by: Actor::Person("ann".into()) };
         let input = match word {
             "fire" => news(AlertStatus::Firing),

@@ -161,7 +161,7 @@ fn last_word(since: Millis, stop: Millis) -> Millis {
 
 fn news(alert: &Arc<Alert>, status: AlertStatus, test: &RuleTest, at: Millis) -> Input {
     let ends_at = (status == AlertStatus::Resolved).then_some(test.start + at);
-    Input::Alert(News { alert: alert.clone(), status, ends_at })
+    Input::Alert(News { alert: alert.clone(), status, ends_at, lasts: None })
 }
 
 fn expired(test: &RuleTest, fingerprint: Fingerprint, at: Millis) -> Input {

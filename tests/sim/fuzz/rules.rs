@@ -61,7 +61,8 @@ fn play(rules: &Arc<Ruleset>) {
             source: "prometheus".into(),
             starts_at: now,
         };
-        let news = News { alert: Arc::new(alert), status, ends_at: (status == AlertStatus::Resolved).then_some(now) };
+        let news =
+            News { alert: Arc::new(alert), status, ends_at: (status == AlertStatus::Resolved).then_some(now), lasts: None };
         drop(engine.step(now, Input::Alert(news), &mut facts));
     }
     engine.step(START + Millis::hours(30), Input::Tick, &mut facts).unwrap();

@@ -34,7 +34,7 @@ fn incident() -> &'static Arc<Incident> {
             source: "prometheus".into(),
             starts_at: Time(0),
         };
-        let news = News { alert: Arc::new(alert), status: AlertStatus::Firing, ends_at: None };
+        let news = News { alert: Arc::new(alert), status: AlertStatus::Firing, ends_at: None, lasts: None };
         engine.step(Time(1), Input::Alert(news), &mut facts).unwrap();
         engine.state().incidents().next().unwrap().clone()
     })
