@@ -69,8 +69,7 @@ impl Pairs<'_> {
         match self {
             Pairs::Raw(map) => map.pairs(max),
             Pairs::Parsed(pairs) => {
-                let borrow = |text: &'_ String| -> Text<'_> { Text(Cow::Owned(text.clone())) };
-                Ok(pairs.iter().map(|(name, value)| (borrow(name), borrow(value))).collect())
+                Ok(pairs.iter().map(|(name, value)| (Text(Cow::Borrowed(&**name)), Text(Cow::Borrowed(&**value)))).collect())
             }
         }
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Outcome, Reply, failure, json_reply, unavailable, with_retry};
 use super::format::opsgenie::{Call, Named};
-use super::format::{self, Aside, Event, Field, Key, Notes, Reading, State, pagerduty};
+use super::format::{self, Aside, Event, Field, Json, Key, Notes, Reading, State, pagerduty};
 use super::intake::{Intake, Reason};
 use super::route::{IngestState, decode};
 use super::source::{Format, Source};
@@ -101,7 +101,7 @@ impl IngestState {
     }
 
     /// Whose event it is, what it says, and its key, which is made here where it has none; or all that is wrong with it.
-    fn pagerduty_event(&self, text: &str, is_change: bool) -> Result<(&Source, Reading, Option<String>), Vec<String>> {
+    fn pagerduty_event<'t>(&self, text: &'t str, is_change: bool) -> Result<(&Source, Reading<'t>, Option<String>), Vec<String>> {
         let one = |error: &str| vec![error.to_owned()];
         let body = format::parse(text, self.limits.json_depth).map_err(|_| one("the body is no JSON"))?;
         let notes = Notes::default();
@@ -113,7 +113,7 @@ impl IngestState {
             return Err(faults);
         }
         let said = field.text("dedup_key");
-        let read = format::read_value(Tool::PagerdutyEvents, Box::new(body), &HeaderMap::new(), &self.limits);
+        let read = format::read_value(Tool::PagerdutyEvents, body, &HeaderMap::new(), &self.limits);
         let mut reading = read.map_err(|_| one("the event cannot be read"))?;
         let fresh = reading.events.iter_mut().flatten().find(|event| event.key == Key::Fresh);
         let made = fresh.map(|event| {
@@ -149,11 +149,11 @@ impl IngestState {
             return (StatusCode::BAD_REQUEST, json!({ "message": "Could not parse JSON" }));
         };
         if let Call::Note(named) = &call {
-            let failed = self.note(source, named, &body).await;
-            return failed.unwrap_or_else(accepted);
+            let comments = self.comments(source, named, &body);
+            return self.comment(comments).await.unwrap_or_else(accepted);
         }
         let reading = match (&call, call.event()) {
-            (Call::Create, _) => format::read_value(Tool::Opsgenie, Box::new(body), &HeaderMap::new(), &self.limits).ok(),
+            (Call::Create, _) => format::read_value(Tool::Opsgenie, body, &HeaderMap::new(), &self.limits).ok(),
             (_, Some(event)) => Some(Reading::of(event)),
             (_, None) => None,
         };
@@ -181,14 +181,14 @@ impl IngestState {
         }
     }
 
-    /// Writes a note to the incidents of an alert. `Some` where that could not be stored.
-    async fn note(&self, source: &Source, named: &Named, body: &Value) -> Option<(StatusCode, Value)> {
-        let acts = self.comments(source, named, body)?;
-        let error = self.engine.submit(acts).await.err()?;
+    /// Writes comments. `Some` where they could not be stored.
+    async fn comment(&self, comments: Option<Vec<Input>>) -> Option<(StatusCode, Value)> {
+        let error = self.engine.submit(comments?).await.err()?;
         Some((unavailable(&error), json!({ "message": failure(&error).1 })))
     }
 
-    fn comments(&self, source: &Source, named: &Named, body: &Value) -> Option<Vec<Input>> {
+    /// A note as comments on the incidents of an alert; `None` where there are none.
+    fn comments(&self, source: &Source, named: &Named, body: &Json<'_>) -> Option<Vec<Input>> {
         let notes = Notes::default();
         let field = Field::root(body, &notes);
         let text = field.text("note")?;
@@ -201,7 +201,7 @@ impl IngestState {
     }
 
     /// The way of every message, from what was read to what is on disk.
-    async fn take_in(&self, source: &Source, reading: Reading) -> Outcome {
+    async fn take_in(&self, source: &Source, reading: Reading<'_>) -> Outcome {
         let (mut sorted, asides): (_, Vec<Aside>) = {
             let mut intake = self.intake(source);
             let asides = tools::take_reading(reading, source, &mut intake, &self.metrics);

@@ -3,6 +3,7 @@
 //!
 //! What ought to fire is compared with what fires, each second: nothing is lost by a restart, a full disk or a full queue.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -193,9 +194,8 @@ impl IngestState {
 }
 
 impl Wanted {
-    fn said(&self) -> Said<'static> {
-        let annotations =
-            vec![("summary".to_owned(), self.summary.clone()), ("description".to_owned(), self.description.to_owned())];
+    fn said(&self) -> Said<'_> {
+        let annotations = vec![("summary".into(), (&*self.summary).into()), ("description".into(), self.description.into())];
         said(&self.labels, annotations, AlertStatus::Firing)
     }
 }
@@ -225,9 +225,9 @@ fn wanted_of(source: &Source) -> Vec<Wanted> {
     wanted
 }
 
-fn said(labels: &Labels, annotations: Vec<(String, String)>, status: AlertStatus) -> Said<'static> {
+fn said<'a>(labels: &'a Labels, annotations: Vec<(Cow<'a, str>, Cow<'a, str>)>, status: AlertStatus) -> Said<'a> {
     Said {
-        labels: Pairs::Parsed(labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()),
+        labels: Pairs::Parsed(labels.iter().map(|(name, value)| (name.into(), value.into())).collect()),
         annotations: Pairs::Parsed(annotations),
         generator_url: "".into(),
         status: Some(status),
