@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 
-use super::json::{Json, Kind};
+use super::json::{Json, Kind, Says};
 use super::{Unmapped, body as bodies, moment};
 use crate::model::Time;
 
@@ -31,7 +31,7 @@ impl Notes {
     /// Counts them, also in fields that nothing is made of: a template that was pasted wrongly is wrong in all of them.
     pub(super) fn count_placeholders(&self, value: &Json<'_>) {
         match value.kind() {
-            Kind::Text(words) if is_placeholder(words.as_str().trim()) => self.placeholders.set(self.placeholders.get() + 1),
+            Kind::Text(words) if words.says() == Says::Placeholder => self.placeholders.set(self.placeholders.get() + 1),
             Kind::Map(pairs) => pairs.iter().for_each(|(_, value)| self.count_placeholders(value)),
             Kind::List(items) => items.iter().for_each(|value| self.count_placeholders(value)),
             _ => {}
@@ -82,13 +82,13 @@ impl<'a> Field<'a> {
     fn said(self) -> Option<Cow<'a, str>> {
         let value = self.value?;
         let text = match value.kind() {
-            Kind::Text(words) => Cow::Borrowed(words.as_str().trim()),
-            Kind::Number(number) => Cow::Owned(whole(number)),
-            Kind::Bool(flag) => Cow::Borrowed(if *flag { "true" } else { "false" }),
+            Kind::Text(words) => (words.says() == Says::Something).then(|| Cow::Borrowed(words.as_str().trim())),
+            Kind::Number(number) => Some(Cow::Owned(whole(number))),
+            Kind::Bool(flag) => Some(Cow::Borrowed(if *flag { "true" } else { "false" })),
             Kind::Null | Kind::List(_) | Kind::Map(_) => return None,
         };
         value.use_up();
-        Some(text).filter(|text| !text.is_empty() && !is_placeholder(text))
+        text
     }
 
     /// What a text holds that is JSON itself.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
+use super::field::is_placeholder;
 use crate::ingest::wire::Text;
 
 /// One value. Its notes may be shared, because whoever looks at a body may have to wait in between.
@@ -33,10 +34,20 @@ pub enum Kind<'a> {
 }
 
 /// A text, which may be JSON once more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Words<'a> {
     text: Cow<'a, str>,
+    says: Says,
     inner: OnceLock<Box<Json<'static>>>,
+}
+
+/// Whether a text says anything, which is asked of each several times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Says {
+    Nothing,
+    /// The name of something that its tool did not replace.
+    Placeholder,
+    Something,
 }
 
 /// Values by their keys, in the order of these.
@@ -55,7 +66,8 @@ impl<'a> Json<'a> {
     /// A text.
     #[must_use]
     pub fn text(text: impl Into<Cow<'a, str>>) -> Json<'a> {
-        Json::of(Kind::Text(Words { text: text.into(), inner: OnceLock::new() }))
+        let text = text.into();
+        Json::of(Kind::Text(Words { says: Says::of(text.trim()), text, inner: OnceLock::new() }))
     }
 
     /// A map of these pairs.
@@ -123,7 +135,7 @@ impl<'a> Json<'a> {
             Kind::Null => Kind::Null,
             Kind::Bool(flag) => Kind::Bool(flag),
             Kind::Number(number) => Kind::Number(number),
-            Kind::Text(words) => Kind::Text(Words { text: own(words.text), inner: words.inner }),
+            Kind::Text(words) => Kind::Text(Words { text: own(words.text), says: words.says, inner: words.inner }),
             Kind::List(items) => Kind::List(items.into_iter().map(Json::into_owned).collect()),
             Kind::Map(Map(pairs)) => {
                 Kind::Map(Map(pairs.into_iter().map(|(key, value)| (own(key), value.into_owned())).collect()))
@@ -137,10 +149,28 @@ impl<'a> Json<'a> {
     }
 }
 
+impl Says {
+    fn of(text: &str) -> Says {
+        if text.is_empty() {
+            Says::Nothing
+        } else if is_placeholder(text) {
+            Says::Placeholder
+        } else {
+            Says::Something
+        }
+    }
+}
+
 impl Words<'_> {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it says anything.
+    #[must_use]
+    pub fn says(&self) -> Says {
+        self.says
     }
 
     /// What the text holds, if it has been read as JSON.

@@ -5,9 +5,9 @@
 //! ```
 //!
 //! A tool's file knows what its fields mean and nothing else: no tables, no limits, no HTTP. What the tools have in common
-//! lies beside them: [`json`] (the tree), [`field`] (access), [`paths`], [`moment`] (times), [`words`] (severities and tags), [`states`] (the words of
-//! Nagios and its kin). What a body cannot be made to say is [`Unmapped`], with the field that was missed; what it says
-//! besides alerts is an [`Aside`]. Prometheus, Alertmanager and `generic` are not here: they say labels, and need no reading.
+//! lies beside them: [`json`] (the tree), [`field`] (access), [`paths`], [`moment`] (times), [`words`] (severities and tags),
+//! [`states`] (the words of Nagios and its kin). What a body cannot be made to say is [`Unmapped`], with the field that was
+//! missed; what it says besides alerts is an [`Aside`]. Prometheus, Alertmanager and `generic` are not here: they say labels, and need no reading.
 
 mod body;
 pub mod event;
@@ -43,9 +43,10 @@ mod statuscake;
 mod uptime_kuma;
 mod zabbix;
 
+use hyper::HeaderMap;
+
 pub use event::{Event, Key, State};
 pub use field::{Field, Notes};
-use hyper::HeaderMap;
 pub use json::Json;
 
 use super::wire::BodyFault;

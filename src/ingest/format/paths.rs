@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher};
 
-use super::field::is_placeholder;
-use super::json::{Json, Kind};
+use super::json::{Json, Kind, Says};
 use crate::model::Keyed;
 
 /// The paths of a body that something was made of. Keys that are the sender's own are none.
@@ -108,10 +107,7 @@ fn any(value: &Json<'_>, lists: usize, holds: &dyn Fn(&Json<'_>) -> bool) -> boo
 fn says_something(value: &Json<'_>) -> bool {
     match value.kind() {
         Kind::Null => false,
-        Kind::Text(words) => {
-            let text = words.as_str().trim();
-            !text.is_empty() && !is_placeholder(text)
-        }
+        Kind::Text(words) => words.says() == Says::Something,
         Kind::List(items) => !items.is_empty(),
         Kind::Map(pairs) => !pairs.is_empty(),
         Kind::Bool(_) | Kind::Number(_) => true,
