@@ -5,16 +5,20 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 from formats import WithSources
 
 MESSAGES = 300
 # Before it is counted: buffers grow, and what is said once is said.
 BEFORE = 40
+IDLE_SECONDS = 3
 
 
 class Counted(WithSources):
     """The server under callgrind, some fifty times slower."""
+
+    idle = None
 
     def command(self):
         if not shutil.which("callgrind_control"):
@@ -24,18 +28,24 @@ class Counted(WithSources):
     def control(self, *what):
         subprocess.run(["callgrind_control", *what, str(self.process.pid)], check=True, capture_output=True)
 
-    def dumped(self):
-        """The instructions since the last dump."""
+    def count(self, work):
+        """The instructions of some work, without those that the server spends on watching the time go by."""
+        if self.idle is None:
+            self.idle = 0
+            self.idle = self.count(lambda: time.sleep(IDLE_SECONDS)) / IDLE_SECONDS
         before = set(self.folder.glob("callgrind.out.*"))
+        self.control("--zero")
+        begun = time.monotonic()
+        work()
         self.control("--dump")
+        seconds = time.monotonic() - begun
         (file,) = set(self.folder.glob("callgrind.out.*")) - before
-        return int(re.search(r"^(?:summary|totals): (\d+)", file.read_text(), re.MULTILINE)[1])
+        all_of_them = int(re.search(r"^(?:summary|totals): (\d+)", file.read_text(), re.MULTILINE)[1])
+        return all_of_them - self.idle * seconds
 
 
 def instructions(bench, server, options):
     """Thousands of instructions for a message."""
     options |= {"conns": 1, "settle": 0}
     bench.load(server, **options, total=BEFORE)
-    server.control("--zero")
-    bench.load(server, **options, total=MESSAGES)
-    return server.dumped() / MESSAGES / 1_000
+    return server.count(lambda: bench.load(server, **options, total=MESSAGES)) / MESSAGES / 1_000
