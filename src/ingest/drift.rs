@@ -106,7 +106,9 @@ impl Fields {
 
     /// Finds out which of the fields a message has, those that it is the first to use among them.
     fn look(&mut self, shape: u64, used: &BTreeSet<String>, has: impl Fn(&str) -> bool) -> Arc<[bool]> {
-        used.iter().for_each(|path| self.learn(path));
+        for path in used {
+            self.learn(path);
+        }
         let which: Arc<[bool]> = self.fields.keys().map(|path| has(path)).collect();
         // Where there was no room for a field, there may be another time.
         if used.iter().all(|path| path.len() > PATH_BYTES_MAX || self.fields.contains_key(path)) {

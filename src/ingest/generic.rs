@@ -1,14 +1,13 @@
 //! Any JSON or form, mapped to alerts by a source's templates. The templates are the site's own; what comes in is only ever
 //! data to them, and their steps are bounded.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 
 use super::format;
 use super::format::json::{Json, Kind};
-use super::intake::{Intake, Pairs, Reason, Said};
+use super::intake::{Intake, Pairs, Parsed, Reason, Said};
 use super::wire::BodyFault;
 use crate::config::{ConfigError, GenericMap};
 use crate::model::{AlertStatus, Time};
@@ -113,7 +112,7 @@ impl Mapping {
 
     fn said<'a>(&'a self, body: &Value, item: &Value) -> Result<Said<'a>, (Reason, String)> {
         let render = |name: &str| self.render(name, body, item);
-        let pairs = |kind: &str, names: &'a [String]| -> Result<Vec<(Cow<'a, str>, Cow<'a, str>)>, (Reason, String)> {
+        let pairs = |kind: &str, names: &'a [String]| -> Result<Parsed<'a>, (Reason, String)> {
             let rendered = |name: &str| Ok(render(&format!("{kind}.{name}"))?.unwrap_or_default().into());
             names.iter().map(|name| Ok((name.as_str().into(), rendered(name)?))).collect()
         };

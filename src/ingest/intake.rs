@@ -38,8 +38,11 @@ pub struct Said<'a> {
 pub enum Pairs<'a> {
     /// A JSON map as it came.
     Raw(RawMap<'a>),
-    Parsed(Vec<(Cow<'a, str>, Cow<'a, str>)>),
+    Parsed(Parsed<'a>),
 }
+
+/// Names and values that were read.
+pub type Parsed<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 /// Sorts one request's alerts.
 pub struct Intake<'a> {

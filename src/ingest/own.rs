@@ -3,14 +3,13 @@
 //!
 //! What ought to fire is compared with what fires, each second: nothing is lost by a restart, a full disk or a full queue.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::intake::{Intake, Pairs, Said};
+use super::intake::{Intake, Pairs, Parsed, Said};
 use super::route::IngestState;
 use super::source::{Format, Source};
 use super::watch;
@@ -225,7 +224,7 @@ fn wanted_of(source: &Source) -> Vec<Wanted> {
     wanted
 }
 
-fn said<'a>(labels: &'a Labels, annotations: Vec<(Cow<'a, str>, Cow<'a, str>)>, status: AlertStatus) -> Said<'a> {
+fn said<'a>(labels: &'a Labels, annotations: Parsed<'a>, status: AlertStatus) -> Said<'a> {
     Said {
         labels: Pairs::Parsed(labels.iter().map(|(name, value)| (name.into(), value.into())).collect()),
         annotations: Pairs::Parsed(annotations),

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Fault, Intake, Pairs, Pending, Reason, Took};
+use super::{Fault, Intake, Pairs, Parsed, Pending, Reason, Took};
 use crate::ingest::check;
 use crate::ingest::format::{Event, Key, State};
 use crate::model::{AlertStatus, Fingerprint, Labels};
@@ -112,7 +112,7 @@ impl Intake<'_> {
     }
 
     /// The labels of a message, with those that its scale makes. `no_data` is always said, so that it ends.
-    fn said_labels<'e>(&self, event: &'e Event) -> Vec<(Cow<'e, str>, Cow<'e, str>)> {
+    fn said_labels<'e>(&self, event: &'e Event) -> Parsed<'e> {
         let is_scaled = event.key != Key::Labels;
         let severity = event.severity.filter(|_| is_scaled);
         let mut pairs = Vec::with_capacity(event.labels.len() + 2);
@@ -170,7 +170,7 @@ fn overlaid(known: &Labels, said: &Pairs<'_>, checked: impl FnOnce() -> Result<L
 }
 
 fn said_annotations<'a>(event: &'a Event, known: Option<&'a Entry>) -> Pairs<'a> {
-    let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> =
+    let mut pairs: Parsed<'a> =
         event.annotations.iter().map(|(name, value)| (Cow::Borrowed(&**name), shortened(value, ANNOTATION_BYTES))).collect();
     if let Some(entry) = known.filter(|entry| entry.record.is_firing()) {
         let is_missing = |(name, _): &(&str, &str)| !event.annotations.iter().any(|(said, _)| said == name);
