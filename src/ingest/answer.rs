@@ -3,6 +3,7 @@
 use axum::body::Body;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
+use serde::Serialize;
 use serde_json::json;
 
 use super::intake::{Reason, Rejected};
@@ -39,13 +40,14 @@ impl Outcome {
             let (status, message) = (unavailable(error), failure(error).1);
             return with_retry(error_reply(status, failure(error).0.as_str(), &message));
         }
-        let rejected: Vec<_> = self.rejected.iter().map(|it| json!({ "index": it.index, "error": it.message })).collect();
-        let mut counts = json!({
-            "accepted": self.new + self.repeats, "new": self.new, "repeats": self.repeats, "rejected": rejected,
-        });
-        if let Some(id) = &self.kept {
-            counts["kept"] = json!(id);
-        }
+        let rejected = self.rejected.iter().map(|it| NotTaken { error: &it.message, index: it.index }).collect();
+        let counts = Counts {
+            accepted: self.new + self.repeats,
+            kept: self.kept.as_deref(),
+            new: self.new,
+            rejected,
+            repeats: self.repeats,
+        };
         json_reply(StatusCode::OK, &counts)
     }
 
@@ -72,6 +74,24 @@ impl Outcome {
             None => json_reply(StatusCode::BAD_REQUEST, &text),
         }
     }
+}
+
+/// What became of the alerts of a message.
+#[derive(Serialize)]
+struct Counts<'a> {
+    accepted: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<&'a str>,
+    new: u64,
+    rejected: Vec<NotTaken<'a>>,
+    repeats: u64,
+}
+
+/// One that was not taken, by its place.
+#[derive(Serialize)]
+struct NotTaken<'a> {
+    error: &'a str,
+    index: usize,
 }
 
 /// Why a request as a whole was refused.
@@ -136,8 +156,9 @@ fn error_reply(status: StatusCode, code: &str, message: &str) -> Reply {
     json_reply(status, &json!({ "error": { "code": code, "message": message } }))
 }
 
-pub(super) fn json_reply(status: StatusCode, value: &serde_json::Value) -> Reply {
-    let mut reply = Response::new(Body::from(value.to_string()));
+pub(super) fn json_reply(status: StatusCode, value: &impl Serialize) -> Reply {
+    // What is answered has texts for keys, and numbers that are finite.
+    let mut reply = Response::new(Body::from(serde_json::to_string(value).unwrap_or_default()));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -7,6 +7,7 @@
 //! an end may carry less. What is missing for a week is gone for good, and forgotten. Time is an argument.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,11 +30,19 @@ const FIELDS_MAX: usize = 100;
 /// Bytes of a path; what is longer was made by a machine for each message.
 const PATH_BYTES_MAX: usize = 200;
 
+/// Shapes of messages of one source that are remembered.
+const SHAPES_MAX: usize = 64;
+
 /// The fields of one source.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Fields {
     fields: BTreeMap<String, Presence>,
+    shapes: Shapes,
 }
+
+/// Which of the fields messages of a shape have, by the places of the fields in order: true as long as the fields are the same.
+#[derive(Clone, Debug, Default)]
+struct Shapes(Vec<(u64, Arc<[bool]>)>);
 
 /// Where one field was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +62,7 @@ pub(super) struct Presence {
 impl Fields {
     /// The fields that were known before.
     pub(super) fn of(known: BTreeMap<String, Presence>) -> Fields {
-        Fields { fields: known }
+        Fields { fields: known, shapes: Shapes::default() }
     }
 
     /// What is known, to be kept.
@@ -72,15 +81,22 @@ impl Fields {
             ..Presence::default()
         };
         self.fields.entry(path.to_owned()).or_insert(missing);
+        self.shapes.clear();
     }
 
-    /// Looks at one message: at the fields that were used of it, and at those that were used before.
-    pub(super) fn read(&mut self, used: &BTreeSet<String>, has: impl Fn(&str) -> bool, fires: bool, now: Time) {
-        for path in used {
-            self.learn(path);
-        }
-        for (path, presence) in &mut self.fields {
-            if has(path) {
+    /// Looks at one message: at the fields that were used of it, and at those that were used before. What such messages have is
+    /// found out once for each shape of them.
+    pub(super) fn read(
+        &mut self,
+        shape: u64,
+        used: impl FnOnce() -> BTreeSet<String>,
+        has: impl Fn(&str) -> bool,
+        fires: bool,
+        now: Time,
+    ) {
+        let which = self.shapes.get(shape).unwrap_or_else(|| self.look(shape, &used(), has));
+        for (presence, is_there) in self.fields.values_mut().zip(&*which) {
+            if *is_there {
                 presence.found(now);
             } else if fires {
                 presence.not_found(now);
@@ -88,12 +104,29 @@ impl Fields {
         }
     }
 
+    /// Finds out which of the fields a message has, those that it is the first to use among them.
+    fn look(&mut self, shape: u64, used: &BTreeSet<String>, has: impl Fn(&str) -> bool) -> Arc<[bool]> {
+        for path in used {
+            self.learn(path);
+        }
+        let which: Arc<[bool]> = self.fields.keys().map(|path| has(path)).collect();
+        // Where there was no room for a field, there may be another time.
+        if used.iter().all(|path| path.len() > PATH_BYTES_MAX || self.fields.contains_key(path)) {
+            self.shapes.insert(shape, which.clone());
+        }
+        which
+    }
+
     /// Forgets what is missing for too long, and what is not among `asked`, where that is said.
     pub(super) fn forget(&mut self, asked: Option<&BTreeSet<String>>, now: Time) {
+        let before = self.fields.len();
         self.fields.retain(|path, presence| {
             asked.is_none_or(|asked| asked.contains(path))
                 && presence.since.is_none_or(|since| now.since(Time(since)) < MISSED_FOR)
         });
+        if self.fields.len() < before {
+            self.shapes.clear();
+        }
     }
 
     /// Those that are missing, each with the moment at which that was plain.
@@ -112,6 +145,24 @@ impl Fields {
             self.fields.remove(&least);
         }
         self.fields.insert(path.to_owned(), Presence::default());
+        self.shapes.clear();
+    }
+}
+
+impl Shapes {
+    fn get(&self, shape: u64) -> Option<Arc<[bool]>> {
+        self.0.iter().find(|(known, _)| *known == shape).map(|(_, which)| which.clone())
+    }
+
+    fn insert(&mut self, shape: u64, which: Arc<[bool]>) {
+        if self.0.len() == SHAPES_MAX {
+            self.clear();
+        }
+        self.0.push((shape, which));
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -171,14 +222,14 @@ mod tests {
             let known = BTreeSet::from(["host".to_owned()]);
             let at = |n: usize| Time(1) + Millis::minutes(minutes * i64::try_from(n).unwrap());
             for (n, message) in messages.chars().enumerate() {
-                fields.read(&known, |_| message == '+', message != 'r', at(n));
+                fields.read(u64::from(message), || known.clone(), |_| message == '+', message != 'r', at(n));
                 fields.forget(Some(&known), at(n));
             }
             let missing = fields.missing();
             assert_eq!(!missing.is_empty(), expected, "{minutes} {messages}");
             assert!(missing.iter().all(|(path, since)| path == "host" && *since <= at(messages.len() - 1)), "{messages}");
             let text = serde_json::to_string(fields.known()).unwrap();
-            assert_eq!(Fields::of(serde_json::from_str(&text).unwrap()), fields, "{messages}");
+            assert_eq!(Fields::of(serde_json::from_str(&text).unwrap()).known(), fields.known(), "{messages}");
         }
     }
 
@@ -190,7 +241,7 @@ mod tests {
         fields.forget(None, Time(5) + MISSED_FOR);
         assert_eq!(fields.missing(), [("b".to_owned(), Time(6))]);
         fields.forget(Some(&BTreeSet::new()), Time(7));
-        assert_eq!(fields, Fields::default(), "the mapping asks for it no more");
+        assert_eq!(*fields.known(), BTreeMap::new(), "the mapping asks for it no more");
     }
 
     #[test]
@@ -198,12 +249,49 @@ mod tests {
         let mut fields = Fields::default();
         let regular: BTreeSet<String> = (0..99).map(|n| format!("field{n:02}")).collect();
         for hour in 0..40 {
-            fields.read(&regular, |_| true, true, Time(0) + Millis::hours(hour));
+            fields.read(1, || regular.clone(), |_| true, true, Time(0) + Millis::hours(hour));
         }
         for n in 0..1_000 {
-            fields.read(&BTreeSet::from([format!("x{n}"), "y".repeat(300)]), |path| !path.starts_with('x'), true, Time(0));
+            let used = || BTreeSet::from([format!("x{n}"), "y".repeat(300)]);
+            fields.read(n, used, |path| !path.starts_with('x'), true, Time(0));
         }
         assert_eq!(fields.known().len(), FIELDS_MAX);
         assert!(regular.iter().all(|path| fields.known().contains_key(path)));
+    }
+
+    /// Messages of a few shapes in any order, of more fields than there is room for, some of which are forgotten on the way.
+    #[test]
+    fn what_is_remembered_of_shapes_changes_nothing() {
+        let mut state = 1_u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let (mut with, mut without) = (Fields::default(), Fields::default());
+        let (mut now, mut most, mut missing) = (Time(1), 0, 0);
+        for n in 0..20_000 {
+            // Now and then all messages are of shapes that lack what is regular.
+            let shape = if n % 1_000 < 900 { random(if n < 10_000 { 20 } else { 100 }) } else { 100 + random(20) };
+            let has = |path: &str| if shape < 100 { (path.len() as u64 + shape) % 50 > 0 } else { path.len() != 5 };
+            let used = || (0..4).map(|k| format!("{shape:03}{}", "f".repeat(k))).filter(|path| has(path)).collect();
+            let fires = random(5) > 0;
+            now = now + Millis(i64::try_from(random(3_600_000)).unwrap());
+            with.read(shape, used, has, fires, now);
+            // Nothing is known of a shape that nothing has had before.
+            without.read(1_000 + n, used, has, fires, now);
+            if random(500) == 0 {
+                with.forget(None, now);
+                without.forget(None, now);
+            }
+            if random(1_000) == 0 {
+                let path = format!("missed{n}");
+                with.miss(&path, now);
+                without.miss(&path, now);
+            }
+            assert_eq!(with.known(), without.known(), "message {n}");
+            most = most.max(with.known().len());
+            missing = missing.max(with.missing().len());
+        }
+        assert!(most >= FIELDS_MAX && missing > 10, "{most} {missing}");
     }
 }

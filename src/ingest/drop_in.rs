@@ -67,7 +67,7 @@ impl IngestState {
     }
 
     /// The way of every message, from what was read to what is on disk.
-    async fn take_in(&self, source: &Source, reading: Reading) -> Outcome {
+    async fn take_in(&self, source: &Source, reading: Reading<'_>) -> Outcome {
         let (mut sorted, asides): (_, Vec<Aside>) = {
             let mut intake = self.intake(source);
             let asides = tools::take_reading(reading, source, &mut intake, &self.metrics);

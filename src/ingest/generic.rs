@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 
 use super::format;
-use super::intake::{Intake, Pairs, Reason, Said};
+use super::format::json::{Json, Kind};
+use super::intake::{Intake, Pairs, Parsed, Reason, Said};
 use super::wire::BodyFault;
 use crate::config::{ConfigError, GenericMap};
 use crate::model::{AlertStatus, Time};
@@ -85,13 +86,13 @@ impl Mapping {
     }
 
     /// Looks whether what the templates ask for is there.
-    fn watch(&self, body: &serde_json::Value, fires: bool, intake: &Intake<'_>) {
-        intake.watch(|watched, now| watched.read(&self.watched, |path| format::paths::has(body, path), fires, now));
+    fn watch(&self, body: &Json<'_>, fires: bool, intake: &Intake<'_>) {
+        intake.watch(|watched, now| watched.read(body, Some(&self.watched), fires, now));
     }
 
     /// The paths below a body that no template looks at.
     #[must_use]
-    pub fn unused(&self, body: &serde_json::Value) -> Vec<String> {
+    pub fn unused(&self, body: &Json<'_>) -> Vec<String> {
         let mut asked = Vec::new();
         for (_, template) in self.templates.templates() {
             asked.extend(template.undeclared_variables(true));
@@ -109,10 +110,11 @@ impl Mapping {
         unused
     }
 
-    fn said(&self, body: &Value, item: &Value) -> Result<Said<'_>, (Reason, String)> {
+    fn said<'a>(&'a self, body: &Value, item: &Value) -> Result<Said<'a>, (Reason, String)> {
         let render = |name: &str| self.render(name, body, item);
-        let pairs = |kind: &str, names: &[String]| -> Result<Vec<(String, String)>, (Reason, String)> {
-            names.iter().map(|name| Ok((name.clone(), render(&format!("{kind}.{name}"))?.unwrap_or_default()))).collect()
+        let pairs = |kind: &str, names: &'a [String]| -> Result<Parsed<'a>, (Reason, String)> {
+            let rendered = |name: &str| Ok(render(&format!("{kind}.{name}"))?.unwrap_or_default().into());
+            names.iter().map(|name| Ok((name.as_str().into(), rendered(name)?))).collect()
         };
         let status = match render("status")?.as_deref() {
             None | Some("firing") => AlertStatus::Firing,
@@ -162,10 +164,10 @@ impl Mapping {
 /// A body that is neither JSON nor a form, or is nested too deep.
 pub fn read(body: &str, mapping: &Mapping, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
     let json = format::parse(body, intake.limits().json_depth)?;
-    let items: Vec<&serde_json::Value> = match &mapping.each {
+    let items: Vec<&Json<'_>> = match &mapping.each {
         None => vec![&json],
         Some(path) => {
-            let list = path.iter().try_fold(&json, |value, key| value.get(key)).and_then(serde_json::Value::as_array);
+            let list = path.iter().try_fold(&json, |value, key| value.get(key)).and_then(Json::as_list);
             let Some(list) = list else {
                 mapping.watch(&json, true, intake);
                 intake.reject(0, Reason::Template, format!("there is no list at body.{}", path.join(".")));
@@ -198,35 +200,28 @@ pub fn read(body: &str, mapping: &Mapping, intake: &mut Intake<'_>) -> Result<()
 
 /// Calls `found` with the path of each value that is neither map nor list, as templates write it: below the list that `each`
 /// names, it is an `item`'s.
-fn leaves(value: &serde_json::Value, path: &str, each: Option<&str>, found: &mut dyn FnMut(&str)) {
-    match value {
-        serde_json::Value::Object(pairs) => {
-            pairs.iter().for_each(|(key, value)| leaves(value, &format!("{path}.{key}"), each, found));
-        }
-        serde_json::Value::Array(items) if each == Some(path) => {
-            for item in items {
-                leaves(item, "item", each, found);
-            }
-        }
-        serde_json::Value::Array(items) => items.iter().for_each(|item| leaves(item, &format!("{path}[]"), each, found)),
+fn leaves(value: &Json<'_>, path: &str, each: Option<&str>, found: &mut dyn FnMut(&str)) {
+    match value.kind() {
+        Kind::Map(pairs) => pairs.iter().for_each(|(key, value)| leaves(value, &format!("{path}.{key}"), each, found)),
+        Kind::List(items) if each == Some(path) => items.iter().for_each(|item| leaves(item, "item", each, found)),
+        Kind::List(items) => items.iter().for_each(|item| leaves(item, &format!("{path}[]"), each, found)),
         _ => found(path),
     }
 }
 
 /// JSON as templates see it. Whole numbers stay whole: ids are longer than a float keeps.
-fn value(json: &serde_json::Value) -> Value {
-    use serde_json::Value as Json;
-    match json {
-        Json::Null => Value::from(()),
-        Json::Bool(flag) => Value::from(*flag),
-        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+fn value(json: &Json<'_>) -> Value {
+    match json.kind() {
+        Kind::Null => Value::from(()),
+        Kind::Bool(flag) => Value::from(*flag),
+        Kind::Number(number) => match (number.as_i64(), number.as_u64()) {
             (Some(whole), _) => Value::from(whole),
             (None, Some(whole)) => Value::from(whole),
             (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
         },
-        Json::String(text) => Value::from(text.as_str()),
-        Json::Array(items) => Value::from(items.iter().map(value).collect::<Vec<Value>>()),
-        Json::Object(pairs) => Value::from_pairs(pairs.iter().map(|(key, item)| (key.as_str(), value(item)))),
+        Kind::Text(words) => Value::from(words.as_str()),
+        Kind::List(items) => Value::from(items.iter().map(value).collect::<Vec<Value>>()),
+        Kind::Map(pairs) => Value::from_pairs(pairs.iter().map(|(key, item)| (key, value(item)))),
     }
 }
 

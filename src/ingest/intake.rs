@@ -38,8 +38,11 @@ pub struct Said<'a> {
 pub enum Pairs<'a> {
     /// A JSON map as it came.
     Raw(RawMap<'a>),
-    Parsed(Vec<(String, String)>),
+    Parsed(Parsed<'a>),
 }
+
+/// Names and values that were read.
+pub type Parsed<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 /// Sorts one request's alerts.
 pub struct Intake<'a> {
@@ -257,7 +260,7 @@ impl<'a> Intake<'a> {
         if let Some(fingerprint) = raw_key.and_then(|key| self.live.known(key)).filter(|known| !self.is_fresh(*known)) {
             match self.live.seen(fingerprint, &heard) {
                 Seen::Repeat => return Ok(Took::Repeat),
-                Seen::Reworded => return self.reword(fingerprint, said, &heard),
+                Seen::Reworded => return self.reword(fingerprint, &said.annotations, &said.generator_url, &heard),
                 Seen::News | Seen::Unknown => {}
             }
         }
@@ -276,7 +279,7 @@ impl<'a> Intake<'a> {
             }
             match seen {
                 Seen::Repeat => return Ok(Took::Repeat),
-                Seen::Reworded => return self.reword(fingerprint, said, &heard),
+                Seen::Reworded => return self.reword(fingerprint, &said.annotations, &said.generator_url, &heard),
                 Seen::Unknown if heard.status == AlertStatus::Resolved && !self.tells_all => {
                     self.ended.push(fingerprint);
                     return Ok(Took::Repeat);
@@ -284,7 +287,7 @@ impl<'a> Intake<'a> {
                 Seen::News | Seen::Unknown => {}
             }
         }
-        self.announce(said, labels, Pending { index, fingerprint, raw_key, heard, lasts: None })
+        self.announce(&said.annotations, &said.generator_url, labels, Pending { index, fingerprint, raw_key, heard, lasts: None })
     }
 
     /// Alertmanager's order: an unset start is the end, or now; an unset end is our timeout.
@@ -304,7 +307,9 @@ impl<'a> Intake<'a> {
         }
         let text = |pairs: &Pairs<'_>| match pairs {
             Pairs::Raw(map) => self.live.wording_key(map.text, &said.generator_url),
-            Pairs::Parsed(pairs) => self.live.wording_key(&format!("{pairs:?}"), &said.generator_url),
+            Pairs::Parsed(pairs) => {
+                self.live.wording_of(pairs.iter().map(|(name, value)| (&**name, &**value)), &said.generator_url)
+            }
         };
         let ran_out = self.has_run_out(status, expires_at);
         Ok(Heard {
@@ -323,13 +328,13 @@ impl<'a> Intake<'a> {
         !self.fresh.is_empty() && self.fresh.contains(&fingerprint)
     }
 
-    fn reword(&self, fingerprint: Fingerprint, said: &Said<'_>, heard: &Heard) -> Result<Took, Fault> {
-        let annotations = check::annotations(&said.annotations, said.generator_url.len(), self.limits)?;
-        self.live.reword(fingerprint, heard.wording, Wording { annotations, generator_url: said.generator_url.as_ref().into() });
+    fn reword(&self, fingerprint: Fingerprint, annotations: &Pairs<'_>, url: &str, heard: &Heard) -> Result<Took, Fault> {
+        let annotations = check::annotations(annotations, url.len(), self.limits)?;
+        self.live.reword(fingerprint, heard.wording, Wording { annotations, generator_url: url.into() });
         Ok(Took::Repeat)
     }
 
-    fn announce(&mut self, said: &Said<'_>, labels: Labels, pending: Pending) -> Result<Took, Fault> {
+    fn announce(&mut self, annotations: &Pairs<'_>, url: &str, labels: Labels, pending: Pending) -> Result<Took, Fault> {
         let heard = &pending.heard;
         if heard.status == AlertStatus::Firing {
             let (live, limits) = (self.live, self.limits);
@@ -344,12 +349,12 @@ impl<'a> Intake<'a> {
                 ));
             }
         }
-        let annotations = check::annotations(&said.annotations, labels.bytes() + said.generator_url.len(), self.limits)?;
+        let annotations = check::annotations(annotations, labels.bytes() + url.len(), self.limits)?;
         let alert = Arc::new(Alert {
             fingerprint: pending.fingerprint,
             labels,
             annotations,
-            generator_url: said.generator_url.as_ref().into(),
+            generator_url: url.into(),
             source: self.source.name.clone(),
             starts_at: heard.starts_at,
         });

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::intake::{Intake, Pairs, Said};
+use super::intake::{Intake, Pairs, Parsed, Said};
 use super::route::IngestState;
 use super::source::{Format, Source};
 use super::watch;
@@ -195,9 +195,8 @@ impl IngestState {
 }
 
 impl Wanted {
-    fn said(&self) -> Said<'static> {
-        let annotations =
-            vec![("summary".to_owned(), self.summary.clone()), ("description".to_owned(), self.description.to_owned())];
+    fn said(&self) -> Said<'_> {
+        let annotations = vec![("summary".into(), (&*self.summary).into()), ("description".into(), self.description.into())];
         said(&self.labels, annotations, AlertStatus::Firing)
     }
 }
@@ -227,9 +226,9 @@ fn wanted_of(source: &Source) -> Vec<Wanted> {
     wanted
 }
 
-fn said(labels: &Labels, annotations: Vec<(String, String)>, status: AlertStatus) -> Said<'static> {
+fn said<'a>(labels: &'a Labels, annotations: Parsed<'a>, status: AlertStatus) -> Said<'a> {
     Said {
-        labels: Pairs::Parsed(labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()),
+        labels: Pairs::Parsed(labels.iter().map(|(name, value)| (name.into(), value.into())).collect()),
         annotations: Pairs::Parsed(annotations),
         generator_url: "".into(),
         status: Some(status),

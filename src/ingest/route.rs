@@ -48,7 +48,9 @@ pub struct IngestState {
     pub(super) own: Own,
     pub(super) underway: Underway,
     pub(super) certificates: Certificates,
+    /// Answers `200` and `202`.
     answered: IntCounter,
+    accepted: IntCounter,
     seconds: Histogram,
 }
 
@@ -100,6 +102,7 @@ impl IngestState {
             limits: config.limits.clone(),
             bodies: Bodies::new(config.limits.body_bytes, duration(config.limits.body_timeout)),
             answered: metrics.http_requests_total.with_label_values(&["ingest", "200"]),
+            accepted: metrics.http_requests_total.with_label_values(&["ingest", "202"]),
             seconds: metrics.http_request_seconds.with_label_values(&["ingest"]),
             underway: Underway::default(),
             certificates,
@@ -130,10 +133,10 @@ impl IngestState {
             }
             fault.reply(endpoint)
         });
-        if reply.status() == StatusCode::OK {
-            self.answered.inc();
-        } else {
-            self.metrics.http_requests_total.with_label_values(&["ingest", reply.status().as_str()]).inc();
+        match reply.status() {
+            StatusCode::OK => self.answered.inc(),
+            StatusCode::ACCEPTED => self.accepted.inc(),
+            other => self.metrics.http_requests_total.with_label_values(&["ingest", other.as_str()]).inc(),
         }
         self.seconds.observe(began.elapsed().as_secs_f64());
         reply

@@ -11,11 +11,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
-use serde_json::Value;
 
 use super::answer::Fault;
-use super::format;
 use super::format::cloudwatch::amazon_host;
+use super::format::{self, Json};
 use crate::config::SnsConfig;
 use crate::model::{Millis, Time};
 use crate::signature::{Again, Proof, message_id};
@@ -64,7 +63,7 @@ impl Sns {
         now: Time,
     ) -> Result<Option<Proof>, Fault> {
         let body = format::parse(text, json_depth).map_err(Fault::from)?;
-        let field = |name: &str| body.get(name).and_then(Value::as_str);
+        let field = |name: &str| body.get(name).and_then(Json::as_str);
         let need = |name: &str| field(name).ok_or_else(|| forbidden(&format!("{name} is missing")));
         let Some(kind) = field("Type") else {
             return if self.raw && body.get("Type").is_none() {

@@ -32,7 +32,8 @@ pub(super) fn take(
         Ok(reading) => {
             intake.watch(|watched, now| {
                 let firing = |event: &Result<Event, Unmapped>| event.as_ref().map_or(true, |it| it.state == State::Firing);
-                watched.read(&reading.used(), |path| reading.has(path), reading.events.iter().any(firing), now);
+                let fires = reading.events.iter().any(firing);
+                watched.read(reading.body(), None, fires, now);
                 if reading.asides.contains(&Aside::Test) {
                     watched.test(now);
                 }
@@ -51,7 +52,7 @@ pub(super) fn take(
 }
 
 /// Takes in what was read.
-pub(super) fn take_reading(reading: Reading, source: &Source, intake: &mut Intake<'_>, metrics: &Metrics) -> Vec<Aside> {
+pub(super) fn take_reading(reading: Reading<'_>, source: &Source, intake: &mut Intake<'_>, metrics: &Metrics) -> Vec<Aside> {
     let name = &*source.name;
     intake.begin(reading.events.len());
     let unknown = reading.notes.unknown_severities();
@@ -64,12 +65,15 @@ pub(super) fn take_reading(reading: Reading, source: &Source, intake: &mut Intak
     }
     for (index, event) in reading.events.into_iter().enumerate() {
         match event {
-            Ok(event) => {
-                // What was not understood is shown with the alert, and put nowhere on the scale.
-                let said = unknown.first().filter(|_| event.severity.is_none()).cloned();
-                let event = event.note("severity_said", said);
-                let key = if event.key == Key::Fresh { Key::Said(intake.fresh_key(index)) } else { event.key.clone() };
-                intake.take_event(index, &format::Event { key, ..event });
+            Ok(mut event) => {
+                if let Some(word) = unknown.first().filter(|_| event.severity.is_none()) {
+                    // What was not understood is shown with the alert, and put nowhere on the scale.
+                    event = event.note("severity_said", Some(word.clone()));
+                }
+                if event.key == Key::Fresh {
+                    event.key = Key::Said(intake.fresh_key(index));
+                }
+                intake.take_event(index, &event);
             }
             Err(unmapped) => intake.reject(index, Reason::Unmapped, unmapped.0),
         }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::drift::{Fields, Presence};
+use super::format::{Json, paths};
 use crate::config::SourceConfig;
 use crate::model::{Fingerprint, Millis, Time};
 
@@ -89,10 +90,12 @@ impl Watched {
         self.known.heard.store(true, Ordering::Relaxed);
     }
 
-    /// A message was read, with the fields that were used of it.
-    pub(super) fn read(&self, used: &BTreeSet<String>, has: impl Fn(&str) -> bool, fires: bool, now: Time) {
+    /// A message was read. `asked` are the fields that its source's mapping looks at; of a tool's message those count that
+    /// something was made of.
+    pub(super) fn read(&self, body: &Json<'_>, asked: Option<&BTreeSet<String>>, fires: bool, now: Time) {
         if self.drift {
-            self.lock().fields.read(used, has, fires, now);
+            let used = || asked.map_or_else(|| paths::used(body), BTreeSet::clone);
+            self.lock().fields.read(paths::shape(body), used, |path| paths::has(body, path), fires, now);
         }
     }
 

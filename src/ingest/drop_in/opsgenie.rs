@@ -11,7 +11,7 @@ use crate::engine::{Act, Input};
 use crate::ingest::answer::{Reply, failure, json_reply, unavailable};
 use crate::ingest::body::Refused;
 use crate::ingest::format::opsgenie::{Call, Named};
-use crate::ingest::format::{self, Event, Field, Key, Notes, Reading, State};
+use crate::ingest::format::{self, Event, Field, Json, Key, Notes, Reading, State};
 use crate::ingest::intake::Reason;
 use crate::ingest::route::{IngestState, decode};
 use crate::ingest::source::Source;
@@ -59,11 +59,11 @@ impl IngestState {
             return (StatusCode::BAD_REQUEST, json!({ "message": "Could not parse JSON" }));
         };
         if let Call::Note(named) = &call {
-            let failed = self.note(source, named, &body).await;
-            return failed.unwrap_or_else(accepted);
+            let comments = self.comments(source, named, &body);
+            return self.comment(comments).await.unwrap_or_else(accepted);
         }
         let reading = match (&call, call.event()) {
-            (Call::Create, _) => format::read_value(Tool::Opsgenie, Box::new(body), &HeaderMap::new(), &self.limits).ok(),
+            (Call::Create, _) => format::read_value(Tool::Opsgenie, body, &HeaderMap::new(), &self.limits).ok(),
             (_, Some(event)) => Some(Reading::of(event)),
             (_, None) => None,
         };
@@ -92,14 +92,14 @@ impl IngestState {
         }
     }
 
-    /// Writes a note to the incidents of an alert. `Some` where that could not be stored.
-    async fn note(&self, source: &Source, named: &Named, body: &Value) -> Option<(StatusCode, Value)> {
-        let acts = self.comments(source, named, body)?;
-        let error = self.engine.submit(acts).await.err()?;
+    /// Writes comments. `Some` where they could not be stored.
+    async fn comment(&self, comments: Option<Vec<Input>>) -> Option<(StatusCode, Value)> {
+        let error = self.engine.submit(comments?).await.err()?;
         Some((unavailable(&error), json!({ "message": failure(&error).1 })))
     }
 
-    fn comments(&self, source: &Source, named: &Named, body: &Value) -> Option<Vec<Input>> {
+    /// A note as comments on the incidents of an alert; `None` where there are none.
+    fn comments(&self, source: &Source, named: &Named, body: &Json<'_>) -> Option<Vec<Input>> {
         let notes = Notes::default();
         let field = Field::root(body, &notes);
         let text = field.text("note")?;

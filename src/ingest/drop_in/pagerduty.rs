@@ -59,7 +59,7 @@ impl IngestState {
     }
 
     /// Whose event it is, what it says, and its key, which is made here where it has none.
-    fn pagerduty_event(&self, text: &str, is_change: bool) -> Result<(Arc<Source>, Reading, Option<String>), Invalid> {
+    fn pagerduty_event<'t>(&self, text: &'t str, is_change: bool) -> Result<(Arc<Source>, Reading<'t>, Option<String>), Invalid> {
         let nobodys = |error: &str| Invalid { source: None, errors: vec![error.to_owned()] };
         let body = format::parse(text, self.limits.json_depth).map_err(|_| nobodys("the body is no JSON"))?;
         let notes = Notes::default();
@@ -73,7 +73,7 @@ impl IngestState {
             return Err(wrong(faults));
         }
         let said = field.text("dedup_key");
-        let read = format::read_value(Tool::PagerdutyEvents, Box::new(body), &HeaderMap::new(), &self.limits);
+        let read = format::read_value(Tool::PagerdutyEvents, body, &HeaderMap::new(), &self.limits);
         let mut reading = read.map_err(|_| wrong(vec!["the event cannot be read".to_owned()]))?;
         let fresh = reading.events.iter_mut().flatten().find(|event| event.key == Key::Fresh);
         let made = fresh.map(|event| {

@@ -3,9 +3,7 @@
 //! An envelope names hosts (of its certificate, of the address that confirms). Only Amazon's own are let through here, and
 //! none of them is ever asked here.
 
-use serde_json::Value;
-
-use super::{Aside, Event, Field, Out, State, Unmapped, body as bodies, words};
+use super::{Aside, Event, Field, Out, State, Unmapped, words};
 use crate::model::Severity;
 
 pub(super) fn read(body: Field<'_>, depth: usize, out: &mut Out) -> Result<(), Unmapped> {
@@ -23,9 +21,10 @@ fn envelope(body: Field<'_>, kind: &str, depth: usize, out: &mut Out) -> Result<
     }
     match kind {
         "Notification" => {
-            let message =
-                bodies::json(&body.need("Message")?, depth).map_err(|Unmapped(why)| Unmapped(format!("`Message`: {why}")))?;
-            nested(&message, body, out)
+            // The alarm inside of an envelope is JSON in a text.
+            body.need("Message")?;
+            let message = body.inner("Message", depth).map_err(|Unmapped(why)| Unmapped(format!("`Message`: {why}")))?;
+            if message.is_there("detail") { event_bridge(message, out) } else { alarm(message, out) }
         }
         "SubscriptionConfirmation" => {
             let confirm = body.need("SubscribeURL")?;
@@ -42,12 +41,6 @@ fn envelope(body: Field<'_>, kind: &str, depth: usize, out: &mut Out) -> Result<
         }
         other => Err(Unmapped(format!("`Type` {other:?} is not known"))),
     }
-}
-
-/// The alarm inside of an envelope, which is JSON in a text.
-fn nested(message: &Value, body: Field<'_>, out: &mut Out) -> Result<(), Unmapped> {
-    let field = Field::root(message, body.notes());
-    if field.is_there("detail") { event_bridge(field, out) } else { alarm(field, out) }
 }
 
 /// The host of `https://sns.<region>.amazonaws.com/…`, and of China's; `None` for any other address.

@@ -1,21 +1,16 @@
 //! Typed access to a body that is somebody else's: what is absent, null, empty or a placeholder that the tool left
 //! standing is all the same, numbers are texts where texts are wanted, and what was looked at is remembered.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 
-use serde_json::Value;
-
-use super::{Unmapped, moment, paths};
-use crate::model::{KeyedSet, Time};
+use super::json::{Json, Kind, Says};
+use super::{Unmapped, body as bodies, moment};
+use crate::model::Time;
 
 /// What is noted while a body is read.
 #[derive(Debug, Default)]
 pub struct Notes {
-    /// Places in memory of the values that something was made of. The body stays where it is as long as this is asked.
-    used: RefCell<KeyedSet<usize>>,
-    /// Those of maps whose keys are the sender's own: of these any may come or go.
-    free: RefCell<KeyedSet<usize>>,
     placeholders: Cell<u64>,
     unknown: RefCell<Vec<String>>,
 }
@@ -34,54 +29,17 @@ impl Notes {
     }
 
     /// Counts them, also in fields that nothing is made of: a template that was pasted wrongly is wrong in all of them.
-    pub(super) fn count_placeholders(&self, value: &Value) {
-        match value {
-            Value::String(text) if is_placeholder(text.trim()) => self.placeholders.set(self.placeholders.get() + 1),
-            Value::Object(pairs) => pairs.values().for_each(|value| self.count_placeholders(value)),
-            Value::Array(items) => items.iter().for_each(|value| self.count_placeholders(value)),
+    pub(super) fn count_placeholders(&self, value: &Json<'_>) {
+        match value.kind() {
+            Kind::Text(words) if words.says() == Says::Placeholder => self.placeholders.set(self.placeholders.get() + 1),
+            Kind::Map(pairs) => pairs.iter().for_each(|(_, value)| self.count_placeholders(value)),
+            Kind::List(items) => items.iter().for_each(|value| self.count_placeholders(value)),
             _ => {}
         }
     }
 
     pub(super) fn unknown_severity(&self, word: &str) {
         self.unknown.borrow_mut().push(word.to_owned());
-    }
-
-    /// The paths below `body` that nothing was made of.
-    pub(super) fn unused(&self, body: &Value) -> Vec<String> {
-        let mut unused = Vec::new();
-        self.collect(body, &mut String::new(), &mut unused);
-        unused
-    }
-
-    /// The paths of `body` that something was made of, in the way that [`paths`] writes them.
-    pub(super) fn used(&self, body: &Value) -> BTreeSet<String> {
-        let mut found = BTreeSet::new();
-        let is_free = |value: &Value| self.free.borrow().contains(&place(value));
-        paths::walk(body, &is_free, &mut |path, value| {
-            if self.used.borrow().contains(&place(value)) {
-                found.insert(path.to_owned());
-            }
-        });
-        found
-    }
-
-    fn collect(&self, value: &Value, path: &mut String, unused: &mut Vec<String>) {
-        if self.used.borrow().contains(&place(value)) {
-            return;
-        }
-        let length = path.len();
-        let mut below = |step: String, value: &Value| {
-            path.push_str(&step);
-            self.collect(value, path, unused);
-            path.truncate(length);
-        };
-        let dot = if length == 0 { "" } else { "." };
-        match value {
-            Value::Object(pairs) => pairs.iter().for_each(|(key, value)| below(format!("{dot}{key}"), value)),
-            Value::Array(items) => items.iter().enumerate().for_each(|(i, value)| below(format!("[{i}]"), value)),
-            _ => unused.push(path.clone()),
-        }
     }
 }
 
@@ -91,22 +49,21 @@ const PAIRS_MAX: usize = 1_000;
 /// One value of a body, which may not be there.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
-    value: Option<&'a Value>,
+    value: Option<&'a Json<'a>>,
     notes: &'a Notes,
 }
 
 impl<'a> Field<'a> {
     /// A whole body.
     #[must_use]
-    pub fn root(value: &'a Value, notes: &'a Notes) -> Field<'a> {
+    pub fn root(value: &'a Json<'a>, notes: &'a Notes) -> Field<'a> {
         Field { value: Some(value), notes }
     }
 
     /// The value at a path of keys with dots between.
     #[must_use]
     pub fn get(self, path: &str) -> Field<'a> {
-        let value = self.value.and_then(|value| path.split('.').try_fold(value, |value, key| value.get(key)));
-        Field { value, notes: self.notes }
+        Field { value: self.value.and_then(|value| at(value, path)), notes: self.notes }
     }
 
     /// A text, number or flag as text, without the spaces around it.
@@ -118,15 +75,34 @@ impl<'a> Field<'a> {
     /// As [`Field::text`], of this value.
     #[must_use]
     pub fn as_text(self) -> Option<String> {
+        self.said().map(Cow::into_owned)
+    }
+
+    /// As [`Field::as_text`], of the body where it says it as it is.
+    fn said(self) -> Option<Cow<'a, str>> {
         let value = self.value?;
-        let text = match value {
-            Value::String(text) => text.trim().to_owned(),
-            Value::Number(number) => whole(number),
-            Value::Bool(flag) => flag.to_string(),
-            Value::Null | Value::Array(_) | Value::Object(_) => return None,
+        let text = match value.kind() {
+            Kind::Text(words) => (words.says() == Says::Something).then(|| Cow::Borrowed(words.as_str().trim())),
+            Kind::Number(number) => Some(Cow::Owned(whole(number))),
+            Kind::Bool(flag) => Some(Cow::Borrowed(if *flag { "true" } else { "false" })),
+            Kind::Null | Kind::List(_) | Kind::Map(_) => return None,
         };
-        self.use_up();
-        Some(text).filter(|text| !text.is_empty() && !is_placeholder(text))
+        value.use_up();
+        text
+    }
+
+    /// What a text holds that is JSON itself.
+    ///
+    /// # Errors
+    /// Where there is no text, and where it is no JSON or too deep.
+    pub(super) fn inner(self, path: &str, depth_max: usize) -> Result<Field<'a>, Unmapped> {
+        let field = self.get(path);
+        field.said().ok_or_else(|| missing(path))?;
+        let value = match field.value.map(Json::kind) {
+            Some(Kind::Text(words)) => Some(words.inner_or(|text| bodies::json(text.trim(), depth_max))?),
+            _ => None,
+        };
+        Ok(Field { value, notes: self.notes })
     }
 
     /// The first of some paths that has a text.
@@ -140,7 +116,7 @@ impl<'a> Field<'a> {
     /// # Errors
     /// Where it is not there.
     pub fn need(self, path: &str) -> Result<String, Unmapped> {
-        self.text(path).ok_or_else(|| Unmapped(format!("`{path}` is missing")))
+        self.text(path).ok_or_else(|| missing(path))
     }
 
     /// A moment in any of the shapes that tools write. One that cannot be read is none.
@@ -164,7 +140,7 @@ impl<'a> Field<'a> {
     /// As [`Field::list`], of this value.
     #[must_use]
     pub fn items(self) -> Vec<Field<'a>> {
-        let items = self.value.and_then(Value::as_array).into_iter().flatten();
+        let items = self.value.and_then(Json::as_list).unwrap_or_default().iter();
         items.map(|value| Field { value: Some(value), notes: self.notes }).collect()
     }
 
@@ -178,11 +154,12 @@ impl<'a> Field<'a> {
     /// for doubles among those that are there already.
     #[must_use]
     pub fn pairs(self, path: &str) -> Vec<(String, String)> {
-        let Some(value @ Value::Object(pairs)) = self.get(path).value else { return Vec::new() };
-        self.notes.free.borrow_mut().insert(place(value));
-        let text = |(name, value)| {
+        let Some(value) = self.get(path).value else { return Vec::new() };
+        let Kind::Map(pairs) = value.kind() else { return Vec::new() };
+        value.set_free();
+        let text = |(name, value): (&str, &'a Json<'a>)| {
             let text = Field { value: Some(value), notes: self.notes }.as_text()?;
-            Some((String::clone(name), text))
+            Some((name.to_owned(), text))
         };
         pairs.iter().filter_map(text).take(PAIRS_MAX).collect()
     }
@@ -190,13 +167,13 @@ impl<'a> Field<'a> {
     /// Whether anything but null is there.
     #[must_use]
     pub fn is_there(self, path: &str) -> bool {
-        self.get(path).value.is_some_and(|value| !value.is_null())
+        self.get(path).value.is_some_and(|value| !matches!(value.kind(), Kind::Null))
     }
 
     /// Whether this is a list.
     #[must_use]
     pub fn is_list(self) -> bool {
-        self.value.is_some_and(Value::is_array)
+        self.value.is_some_and(|value| value.as_list().is_some())
     }
 
     /// What is noted while the body is read.
@@ -208,14 +185,21 @@ impl<'a> Field<'a> {
     /// Says that something was made of this value, so that it is not reported as left out.
     pub(super) fn use_up(self) {
         if let Some(value) = self.value {
-            self.notes.used.borrow_mut().insert(place(value));
+            value.use_up();
         }
     }
 }
 
-/// Where a value lies, as its name for as long as it lies there.
-fn place(value: &Value) -> usize {
-    std::ptr::from_ref(value).addr()
+fn at<'a>(value: &'a Json<'a>, path: &str) -> Option<&'a Json<'a>> {
+    // Paths are short: walking along one costs less than setting a search up.
+    match path.as_bytes().iter().position(|byte| *byte == b'.') {
+        None => value.get(path),
+        Some(dot) => at(value.get(&path[..dot])?, &path[dot + 1..]),
+    }
+}
+
+fn missing(path: &str) -> Unmapped {
+    Unmapped(format!("`{path}` is missing"))
 }
 
 /// A number as people write it: some tools send `2.0` for a whole one. Ids beyond 2^53 stay exact.
@@ -230,6 +214,9 @@ fn whole(number: &serde_json::Number) -> String {
 /// Whether a text is a variable that its tool did not replace: `$ALERT_ID`, `$host.name$`, `{EVENT.ID}`, `{$SITE.URL}`,
 /// `{PID}`, `%lastvalue`, `{{ $alert->x }}`.
 pub(super) fn is_placeholder(text: &str) -> bool {
+    if !matches!(text.as_bytes(), [b'$' | b'%' | b'{', ..]) {
+        return false;
+    }
     let is_name = |name: &str, allowed: fn(char) -> bool| !name.is_empty() && name.chars().all(allowed);
     let inside = |open: &str, close: &str| text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
     if let Some(name) = inside("$", "$") {
@@ -251,6 +238,7 @@ pub(super) fn is_placeholder(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::format::paths;
 
     #[test]
     fn placeholders_are_absent_and_counted() {
@@ -280,23 +268,23 @@ mod tests {
 
     #[test]
     fn large_maps_are_read_in_part() {
-        let pairs = (0..5_000).map(|n| (format!("k{n}"), serde_json::json!("v"))).collect();
-        let body = serde_json::json!({ "map": Value::Object(pairs) });
-        let notes = Notes::default();
-        assert_eq!(Field::root(&body, &notes).pairs("map").len(), PAIRS_MAX);
-        assert_eq!(notes.unused(&body).len(), 4_000);
+        let pairs: Vec<String> = (0..5_000).map(|n| format!(r#""k{n}":"v""#)).collect();
+        let text = format!(r#"{{"map":{{{}}}}}"#, pairs.join(","));
+        let body = Json::parse(&text).unwrap();
+        assert_eq!(Field::root(&body, &Notes::default()).pairs("map").len(), PAIRS_MAX);
+        assert_eq!(paths::unused(&body).len(), 4_000);
     }
 
     #[test]
     fn ids_stay_exact_and_what_is_left_out_is_known() {
-        let body = serde_json::json!({ "id": 8_124_467_750_316_249_001_u64, "state": 2.0, "x": { "y": [1, { "z": null }], "empty": "" }, "$": "$ID" });
-        let notes = Notes::default();
+        let text = r#"{"id":8124467750316249001,"state":2.0,"x":{"y":[1,{"z":null}],"empty":""},"$":"$ID"}"#;
+        let (body, notes) = (Json::parse(text).unwrap(), Notes::default());
         let field = Field::root(&body, &notes);
         assert_eq!(field.text("id").as_deref(), Some("8124467750316249001"));
         assert_eq!(field.text("state").as_deref(), Some("2"));
         assert_eq!((field.text("x.empty"), field.text("x.none"), field.text("$")), (None, None, None));
         notes.count_placeholders(&body);
         assert_eq!(notes.placeholders(), 1);
-        assert_eq!(notes.unused(&body), ["x.y[0]", "x.y[1].z"]);
+        assert_eq!(paths::unused(&body), ["x.y[0]", "x.y[1].z"]);
     }
 }

@@ -5,13 +5,14 @@
 //! ```
 //!
 //! A tool's file knows what its fields mean and nothing else: no tables, no limits, no HTTP. What the tools have in common
-//! lies beside them: [`field`] (access), [`paths`], [`moment`] (times), [`words`] (severities and tags), [`states`] (the words of
-//! Nagios and its kin). What a body cannot be made to say is [`Unmapped`], with the field that was missed; what it says
-//! besides alerts is an [`Aside`]. Prometheus, Alertmanager and `generic` are not here: they say labels, and need no reading.
+//! lies beside them: [`json`] (the tree), [`field`] (access), [`paths`], [`moment`] (times), [`words`] (severities and tags),
+//! [`states`] (the words of Nagios and its kin). What a body cannot be made to say is [`Unmapped`], with the field that was
+//! missed; what it says besides alerts is an [`Aside`]. Prometheus, Alertmanager and `generic` are not here: they say labels, and need no reading.
 
 mod body;
 pub mod event;
 pub mod field;
+pub mod json;
 mod moment;
 pub mod paths;
 mod states;
@@ -42,13 +43,11 @@ mod statuscake;
 mod uptime_kuma;
 mod zabbix;
 
-use std::collections::BTreeSet;
-
 use hyper::HeaderMap;
-use serde_json::Value;
 
 pub use event::{Event, Key, State};
 pub use field::{Field, Notes};
+pub use json::Json;
 
 use super::wire::BodyFault;
 use crate::config::{Limits, Tool};
@@ -103,13 +102,13 @@ pub enum Fault {
 
 /// What a body came to.
 #[derive(Debug, Default)]
-pub struct Reading {
+pub struct Reading<'a> {
     /// Each alert, or why one of a list is none.
     pub events: Vec<Result<Event, Unmapped>>,
     pub asides: Vec<Aside>,
     /// What was noted on the way.
     pub notes: Notes,
-    body: Box<Value>,
+    body: Json<'a>,
 }
 
 /// Where a tool's reader puts what it finds.
@@ -139,29 +138,23 @@ impl Out {
     }
 }
 
-impl Reading {
+impl<'a> Reading<'a> {
     /// A body that says no more than this.
     #[must_use]
-    pub fn of(event: Event) -> Reading {
+    pub fn of(event: Event) -> Reading<'a> {
         Reading { events: vec![Ok(event)], ..Reading::default() }
     }
 
     /// The fields that nothing was made of, by their paths.
     #[must_use]
     pub fn unused(&self) -> Vec<String> {
-        self.notes.unused(&self.body)
+        paths::unused(&self.body)
     }
 
-    /// The fields that something was made of, by their [`paths`]. Keys that are the sender's own are none.
+    /// The body, with notes of what was used.
     #[must_use]
-    pub fn used(&self) -> BTreeSet<String> {
-        self.notes.used(&self.body)
-    }
-
-    /// Whether the body says something at one of the [`paths`].
-    #[must_use]
-    pub fn has(&self, path: &str) -> bool {
-        paths::has(&self.body, path)
+    pub fn body(&self) -> &Json<'a> {
+        &self.body
     }
 }
 
@@ -169,16 +162,16 @@ impl Reading {
 ///
 /// # Errors
 /// A body that the tool would not send, or that says too much.
-pub fn read(tool: Tool, text: &str, headers: &HeaderMap, limits: &Limits) -> Result<Reading, Fault> {
+pub fn read<'a>(tool: Tool, text: &'a str, headers: &HeaderMap, limits: &Limits) -> Result<Reading<'a>, Fault> {
     let body = body::parse(text, limits.json_depth).map_err(Fault::Unmapped)?;
-    read_value(tool, Box::new(body), headers, limits)
+    read_value(tool, body, headers, limits)
 }
 
 /// As [`read`], of a body that is parsed.
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_value(tool: Tool, body: Box<Value>, headers: &HeaderMap, limits: &Limits) -> Result<Reading, Fault> {
+pub fn read_value<'a>(tool: Tool, body: Json<'a>, headers: &HeaderMap, limits: &Limits) -> Result<Reading<'a>, Fault> {
     let notes = Notes::default();
     let mut out = Out::default();
     notes.count_placeholders(&body);
@@ -225,6 +218,6 @@ pub fn read_value(tool: Tool, body: Box<Value>, headers: &HeaderMap, limits: &Li
 ///
 /// # Errors
 /// Text that is neither JSON nor a form.
-pub fn parse(text: &str, depth: usize) -> Result<Value, BodyFault> {
+pub fn parse(text: &str, depth: usize) -> Result<Json<'_>, BodyFault> {
     body::parse(text, depth).map_err(|unmapped| BodyFault::Unreadable(unmapped.0))
 }

@@ -2,7 +2,7 @@
 //!
 //! Its dates are in the server's zone, which it does not say: they are not used, and the moment of arrival counts.
 
-use super::{Aside, Event, Field, Out, State, Unmapped, body as bodies, words};
+use super::{Aside, Event, Field, Out, State, Unmapped, words};
 use crate::model::Severity;
 
 const SEVERITIES: [(&str, Severity); 6] = [
@@ -51,8 +51,6 @@ pub(super) fn read(body: Field<'_>, out: &mut Out) -> Result<(), Unmapped> {
 
 /// Tags are JSON in a text, and a macro in one of them may have broken it: then there are none, and the alert stays.
 fn tags(body: Field<'_>) -> Vec<(String, String)> {
-    let Some(text) = body.text("event_tags_json") else { return Vec::new() };
-    let Ok(list) = bodies::json(&text, TAGS_DEPTH) else { return Vec::new() };
-    let tags = Field::root(&list, body.notes()).items();
-    tags.into_iter().filter_map(|tag| Some((tag.text("tag")?.to_lowercase(), tag.text("value")?))).collect()
+    let Ok(list) = body.inner("event_tags_json", TAGS_DEPTH) else { return Vec::new() };
+    list.items().into_iter().filter_map(|tag| Some((tag.text("tag")?.to_lowercase(), tag.text("value")?))).collect()
 }

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Fault, Intake, Pairs, Pending, Reason, Said, Took};
+use super::{Fault, Intake, Pairs, Parsed, Pending, Reason, Took};
 use crate::ingest::check;
 use crate::ingest::format::{Event, Key, State};
 use crate::model::{AlertStatus, Fingerprint, Labels};
@@ -50,7 +50,7 @@ impl Intake<'_> {
     }
 
     fn try_event(&mut self, index: usize, event: &Event) -> Result<Took, Fault> {
-        let labels = self.said_labels(event);
+        let labels = Pairs::Parsed(self.said_labels(event));
         let fingerprint = match &event.key {
             Key::Said(key) => self.keyed(key),
             Key::Labels => check::labels(&labels, self.source, self.limits)?.fingerprint(),
@@ -72,62 +72,60 @@ impl Intake<'_> {
         if known.as_ref().is_some_and(|entry| is_old(event, entry)) {
             return Ok(Took::Repeat);
         }
-        let said = Said {
-            labels,
-            annotations: said_annotations(event, known.as_ref()),
-            generator_url: Cow::Borrowed(&event.url),
-            status: Some(heard.status),
-            starts_at: None,
-            ends_at: None,
-            identity: None,
-        };
+        let annotations = || said_annotations(event, known.as_ref());
+        let (source, limits) = (self.source, self.limits);
+        let checked = || check::labels(&labels, source, limits);
         let pending = Pending { index, fingerprint, raw_key: None, heard, lasts: event.timeout };
         if self.tells_all {
-            let labels = if is_described { check::labels(&said.labels, self.source, self.limits)? } else { Labels::default() };
-            return self.announce(&said, labels, pending);
+            let labels = if is_described { checked()? } else { Labels::default() };
+            return self.announce(&annotations(), &event.url, labels, pending);
         }
         let seen = if self.is_fresh(fingerprint) { Seen::News } else { self.live.seen(fingerprint, &heard) };
-        match (seen, known) {
+        match (seen, &known) {
             (Seen::Unknown, _) if heard.status == AlertStatus::Resolved => {
                 self.ended.push(fingerprint);
                 Ok(Took::Repeat)
             }
             (Seen::Repeat | Seen::Reworded, Some(entry)) if heard.status == AlertStatus::Firing && entry.record.is_firing() => {
-                let labels =
-                    overlaid(&entry.record.alert.labels, &said.labels, || check::labels(&said.labels, self.source, self.limits))?;
-                if labels != entry.record.alert.labels {
+                let labels = overlaid(&entry.record.alert.labels, &labels, checked)?;
+                if let Some(labels) = labels.filter(|labels| *labels != entry.record.alert.labels) {
                     // Worse, or better, or no data: rules decide anew.
-                    return self.announce(&said, labels, pending);
+                    return self.announce(&annotations(), &event.url, labels, pending);
                 }
-                if seen == Seen::Reworded { self.reword(fingerprint, &said, &heard) } else { Ok(Took::Repeat) }
+                if seen == Seen::Reworded {
+                    self.reword(fingerprint, &annotations(), &event.url, &heard)
+                } else {
+                    Ok(Took::Repeat)
+                }
             }
             (Seen::Repeat | Seen::Reworded, _) => Ok(Took::Repeat),
             (Seen::News | Seen::Unknown, Some(entry)) if !is_described => {
-                self.announce(&said, entry.record.alert.labels.clone(), pending)
+                self.announce(&annotations(), &event.url, entry.record.alert.labels.clone(), pending)
             }
             // Of something that nobody has described there is nothing to say.
             (Seen::News | Seen::Unknown, None) if !is_described => Ok(Took::Repeat),
             (Seen::News | Seen::Unknown, _) => {
-                let labels = check::labels(&said.labels, self.source, self.limits)?;
-                self.announce(&said, labels, pending)
+                let labels = checked()?;
+                self.announce(&annotations(), &event.url, labels, pending)
             }
         }
     }
 
     /// The labels of a message, with those that its scale makes. `no_data` is always said, so that it ends.
-    fn said_labels(&self, event: &Event) -> Pairs<'static> {
-        let fits = |value: &str| shortened(value, self.limits.label_value_bytes);
-        let mut pairs: Vec<(String, String)> = event.labels.iter().map(|(name, value)| (name.clone(), fits(value))).collect();
-        if let Some(severity) = event.severity
-            && event.key != Key::Labels
-        {
-            pairs.retain(|(name, _)| name != "severity");
-            pairs.push(("severity".to_owned(), severity.to_string()));
+    fn said_labels<'e>(&self, event: &'e Event) -> Parsed<'e> {
+        let is_scaled = event.key != Key::Labels;
+        let severity = event.severity.filter(|_| is_scaled);
+        let mut pairs = Vec::with_capacity(event.labels.len() + 2);
+        for (name, value) in event.labels.iter().filter(|(name, _)| severity.is_none() || name != "severity") {
+            pairs.push((Cow::Borrowed(&**name), shortened(value, self.limits.label_value_bytes)));
         }
-        if event.key != Key::Labels {
-            pairs.push(("no_data".to_owned(), if event.no_data { "true".to_owned() } else { String::new() }));
+        if let Some(severity) = severity {
+            pairs.push(("severity".into(), severity.as_str().into()));
         }
-        Pairs::Parsed(pairs)
+        if is_scaled {
+            pairs.push(("no_data".into(), if event.no_data { "true" } else { "" }.into()));
+        }
+        pairs
     }
 
     fn heard_event(&self, event: &Event, status: AlertStatus) -> Heard {
@@ -144,7 +142,7 @@ impl Intake<'_> {
             expires_at,
             by_timeout: true,
             dated: event.at.is_some() || event.since.is_some(),
-            wording: self.live.wording_key(&format!("{:?}", event.annotations), &event.url),
+            wording: self.live.wording_of(event.annotations.iter().map(|(name, value)| (&**name, &**value)), &event.url),
             now,
         }
     }
@@ -159,34 +157,33 @@ fn is_old(event: &Event, entry: &Entry) -> bool {
 }
 
 /// What was known with what is said now: a message that carries less takes nothing away, but what it says to be empty. The
-/// source's own labels are in what was known, and give way to all that was ever said.
-fn overlaid(known: &Labels, said: &Pairs<'_>, checked: impl FnOnce() -> Result<Labels, Fault>) -> Result<Labels, Fault> {
-    let Pairs::Parsed(pairs) = said else { return Ok(known.clone()) };
+/// source's own labels are in what was known, and give way to all that was ever said. `None` where nothing of it is new.
+fn overlaid(known: &Labels, said: &Pairs<'_>, checked: impl FnOnce() -> Result<Labels, Fault>) -> Result<Option<Labels>, Fault> {
+    let Pairs::Parsed(pairs) = said else { return Ok(None) };
+    if pairs.iter().all(|(name, value)| known.get(name) == value) {
+        return Ok(None);
+    }
     let is_said = |name: &str| pairs.iter().any(|(said, _)| said == name);
     let new = if pairs.iter().all(|(_, value)| value.is_empty()) { Labels::default() } else { checked()? };
     let (new, kept) = (new.iter().filter(|(name, _)| is_said(name)), known.iter().filter(|(name, _)| !is_said(name)));
-    Labels::from_pairs(new.chain(kept)).ok_or_else(|| (Reason::Labels, "too long".to_owned()))
+    Labels::from_pairs(new.chain(kept)).map(Some).ok_or_else(|| (Reason::Labels, "too long".to_owned()))
 }
 
-fn said_annotations(event: &Event, known: Option<&Entry>) -> Pairs<'static> {
-    let mut pairs: Vec<(String, String)> =
-        event.annotations.iter().map(|(name, value)| (name.clone(), shortened(value, ANNOTATION_BYTES))).collect();
+fn said_annotations<'a>(event: &'a Event, known: Option<&'a Entry>) -> Pairs<'a> {
+    let mut pairs: Parsed<'a> =
+        event.annotations.iter().map(|(name, value)| (Cow::Borrowed(&**name), shortened(value, ANNOTATION_BYTES))).collect();
     if let Some(entry) = known.filter(|entry| entry.record.is_firing()) {
-        let missing: Vec<(String, String)> = entry
-            .annotations()
-            .iter()
-            .filter(|(name, _)| !pairs.iter().any(|(said, _)| said == name))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        pairs.extend(missing);
+        let is_missing = |(name, _): &(&str, &str)| !event.annotations.iter().any(|(said, _)| said == name);
+        let missing = entry.annotations().iter().filter(is_missing);
+        pairs.extend(missing.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))));
     }
     Pairs::Parsed(pairs)
 }
 
-fn shortened(text: &str, bytes_max: usize) -> String {
+fn shortened(text: &str, bytes_max: usize) -> Cow<'_, str> {
     if text.len() <= bytes_max {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let end = text.floor_char_boundary(bytes_max.saturating_sub('…'.len_utf8()));
-    format!("{}…", &text[..end])
+    Cow::Owned(format!("{}…", &text[..end]))
 }

@@ -5,6 +5,7 @@ mod drop_in;
 mod generic;
 mod golden;
 mod http;
+pub(super) mod json;
 mod messages;
 mod outage;
 mod pages;

@@ -59,7 +59,7 @@ pub(super) fn samples() -> Vec<Sample> {
 }
 
 impl Sample {
-    fn read(&self) -> Result<Reading, Fault> {
+    fn read(&self) -> Result<Reading<'_>, Fault> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());

@@ -198,6 +198,29 @@ fn a_tools_fields_are_watched_as_far_as_they_are_used() {
     assert_eq!(own(&setup), [""; 0]);
 }
 
+/// An alarm comes as JSON in a text of its envelope.
+#[test]
+fn fields_inside_of_texts_are_watched_too() {
+    let setup = Setup::new("sources: [{ name: aws, format: cloudwatch }]");
+    let alarm = |rest: &str| {
+        let alarm =
+            format!(r#"{{"AlarmArn":"arn:aws:cloudwatch:eu-west-1:1:alarm:a","AlarmName":"a","NewStateValue":"ALARM"{rest}}}"#);
+        let envelope = serde_json::json!({
+            "Type": "Notification", "SigningCertURL": "https://sns.eu-west-1.amazonaws.com/x.pem", "Message": alarm,
+        });
+        envelope.to_string()
+    };
+    let with = alarm(r#","NewStateReason":"r","Trigger":{"MetricName":"m","Dimensions":[{"name":"InstanceId","value":"i-1"}]}"#);
+    let without = alarm(r#","NewStateReason":"r","Trigger":{"Dimensions":[{"name":"InstanceId"}]}"#);
+    for n in 0..40 {
+        let (status, text) = setup.post(n * 3_600, "/v1/ingest/aws", if n < 30 { &with } else { &without });
+        assert_eq!(status, 202, "{text}");
+    }
+    pass(&setup, Millis::ZERO);
+    let path = |path: &str| format!("QuellSourceDrift aws Message.Trigger.{path}");
+    assert_eq!(own(&setup), [path("Dimensions[].value"), path("MetricName")]);
+}
+
 #[test]
 fn test_messages_are_shown_and_raise_nothing() {
     let tools = [

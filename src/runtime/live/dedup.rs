@@ -72,6 +72,15 @@ impl Live {
         (self.seed.hash(annotations.as_bytes()) ^ link).max(1)
     }
 
+    /// As [`Live::wording_key`], of annotations one by one.
+    #[must_use]
+    pub fn wording_of<'a>(&self, annotations: impl Iterator<Item = (&'a str, &'a str)>, generator_url: &str) -> u64 {
+        // An odd number, so that nothing is lost by it; where a text stands counts.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let texts = annotations.flat_map(|(name, value)| [name, value]).chain([generator_url]);
+        texts.fold(0, |key: u64, text| (key.rotate_left(23) ^ self.seed.hash(text.as_bytes())).wrapping_mul(SPREAD)).max(1)
+    }
+
     /// The alert that this label text belongs to. Most repeats need to have no more read of them than its hash.
     #[must_use]
     pub fn known(&self, raw_key: u64) -> Option<Fingerprint> {

@@ -6,8 +6,10 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use quell::config::{Config, SourceConfig, Tool, load_text};
 use quell::ingest::format;
+use quell::ingest::format::json::{Json, Kind};
 use quell::ingest::trial::{self, Trial};
 use quell::model::Time;
+use serde_json::Value;
 
 use super::corpus;
 use super::mutate::Shape;
@@ -83,6 +85,36 @@ fn messages_of_tools() {
         })
     });
     run(80, &targets);
+}
+
+/// The tree of a body says what serde_json's own says, error and all.
+#[test]
+fn trees_of_json() {
+    fn told(json: &Json<'_>) -> Value {
+        match json.kind() {
+            Kind::Null => Value::Null,
+            Kind::Bool(flag) => Value::Bool(*flag),
+            Kind::Number(number) => Value::Number(number.clone()),
+            Kind::Text(words) => Value::from(words.as_str()),
+            Kind::List(items) => items.iter().map(told).collect(),
+            Kind::Map(map) => {
+                map.iter().for_each(|(key, value)| assert!(std::ptr::eq(json.get(key).unwrap(), value), "{key:?}"));
+                map.iter().map(|(key, value)| (key.to_owned(), told(value))).collect()
+            }
+        }
+    }
+    let targets = [("json", Shape::Json), ("json-bytes", Shape::Bytes)].map(|(name, shape)| {
+        let corpus = corpus::texts("tests/golden/payloads", &[".json"]);
+        Target::of_text(name, shape, corpus, |text| {
+            let (read, expected) = (Json::parse(text), serde_json::from_str::<Value>(text));
+            assert_eq!(read.as_ref().map(told).map_err(ToString::to_string), expected.map_err(|error| error.to_string()));
+            if let Ok(json) = read {
+                let before = told(&json);
+                assert_eq!(told(&json.into_owned()), before);
+            }
+        })
+    });
+    run(1_500, &targets);
 }
 
 /// The quick reader and the general one: a line break is all that makes the first leave a list to the second.
