@@ -202,7 +202,9 @@ pub fn read(body: &str, mapping: &Mapping, intake: &mut Intake<'_>) -> Result<()
 /// names, it is an `item`'s.
 fn leaves(value: &Json<'_>, path: &str, each: Option<&str>, found: &mut dyn FnMut(&str)) {
     match value.kind() {
-        Kind::Map(pairs) => pairs.iter().for_each(|(key, value)| leaves(value, &format!("{path}.{key}"), each, found)),
+        Kind::Map(pairs) => {
+            pairs.in_order().into_iter().for_each(|(key, value)| leaves(value, &format!("{path}.{key}"), each, found));
+        }
         Kind::List(items) if each == Some(path) => items.iter().for_each(|item| leaves(item, "item", each, found)),
         Kind::List(items) => items.iter().for_each(|item| leaves(item, &format!("{path}[]"), each, found)),
         _ => found(path),
@@ -221,7 +223,7 @@ fn value(json: &Json<'_>) -> Value {
         },
         Kind::Text(words) => Value::from(words.as_str()),
         Kind::List(items) => Value::from(items.iter().map(value).collect::<Vec<Value>>()),
-        Kind::Map(pairs) => Value::from_pairs(pairs.iter().map(|(key, item)| (key, value(item)))),
+        Kind::Map(pairs) => Value::from_pairs(pairs.in_order().into_iter().map(|(key, item)| (key, value(item)))),
     }
 }
 

@@ -32,7 +32,7 @@ impl Notes {
     pub(super) fn count_placeholders(&self, value: &Json<'_>) {
         match value.kind() {
             Kind::Text(words) if words.says() == Says::Placeholder => self.placeholders.set(self.placeholders.get() + 1),
-            Kind::Map(pairs) => pairs.iter().for_each(|(_, value)| self.count_placeholders(value)),
+            Kind::Map(pairs) => pairs.all().for_each(|(_, value)| self.count_placeholders(value)),
             Kind::List(items) => items.iter().for_each(|value| self.count_placeholders(value)),
             _ => {}
         }
@@ -161,7 +161,7 @@ impl<'a> Field<'a> {
             let text = Field { value: Some(value), notes: self.notes }.as_text()?;
             Some((name.to_owned(), text))
         };
-        pairs.iter().filter_map(text).take(PAIRS_MAX).collect()
+        pairs.in_order().into_iter().filter_map(text).take(PAIRS_MAX).collect()
     }
 
     /// Whether anything but null is there.

