@@ -36,8 +36,7 @@ impl Engine {
             IncidentStatus::Open if incident.policies.is_empty() => {
                 !self.rules.escalate.is_empty() || self.default_receiver().is_some()
             }
-            IncidentStatus::Open => incident.policies.iter().any(may_end),
-            IncidentStatus::Acknowledged => incident.policies.iter().any(may_end),
+            IncidentStatus::Open | IncidentStatus::Acknowledged => incident.policies.iter().any(may_end),
             IncidentStatus::Resolved | IncidentStatus::Closed => false,
         }
     }

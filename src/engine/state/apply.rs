@@ -630,7 +630,9 @@ fn go_on(incident: &mut Incident, rule: &str, paused_for: Millis) {
     let Some(position) = incident.policies.iter().position(|run| &*run.rule.name == rule) else { return };
     shift(&mut Arc::make_mut(&mut incident.policies)[position], paused_for);
     if let Some(ended) = incident.ended_policies.as_mut().filter(|_| position == 0) {
-        Arc::make_mut(ended).iter_mut().for_each(|run| shift(run, paused_for));
+        for run in Arc::make_mut(ended) {
+            shift(run, paused_for);
+        }
     }
 }
 

@@ -17,11 +17,11 @@ const POLICIES: [&str; 5] = [
     "escalate: [{ name: pager, wait: 30s, steps: [{ notify: [pager] }, { after: 5m, unless: acknowledged, notify: [boss] }] }]",
     "escalate: [{ name: waker, wait: 30s, steps: [{ notify: [pager] }, { after: 5m, unless: acknowledged, notify: [boss] }] }]",
     "",
-    r#"
+    "
 escalate:
   - { name: urgent, when: incident.priority <= 3, continue: true, steps: [{ notify: [phone] }] }
   - { name: rest, wait: 10s, steps: [{ notify: [chat] }, { after: 1h, notify: [managers] }] }
-"#,
+",
     r#"
 escalate:
   - { name: some, match: ['alertname=~"A|B"'], steps: [{ notify: [chat] }] }
@@ -116,7 +116,9 @@ proptest! {
             }
             if index == cut {
                 let mut state = State::new();
-                entities(story.engine.state()).into_iter().for_each(|entity| state.add(entity));
+                for entity in entities(story.engine.state()) {
+                    state.add(entity);
+                }
                 state.finish();
                 let mut engine = Engine::new(state, story.engine.rules().clone(), EngineOptions::default());
                 engine.know_receivers(receivers());
