@@ -23,7 +23,7 @@ pub(super) fn alerts<'a>(text: &'a str, max: usize, strings: &mut Vec<Str>) -> O
     u32::try_from(text.len()).ok()?;
     // No string may hold a control character, and senders on one line put none between strings: asked once for the whole text,
     // in long steps, strings need not be searched for them.
-    if text.bytes().fold(false, |found, byte| found | (byte < b' ')) {
+    if text.bytes().map(|byte| u8::from(byte < b' ')).fold(0, |found, is| found | is) != 0 {
         return None;
     }
     let mut json = Plain { text, at: 0, strings };
