@@ -4,6 +4,7 @@ mod apply;
 mod change;
 mod heartbeats;
 mod messages;
+mod policies;
 mod reported;
 mod timers;
 mod waiting;
