@@ -63,6 +63,8 @@ pub(super) struct QueueSender {
 pub(super) struct QueueReceiver {
     commands: mpsc::Receiver<Command>,
     waiting: Arc<Waiting>,
+    /// Whether the word to stop was found.
+    stop: bool,
 }
 
 struct Waiting {
@@ -81,7 +83,7 @@ struct Room {
 pub(super) fn queue(limit: usize, gauge: IntGauge) -> (QueueSender, QueueReceiver) {
     let (sender, receiver) = mpsc::channel();
     let waiting = Arc::new(Waiting { room: Mutex::default(), gauge });
-    (QueueSender { commands: sender, waiting: waiting.clone(), limit }, QueueReceiver { commands: receiver, waiting })
+    (QueueSender { commands: sender, waiting: waiting.clone(), limit }, QueueReceiver { commands: receiver, waiting, stop: false })
 }
 
 impl QueueSender {
@@ -124,14 +126,29 @@ impl QueueSender {
 impl QueueReceiver {
     /// Waits up to `patience` for something to arrive, then takes all that has.
     pub(super) fn take(&self, patience: Duration) -> Batch {
-        let mut batch = Batch::default();
-        let mut inputs = 0;
-        let mut next = match self.commands.recv_timeout(patience) {
+        if self.stop {
+            return Batch { stop: true, ..Batch::default() };
+        }
+        self.all_behind(match self.commands.recv_timeout(patience) {
             Ok(command) => Some(command),
             Err(mpsc::RecvTimeoutError::Timeout) => None,
             // All handles are gone: nobody can ask for anything any more.
             Err(mpsc::RecvTimeoutError::Disconnected) => Some(Command::Stop),
-        };
+        })
+    }
+
+    /// Takes what has arrived since the last batch, and waits for nothing.
+    pub(super) fn more(&mut self) -> Vec<Submission> {
+        let next = if self.stop { None } else { self.commands.try_recv().ok() };
+        let batch = self.all_behind(next);
+        self.stop |= batch.stop;
+        batch.submissions
+    }
+
+    /// A command and those that have arrived behind it.
+    fn all_behind(&self, mut next: Option<Command>) -> Batch {
+        let mut batch = Batch::default();
+        let mut inputs = 0;
         while let Some(command) = next {
             match command {
                 Command::Submit(submission) => {
@@ -286,16 +303,18 @@ mod tests {
 
     #[test]
     fn a_batch_is_bounded_and_nothing_comes_behind_a_stop() {
-        let (sender, receiver) = queue(1_000_000, IntGauge::new("waiting", "waiting").unwrap());
-        for _ in 0..10 {
+        let (sender, mut receiver) = queue(1_000_000, IntGauge::new("waiting", "waiting").unwrap());
+        for _ in 0..11 {
             sender.submit(alerts(1_000)).unwrap();
         }
         sender.stop();
         sender.submit(alerts(1)).unwrap();
         let first = receiver.take(Duration::ZERO);
         assert_eq!((first.submissions.len(), first.stop), (9, false));
-        let second = receiver.take(Duration::ZERO);
-        assert_eq!((second.submissions.len(), second.stop), (1, true));
+        assert_eq!(receiver.more().len(), 2, "what comes before the stop");
+        assert!(receiver.more().is_empty());
+        let last = receiver.take(Duration::ZERO);
+        assert_eq!((last.submissions.len(), last.stop), (0, true));
         drop(receiver);
         assert_eq!(sender.submit(alerts(1)).err(), Some(SubmitError::Stopping));
     }

@@ -4,9 +4,8 @@
 //! view cannot keep up or fails again and again, it is left behind: what it is handed is dropped, the daemon goes on with
 //! stale history and says so in log and metrics, and the thread brings the view up to date from the log's files.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -49,7 +48,8 @@ const PACE: Pace = Pace {
 };
 
 enum Order {
-    Write(ViewBatch),
+    /// Something waits to be written, or enough of it to be written at once.
+    Look,
     Forget(Time),
     /// Dropped when it is done.
     Flush(oneshot::Sender<()>),
@@ -66,8 +66,18 @@ pub(super) struct ViewSender {
 
 #[derive(Default)]
 struct Backlog {
+    /// What the thread has not collected yet. It is woken for the first and when there is enough to write, and not for each
+    /// commit: that would be a change of threads each millisecond.
+    handed_over: Mutex<HandedOver>,
+    /// Facts that wait, collected or not.
     facts: AtomicUsize,
     left_behind: AtomicBool,
+}
+
+#[derive(Default)]
+struct HandedOver {
+    batches: Vec<ViewBatch>,
+    facts: usize,
 }
 
 /// The writer, and the way to it. `read_log` is what a view that was left behind catches up from.
@@ -122,7 +132,9 @@ impl ViewSender {
             self.waiting.leave_behind("it cannot keep up with the log");
             return;
         }
-        self.order(Order::Write(batch));
+        if self.waiting.hand_over(batch, facts) {
+            self.order(Order::Look);
+        }
     }
 
     /// Lets history go that is older than `before`.
@@ -158,6 +170,19 @@ impl Backlog {
 
     fn is_left_behind(&self) -> bool {
         self.left_behind.load(Ordering::SeqCst)
+    }
+
+    /// Keeps a batch for the thread; whether that is to look.
+    fn hand_over(&self, batch: ViewBatch, facts: usize) -> bool {
+        let mut waiting = self.handed_over();
+        let before = waiting.facts;
+        waiting.facts += facts;
+        waiting.batches.push(batch);
+        waiting.batches.len() == 1 || (before < FACTS_WORTH_WRITING && waiting.facts >= FACTS_WORTH_WRITING)
+    }
+
+    fn handed_over(&self) -> MutexGuard<'_, HandedOver> {
+        self.handed_over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -257,17 +282,28 @@ impl<V: WriteView> Writer<V> {
             self.waiting.facts.fetch_sub(facts, Ordering::AcqRel);
             return;
         }
-        let now = Instant::now();
         self.facts += facts;
         self.batches.push(batch);
-        let due = if self.facts >= FACTS_WORTH_WRITING && self.failures == 0 { now } else { now + WAIT_MAX };
+    }
+
+    /// Takes what was handed over.
+    fn collect(&mut self) {
+        let handed_over = std::mem::take(&mut *self.waiting.handed_over());
+        handed_over.batches.into_iter().for_each(|batch| self.take(batch));
+    }
+
+    /// Plans when to write what was handed over. Until then it lies where it is.
+    fn plan(&mut self) {
+        let is_enough = self.waiting.handed_over().facts >= FACTS_WORTH_WRITING && self.failures == 0;
+        let now = Instant::now();
+        let due = if is_enough { now } else { now + WAIT_MAX };
         self.write_at = Some(self.write_at.map_or(due, |earlier| earlier.min(due)));
     }
 
     /// Does as one order says; `false` when it is to end.
     fn follow(&mut self, order: Order) -> bool {
         match order {
-            Order::Write(batch) => self.take(batch),
+            Order::Look => self.plan(),
             Order::Forget(before) => {
                 if let Err(error) = self.view.forget(before) {
                     self.metrics.view_failures_total.inc();
@@ -285,6 +321,7 @@ impl<V: WriteView> Writer<V> {
 
     fn write(&mut self) {
         self.write_at = None;
+        self.collect();
         let Some(last_seq) = self.batches.last().map(last_seq) else { return };
         match self.view.write(&self.batches) {
             Ok(()) => {
@@ -314,6 +351,7 @@ impl<V: WriteView> Writer<V> {
         match &mut self.mode {
             Mode::Following if self.waiting.is_left_behind() => {
                 // Something behind what waits may be missing, and the view must have no holes.
+                self.collect();
                 self.drop_batches();
                 self.write_at = None;
                 let pause = if self.failures > 0 { self.pace.catch_up_after } else { Duration::ZERO };
