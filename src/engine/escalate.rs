@@ -34,7 +34,7 @@ impl Engine {
     /// incident has just opened or reopened, so that having no policy is worth saying.
     pub(super) fn start_policies(&mut self, id: IncidentId, record: &AlertRecord, newly: bool) {
         let fitting = self.fitting_policies(id, record);
-        self.start_fitting(id, fitting, newly, &[]);
+        self.start_fitting(id, fitting, newly, Vec::new());
     }
 
     /// The rules that fit an incident for which this alert speaks, in a buffer.
@@ -53,15 +53,24 @@ impl Engine {
         let any = self.conditions.has(Stage::Escalate);
         if any {
             let fitting = self.holding(id, Stage::Escalate);
-            self.start_fitting(id, fitting, false, &[]);
+            self.start_fitting(id, fitting, false, Vec::new());
         }
         any
     }
 
     /// Of the rules that fit, in a buffer, starts those that come before the first without `continue`. They take over from
-    /// what has `ended`.
-    pub(super) fn start_fitting(&mut self, id: IncidentId, mut positions: Vec<u32>, newly: bool, ended: &[PolicyRun]) {
+    /// what has `ended`, and from the fallback.
+    pub(super) fn start_fitting(
+        &mut self,
+        id: IncidentId,
+        mut positions: Vec<u32>,
+        newly: bool,
+        mut ended: Vec<PolicyRun>,
+    ) {
         let rules = self.rules.clone();
+        if let Some(first) = positions.iter().min() {
+            ended.extend(self.end_fallback(id, &rules.escalate[*first as usize].rule));
+        }
         let mut running = self.buffer();
         let runs = self.state.incident(id).map(|incident| incident.policies.as_slice()).unwrap_or_default();
         let none_runs = runs.is_empty();
@@ -73,14 +82,14 @@ impl Engine {
         for position in &positions {
             let rule = &rules.escalate[*position as usize];
             if !running.contains(position) {
-                self.start_policy(id, rule, ended);
+                self.start_policy(id, rule, &ended);
             }
             if !rule.go_on {
                 break;
             }
         }
         if positions.is_empty() && none_runs {
-            self.start_fallback(id, newly, ended);
+            self.start_fallback(id, newly, &ended);
         }
         self.give_back(positions);
         self.give_back(running);
@@ -350,8 +359,8 @@ impl Engine {
     /// An alert's suppression has begun or ended: its incidents may have to fall silent, or speak again.
     pub(super) fn review_pauses(&mut self, fingerprint: Fingerprint) {
         let incidents = self.state.alert(fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
-        for id in incidents {
-            self.review_incident_pauses(id);
+        for id in &incidents {
+            self.review_incident_pauses(*id);
         }
     }
 

@@ -1,5 +1,5 @@
 //! What becomes of policies at work when the rules change. One that the rules have no longer ends, and the incident follows
-//! those that fit now, else the fallback; which ends in turn as soon as rules fit. Where nothing would take over, the plan goes
+//! those that fit now, else the fallback; which ends in turn as soon as rules fit, be it by a reload or by an alert that joins. Where nothing would take over, the plan goes
 //! on: better by old rules than by none. A policy that the rules still have keeps the plan that it began with.
 //!
 //! Whoever takes over goes on where the other stopped, so that rules may change each 100 ms, be renamed, go and come back:
@@ -49,21 +49,22 @@ impl Engine {
         let Some(record) = self.spokesman(id) else { return };
         let fitting = self.fitting_policies(id, &record);
         let Some(incident) = self.state.incident(id).cloned() else { return };
-        let first = fitting.iter().min().map(|position| self.rules.escalate[*position as usize].rule.clone());
         let goes_on = incident.policies.iter().any(|run| !self.is_gone(run));
-        let follows = first.is_some() || goes_on || self.default_receiver().is_some();
-        let mut ended = Vec::new();
-        for run in incident.policies.iter() {
-            let reason = match &first {
-                Some(rule) if is_fallback(&run.rule) => Reason::Rule(rule.clone()),
-                _ if self.is_gone(run) && follows => Reason::Text(GONE.into()),
-                _ => continue,
-            };
-            ended.push(run.clone());
-            self.record(Fact::EscalationEnded { incident: id, rule: run.rule.clone(), reason });
+        let follows = !fitting.is_empty() || goes_on || self.default_receiver().is_some();
+        let ended: Vec<PolicyRun> = incident.policies.iter().filter(|run| follows && self.is_gone(run)).cloned().collect();
+        for run in &ended {
+            self.record(Fact::EscalationEnded { incident: id, rule: run.rule.clone(), reason: Reason::Text(GONE.into()) });
         }
-        self.start_fitting(id, fitting, false, &ended);
+        self.start_fitting(id, fitting, false, ended);
         self.review_incident_pauses(id);
+    }
+
+    /// Ends the fallback of an incident that a `rule` fits now; gives it back as it was.
+    pub(super) fn end_fallback(&mut self, id: IncidentId, rule: &RuleRef) -> Option<PolicyRun> {
+        let run = self.state.incident(id)?.policies.iter().find(|run| is_fallback(&run.rule))?.clone();
+        let (fallback, reason) = (run.rule.clone(), Reason::Rule(rule.clone()));
+        self.record(Fact::EscalationEnded { incident: id, rule: fallback, reason });
+        Some(run)
     }
 }
 
