@@ -50,7 +50,7 @@ impl Setup {
         });
         self.live.publish(&Changes { alerts: records.collect(), ..Changes::default() }, NOW);
         for pending in &sorted.pending {
-            self.live.learn(pending.fingerprint, pending.raw_key, &pending.heard);
+            self.live.learn(&pending.word);
         }
     }
 }

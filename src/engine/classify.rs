@@ -114,6 +114,9 @@ fn team_by_word(labels: &Labels, rules: &Ruleset) -> Option<(Arc<str>, Arc<str>)
     if !named.is_empty() {
         return Some((named.into(), "the alert's team label".into()));
     }
+    if rules.catalogue.services().is_empty() {
+        return None;
+    }
     let service = rules.catalogue.get(labels.get("service"))?;
     Some((service.team.clone()?, format!("the team of the service {}", service.rule.name).into()))
 }

@@ -33,12 +33,12 @@ impl Engine {
             return;
         }
         let (beats, is_report) = (record.beat.as_ref().map(|beat| beat.rule.name.clone()), record.alert.is_report());
-        for id in record.incidents.clone() {
+        for id in &record.incidents.clone() {
             // What opened because a beat was missed is not what the beat comes back to.
-            if beats.is_some() && self.state.incident(id).map(|incident| &incident.rule.name) == beats.as_ref() {
+            if beats.is_some() && self.state.incident(*id).map(|incident| &incident.rule.name) == beats.as_ref() {
                 continue;
             }
-            self.come_back(id, fingerprint, fired);
+            self.come_back(*id, fingerprint, fired);
         }
         if is_report {
             self.place_report(fingerprint);

@@ -95,8 +95,8 @@ impl Engine {
         self.count_change(fingerprint);
         self.review_targets(&left, fingerprint);
         let incidents = self.state.alert(fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
-        for id in incidents {
-            self.alert_left(id, flaps);
+        for id in &incidents {
+            self.alert_left(*id, flaps);
         }
         self.stop_beat(fingerprint, expired);
     }

@@ -301,8 +301,8 @@ impl Engine {
             return;
         }
         let incidents = self.state.alert(fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
-        for id in incidents {
-            self.enter_ties(id, fingerprint);
+        for id in &incidents {
+            self.enter_ties(*id, fingerprint);
         }
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::engine::{Answer, Input, Refusal};
 use crate::model::Time;
-use crate::runtime::{Handle, Live, SubmitError};
+use crate::runtime::live::Word;
+use crate::runtime::{Handle, Live, NotTaken, SubmitError};
 
 /// What the engine said to each input, in order.
 pub(super) type Answers = Result<Vec<Result<Answer, Refusal>>, SubmitError>;
@@ -47,6 +48,21 @@ impl Engine {
             Engine::Running(handle) => handle.submit(inputs).await,
             #[cfg(test)]
             Engine::Fake(fake) => fake.submit(inputs),
+        }
+    }
+
+    /// Submits news, with what is to be remembered of each that is taken.
+    pub(super) async fn submit_news(&self, inputs: Vec<Input>, words: Vec<Word>) -> Result<Vec<Result<Answer, Refusal>>, NotTaken> {
+        match self {
+            Engine::Running(handle) => handle.submit_news(inputs, words).await,
+            #[cfg(test)]
+            Engine::Fake(fake) => {
+                let kept = inputs.clone();
+                let answers = fake.submit(inputs).map_err(|error| NotTaken { error, inputs: kept })?;
+                let taken = words.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+                taken.for_each(|(word, _)| fake.live.learn(word));
+                Ok(answers)
+            }
         }
     }
 }

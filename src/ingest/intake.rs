@@ -15,7 +15,7 @@ use crate::config::Limits;
 use crate::engine::{Input, News};
 use crate::model::{Alert, AlertStatus, Fingerprint, Labels, Millis, Time};
 use crate::runtime::Live;
-use crate::runtime::live::{FingerprintSet, Heard, NEVER, Seen, Wording};
+use crate::runtime::live::{FingerprintSet, Heard, NEVER, Seen, Word, Wording};
 
 pub use again::Again;
 
@@ -60,7 +60,7 @@ pub struct Intake<'a> {
     tells_all: bool,
     /// Set where the message came before.
     again: Option<&'a Again<'a>>,
-    /// How many alerts the message has.
+    /// How many alerts the message has, where its format has said so.
     alerts: usize,
     /// Alerts that this request has news of: a further word on one of these is the engine's to judge, since the table
     /// does not have the first one yet.
@@ -93,9 +93,7 @@ pub struct Sorted {
 pub struct Pending {
     /// Its place in the request.
     pub index: usize,
-    pub fingerprint: Fingerprint,
-    pub raw_key: Option<u64>,
-    pub heard: Heard,
+    pub word: Word,
     /// How long it fires without being heard of, where its message says so.
     pub lasts: Option<Millis>,
 }
@@ -287,7 +285,7 @@ impl<'a> Intake<'a> {
                 Seen::News | Seen::Unknown => {}
             }
         }
-        self.announce(&said.annotations, &said.generator_url, labels, Pending { index, fingerprint, raw_key, heard, lasts: None })
+        self.announce(&said.annotations, &said.generator_url, labels, Pending { index, word: Word { fingerprint, raw_key, heard }, lasts: None })
     }
 
     /// Alertmanager's order: an unset start is the end, or now; an unset end is our timeout.
@@ -335,7 +333,7 @@ impl<'a> Intake<'a> {
     }
 
     fn announce(&mut self, annotations: &Pairs<'_>, url: &str, labels: Labels, pending: Pending) -> Result<Took, Fault> {
-        let heard = &pending.heard;
+        let heard = &pending.word.heard;
         if heard.status == AlertStatus::Firing {
             let (live, limits) = (self.live, self.limits);
             let (all, of_source) = *self.firing.get_or_insert_with(|| (live.firing(), live.firing_of(&self.source.name)));
@@ -351,7 +349,7 @@ impl<'a> Intake<'a> {
         }
         let annotations = check::annotations(annotations, labels.bytes() + url.len(), self.limits)?;
         let alert = Arc::new(Alert {
-            fingerprint: pending.fingerprint,
+            fingerprint: pending.word.fingerprint,
             labels,
             annotations,
             generator_url: url.into(),
@@ -359,8 +357,15 @@ impl<'a> Intake<'a> {
             starts_at: heard.starts_at,
         });
         let ends_at = (heard.status == AlertStatus::Resolved).then_some(heard.ends_at);
+        if self.news.is_empty() {
+            // Where one is news, mostly all behind it are.
+            let to_come = self.alerts.saturating_sub(pending.index).max(1);
+            self.news.reserve(to_come);
+            self.pending.reserve(to_come);
+            self.fresh.reserve(to_come);
+        }
         self.fresh_firing += usize::from(ends_at.is_none());
-        self.fresh.insert(pending.fingerprint);
+        self.fresh.insert(pending.word.fingerprint);
         self.news.push(Input::Alert(News { alert, status: heard.status, ends_at, lasts: pending.lasts }));
         self.pending.push(pending);
         Ok(Took::News)

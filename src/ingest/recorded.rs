@@ -117,7 +117,7 @@ impl Recording {
 
     /// Notes what the sender of news has said of it besides, once that is decided.
     pub fn learn(&self, pending: &Pending) {
-        self.live.learn(pending.fingerprint, pending.raw_key, &pending.heard);
+        self.live.learn(&pending.word);
     }
 }
 
@@ -161,7 +161,7 @@ mod tests {
                     said.push_str(if news.status == AlertStatus::Firing { "fires" } else { "resolves" });
                     seq += 1;
                     let changes = Changes { alerts: vec![record(&news, seq)], ..Changes::default() };
-                    recording.decided(&changes, pending.heard.now);
+                    recording.decided(&changes, pending.word.heard.now);
                     recording.learn(&pending);
                     last = Some(news);
                 }

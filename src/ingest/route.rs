@@ -31,7 +31,7 @@ use crate::config::{Config, ConfigError, Limits, Tool};
 use crate::engine::{Answer, Input, Refusal};
 use crate::metrics::Metrics;
 use crate::model::{Fingerprint, Millis};
-use crate::runtime::{self, Handle, SubmitError};
+use crate::runtime::{self, Handle, NotTaken, SubmitError};
 
 /// Everything that taking alerts in needs.
 pub struct IngestState {
@@ -248,20 +248,20 @@ impl IngestState {
         if sorted.news.is_empty() {
             return outcome;
         }
-        let is_critical: Vec<bool> = sorted.news.iter().map(runtime::is_critical).collect();
-        let is_mixed = is_critical.contains(&false);
-        let critical: Vec<Input> = if is_mixed { pick(&sorted.news, &is_critical) } else { Vec::new() };
         let mut left_out = sorted.pending;
-        match self.engine.submit(sorted.news).await {
-            Ok(answers) => self.settle(&left_out, answers, &mut outcome),
-            Err(error) => {
-                if error == SubmitError::Overloaded
-                    && !critical.is_empty()
-                    && let Ok(answers) = self.engine.submit(critical).await
-                {
-                    self.settle(&pick(&left_out, &is_critical), answers, &mut outcome);
-                    let ordinary: Vec<bool> = is_critical.iter().map(|critical| !critical).collect();
-                    left_out = pick(&left_out, &ordinary);
+        let words = |pending: &[Pending]| pending.iter().map(|it| it.word).collect();
+        match self.engine.submit_news(sorted.news, words(&left_out)).await {
+            Ok(answers) => settle(&left_out, answers, &mut outcome),
+            Err(NotTaken { error, inputs }) => {
+                let is_critical: Vec<bool> = inputs.iter().map(runtime::is_critical).collect();
+                let is_mixed = is_critical.contains(&true) && is_critical.contains(&false);
+                if error == SubmitError::Overloaded && is_mixed {
+                    let critical = pick(&left_out, &is_critical);
+                    if let Ok(answers) = self.engine.submit_news(pick(&inputs, &is_critical), words(&critical)).await {
+                        settle(&critical, answers, &mut outcome);
+                        let ordinary: Vec<bool> = is_critical.iter().map(|critical| !critical).collect();
+                        left_out = pick(&left_out, &ordinary);
+                    }
                 }
                 let (reason, message) = failure(&error);
                 outcome.rejected.extend(left_out.iter().map(|it| rejected(it.index, reason, message.clone())));
@@ -273,21 +273,6 @@ impl IngestState {
         outcome
     }
 
-    /// Notes what the engine answered to each piece of news, and remembers what it took.
-    fn settle(&self, pending: &[Pending], answers: Vec<Result<Answer, Refusal>>, outcome: &mut Outcome) {
-        for (pending, answer) in pending.iter().zip(answers) {
-            match answer {
-                Ok(Answer::New | Answer::Done | Answer::Reported(_)) => outcome.new += 1,
-                Ok(Answer::Repeat) => outcome.repeats += 1,
-                Err(refusal) => {
-                    outcome.rejected.push(rejected(pending.index, Reason::Engine, refused(&refusal)));
-                    continue;
-                }
-            }
-            self.engine.live().learn(pending.fingerprint, pending.raw_key, &pending.heard);
-        }
-    }
-
     /// What was received is what was new, a repeat or rejected: always.
     pub(super) fn count(&self, source: &Source, outcome: &Outcome) {
         source.received.inc_by(outcome.new + outcome.repeats + outcome.rejected.len() as u64);
@@ -295,6 +280,17 @@ impl IngestState {
         source.new.inc_by(outcome.new);
         for rejected in &outcome.rejected {
             self.metrics.alerts_rejected_total.with_label_values(&[&source.name, rejected.reason.as_str()]).inc();
+        }
+    }
+}
+
+/// Notes what the engine answered to each piece of news.
+fn settle(pending: &[Pending], answers: Vec<Result<Answer, Refusal>>, outcome: &mut Outcome) {
+    for (pending, answer) in pending.iter().zip(answers) {
+        match answer {
+            Ok(Answer::New | Answer::Done | Answer::Reported(_)) => outcome.new += 1,
+            Ok(Answer::Repeat) => outcome.repeats += 1,
+            Err(refusal) => outcome.rejected.push(rejected(pending.index, Reason::Engine, refused(&refusal))),
         }
     }
 }

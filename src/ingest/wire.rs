@@ -144,6 +144,9 @@ pub fn shorten(mut message: String) -> String {
     message
 }
 
+/// About what a string of labels and annotations takes up, with its quotes and a colon or comma.
+const STRING_BYTES: usize = 28;
+
 /// The alerts of a list, each read or with what is wrong with it, and where their strings are.
 pub type Alerts<'a> = (Vec<Result<WireAlert<'a>, String>>, Found<'a>);
 
@@ -152,7 +155,7 @@ pub type Alerts<'a> = (Vec<Result<WireAlert<'a>, String>>, Found<'a>);
 /// # Errors
 /// Text that is no JSON list, and lists longer than `max`.
 pub fn read_list(text: &str, max: usize) -> Result<Alerts<'_>, BodyFault> {
-    let mut strings = Vec::with_capacity(64);
+    let mut strings = Vec::with_capacity(text.len() / STRING_BYTES);
     if let Some(alerts) = plain::alerts(text, max, &mut strings) {
         return Ok((alerts.into_iter().map(Ok).collect(), Found { body: text, strings }));
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::few::Few;
 use super::id::{Fingerprint, IncidentId};
 use super::labels::Labels;
 use super::reason::{RuleRef, Suppression};
@@ -84,7 +85,7 @@ pub struct AlertRecord {
     /// Everything that suppresses it now.
     pub suppressed_by: Seldom<Suppression>,
     /// The incidents that it is in, in order of joining. Stays when it resolves: an alert that comes back comes back there.
-    pub incidents: Box<[IncidentId]>,
+    pub incidents: Few<IncidentId>,
     /// The first threshold rule that it waits under, and until when; the others hang behind it, see [`AlertRecord::waits`].
     pub waiting: Option<Box<Waiting>>,
     /// Its changes of late, where a rule counts them.
@@ -181,7 +182,7 @@ impl AlertRecord {
             fired_at,
             ends_at: None,
             suppressed_by: Seldom::default(),
-            incidents: [].into(),
+            incidents: Few::default(),
             waiting: None,
             flaps: None,
             beat: None,
@@ -225,7 +226,7 @@ impl AlertRecord {
 
     /// Puts it into an incident. Nearly every alert is in one, and half a million of them are kept: so without room for more.
     pub fn enter(&mut self, incident: IncidentId) {
-        self.incidents = self.incidents.iter().copied().chain([incident]).collect();
+        self.incidents.push(incident);
     }
 
     /// Takes it out of an incident.

@@ -17,6 +17,7 @@
 pub mod alert;
 pub mod cause;
 pub mod change;
+pub mod few;
 pub mod heartbeat;
 pub mod id;
 pub mod incident;
@@ -34,6 +35,7 @@ pub mod time;
 pub use alert::{Alert, AlertRecord, AlertStatus, Severity};
 pub use cause::{Cause, CauseReason};
 pub use change::Change;
+pub use few::Few;
 pub use heartbeat::Heartbeat;
 pub use id::{Fingerprint, IncidentId, NotificationId, SilenceId};
 pub use incident::{Incident, IncidentStatus, PolicyRun};

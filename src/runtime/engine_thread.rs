@@ -153,6 +153,7 @@ impl<D: Disk> EngineThread<D> {
         while !arrived.is_empty() {
             for mut submission in arrived {
                 let inputs = std::mem::take(&mut submission.inputs);
+                fetch(&inputs);
                 decided += inputs.len();
                 let answers = inputs.into_iter().map(|input| self.step(&mut commit, input)).collect();
                 ready.push((submission, answers));
@@ -169,12 +170,14 @@ impl<D: Disk> EngineThread<D> {
             drop(self.step(&mut commit, Input::Tick));
         }
         if commit.facts.is_empty() {
+            self.learn(&ready);
             answer(ready);
             return Ok(None);
         }
         match self.sync(&commit) {
             Ok(()) => {
                 self.publish(commit);
+                self.learn(&ready);
                 answer(ready);
                 Ok(None)
             }
@@ -183,6 +186,16 @@ impl<D: Disk> EngineThread<D> {
                 self.health.set_storage_fault(Some(error.to_string().into()));
                 refuse(ready.into_iter().map(|(submission, _)| submission), &self.health);
                 self.mendable(error).map(|()| Some(commit))
+            }
+        }
+    }
+
+    /// Remembers what senders have said of the alerts that were taken: while their entries are at hand, because this thread has
+    /// just made them.
+    fn learn(&self, ready: &[Ready]) {
+        for (submission, answers) in ready {
+            for (word, _) in submission.words.iter().zip(answers).filter(|(_, answer)| answer.is_ok()) {
+                self.shared.live.learn(word);
             }
         }
     }
@@ -317,4 +330,21 @@ fn refuse(submissions: impl IntoIterator<Item = Submission>, health: &Health) {
     for submission in submissions {
         drop(submission.reply.send(Err(SubmitError::Storage(fault.clone()))));
     }
+}
+
+/// Reads a byte of every line of memory that the inputs' alerts lie on.
+///
+/// Another processor has written them, so that each line is a long way off. Asked for all at once they come while one would else be waited for.
+fn fetch(inputs: &[Input]) {
+    let mut sum = 0_u8;
+    for input in inputs {
+        let Input::Alert(news) = input else { continue };
+        let alert = &*news.alert;
+        for text in [alert.labels.encoded(), alert.annotations.encoded(), &alert.generator_url] {
+            for at in (0..text.len()).step_by(64) {
+                sum ^= text.as_bytes()[at];
+            }
+        }
+    }
+    std::hint::black_box(sum);
 }

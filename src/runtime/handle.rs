@@ -7,7 +7,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::clock::Clock;
 use super::health::{Health, Status};
-use super::live::Live;
+use super::live::{Live, Word};
 use super::queue::{Answers, QueueSender};
 use super::recent::{ReadLog, Recent};
 use super::reload::{LoadMore, ReloadRequest};
@@ -63,6 +63,20 @@ pub enum SubmitError {
     Stopping,
 }
 
+/// Inputs that were not taken.
+#[derive(Debug)]
+pub struct NotTaken {
+    pub error: SubmitError,
+    /// The inputs, where they never got as far as the engine; else nothing.
+    pub inputs: Vec<Input>,
+}
+
+impl NotTaken {
+    fn underway(error: SubmitError) -> NotTaken {
+        NotTaken { error, inputs: Vec::new() }
+    }
+}
+
 impl Committed {
     /// The log position of the last of these facts.
     #[must_use]
@@ -88,13 +102,27 @@ impl Handle {
     /// # Errors
     /// When nothing of it could be taken or synced.
     pub async fn submit(&self, inputs: Vec<Input>) -> Result<Vec<Result<Answer, Refusal>>, SubmitError> {
+        self.submit_news(inputs, Vec::new()).await.map_err(|not_taken| not_taken.error)
+    }
+
+    /// As [`Handle::submit`], with what is to be remembered of each input that is taken: one word for each, in order. Whoever looks
+    /// an alert up behind the answer finds it.
+    ///
+    /// # Errors
+    /// As [`Handle::submit`].
+    pub async fn submit_news(
+        &self,
+        inputs: Vec<Input>,
+        words: Vec<Word>,
+    ) -> Result<Vec<Result<Answer, Refusal>>, NotTaken> {
         // A reply that is dropped without an answer means that the thread has ended.
-        self.queue(inputs)?.await.unwrap_or(Err(SubmitError::Stopping))
+        let answers = self.queue(inputs, words)?.await.unwrap_or(Err(SubmitError::Stopping));
+        answers.map_err(NotTaken::underway)
     }
 
     /// Puts inputs into the queue; the answers arrive at what is returned.
-    pub(super) fn queue(&self, inputs: Vec<Input>) -> Result<oneshot::Receiver<Answers>, SubmitError> {
-        self.shared.queue.submit(inputs)
+    pub(super) fn queue(&self, inputs: Vec<Input>, words: Vec<Word>) -> Result<oneshot::Receiver<Answers>, NotTaken> {
+        self.shared.queue.submit(inputs, words)
     }
 
     /// Everything that is committed from now on. A slow listener loses the oldest and is told so (it then reads the log).

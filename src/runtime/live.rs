@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::{DashMap, Entry as Slot};
 
-pub use dedup::{Heard, Seen};
+pub use dedup::{Heard, Seen, Word};
 
 use crate::config::{Config, SourceConfig};
 use crate::engine::entity::Changes;
@@ -42,7 +42,8 @@ pub struct Live {
     seed: Seed,
     /// Seeded hash of an alert's label text as it came, to its fingerprint.
     raw: DashMap<u64, Fingerprint, Keyed>,
-    alerts: DashMap<Fingerprint, Entry, Keyed>,
+    /// Boxed: a table is more than half empty at times and copied as it grows, which cost 150 bytes an alert.
+    alerts: DashMap<Fingerprint, Box<Entry>, Keyed>,
     incidents: DashMap<IncidentId, Arc<Incident>, Keyed>,
     notifications: DashMap<NotificationId, Arc<Notification>, Keyed>,
     silences: DashMap<SilenceId, Arc<Silence>, Keyed>,
@@ -295,12 +296,12 @@ impl Live {
     /// One alert.
     #[must_use]
     pub fn alert(&self, fingerprint: Fingerprint) -> Option<Entry> {
-        self.alerts.get(&fingerprint).map(|entry| entry.value().clone())
+        self.alerts.get(&fingerprint).map(|entry| Entry::clone(&entry))
     }
 
     /// The alerts that `keep` accepts, in no order. `keep` runs inside the table: it must not call on it.
     pub fn alerts(&self, keep: impl Fn(&Entry) -> bool) -> Vec<Entry> {
-        self.alerts.iter().filter(|entry| keep(entry)).map(|entry| entry.value().clone()).collect()
+        self.alerts.iter().filter(|entry| keep(entry)).map(|entry| Entry::clone(&entry)).collect()
     }
 
     /// One incident.
@@ -403,14 +404,14 @@ impl Live {
                     }
                     entry.record = record.clone();
                 } else {
-                    *entry = Entry { raw: entry.raw, ..Entry::of(record.clone(), sender.timeout(), now) };
+                    **entry = Entry { raw: entry.raw, ..Entry::of(record.clone(), sender.timeout(), now) };
                 }
                 (was, entry.expires_at)
             }
             Slot::Vacant(slot) => {
                 let entry = Entry::of(record.clone(), sender.timeout(), now);
                 let expires_at = entry.expires_at;
-                slot.insert(entry);
+                slot.insert(Box::new(entry));
                 ((0, 0), expires_at)
             }
         };

@@ -46,7 +46,7 @@ mod tests;
 mod view_thread;
 
 pub use clock::Clock;
-pub use handle::{Committed, Handle, SubmitError};
+pub use handle::{Committed, Handle, NotTaken, SubmitError};
 pub use health::Status;
 pub use live::Live;
 pub use outbox::Receivers;

@@ -14,7 +14,8 @@ use std::time::Duration;
 use prometheus::IntGauge;
 use tokio::sync::oneshot;
 
-use super::handle::SubmitError;
+use super::handle::{NotTaken, SubmitError};
+use super::live::Word;
 use crate::engine::{Answer, Input, Refusal};
 use crate::model::{KeyedMap, Severity};
 
@@ -33,6 +34,8 @@ pub(super) type Answers = Result<Vec<Result<Answer, Refusal>>, SubmitError>;
 /// Inputs that belong to one caller and are answered together.
 pub(super) struct Submission {
     pub(super) inputs: Vec<Input>,
+    /// What the live tables are to remember of each input that is taken; empty where nothing is.
+    pub(super) words: Vec<Word>,
     pub(super) reply: oneshot::Sender<Answers>,
     alerts: usize,
     /// Whose alerts these are; `None` where there are none.
@@ -93,7 +96,7 @@ impl QueueSender {
     /// # Errors
     /// `Overloaded` when the alerts find no room, `Stopping` when nobody takes them any more. Alerts that are all critical
     /// find room for longer, and those of a source that has many waiting for less long. All of them are of one source.
-    pub(super) fn submit(&self, inputs: Vec<Input>) -> Result<oneshot::Receiver<Answers>, SubmitError> {
+    pub(super) fn submit(&self, inputs: Vec<Input>, words: Vec<Word>) -> Result<oneshot::Receiver<Answers>, NotTaken> {
         let source = |input: &Input| match input {
             Input::Alert(news) => Some(news.alert.source.clone()),
             _ => None,
@@ -103,16 +106,14 @@ impl QueueSender {
         let all_critical = inputs.iter().all(|input| !matches!(input, Input::Alert(_)) || is_critical(input));
         let kept = if all_critical { 0 } else { self.limit / KEPT_FOR_CRITICAL };
         if !self.waiting.reserve(source.as_ref(), alerts, self.limit - kept) {
-            return Err(SubmitError::Overloaded);
+            return Err(NotTaken { error: SubmitError::Overloaded, inputs });
         }
         let (reply, answers) = oneshot::channel();
-        let submission = Submission { inputs, reply, alerts, source };
-        self.commands.send(Command::Submit(submission)).map_err(|mpsc::SendError(command)| {
-            if let Command::Submit(submission) = command {
-                self.waiting.release(&submission);
-            }
-            SubmitError::Stopping
-        })?;
+        let submission = Submission { inputs, words, reply, alerts, source };
+        if let Err(mpsc::SendError(Command::Submit(submission))) = self.commands.send(Command::Submit(submission)) {
+            self.waiting.release(&submission);
+            return Err(NotTaken { error: SubmitError::Stopping, inputs: submission.inputs });
+        }
         Ok(answers)
     }
 
@@ -246,16 +247,16 @@ mod tests {
     fn the_limit_is_in_alerts_and_acts_always_get_in() {
         let gauge = IntGauge::new("waiting", "waiting").unwrap();
         let (sender, receiver) = queue(10, gauge.clone());
-        assert!(sender.submit(alerts(4)).is_ok());
-        assert_eq!(sender.submit(alerts(5)).err(), Some(SubmitError::Overloaded));
-        assert!(sender.submit(alerts(2)).is_ok());
-        assert_eq!(sender.submit(alerts(3)).err(), Some(SubmitError::Overloaded));
-        assert!(sender.submit(vec![Input::Tick]).is_ok(), "what is no alert needs no room");
+        assert!(sender.submit(alerts(4), Vec::new()).is_ok());
+        assert_eq!(sender.submit(alerts(5), Vec::new()).err().map(|it| it.error), Some(SubmitError::Overloaded));
+        assert!(sender.submit(alerts(2), Vec::new()).is_ok());
+        assert_eq!(sender.submit(alerts(3), Vec::new()).err().map(|it| it.error), Some(SubmitError::Overloaded));
+        assert!(sender.submit(vec![Input::Tick], Vec::new()).is_ok(), "what is no alert needs no room");
         assert_eq!(gauge.get(), 6);
         assert_eq!(receiver.take(Duration::ZERO).submissions.len(), 3);
         assert_eq!(gauge.get(), 0);
-        assert!(sender.submit(alerts(50)).is_ok(), "more than the whole queue gets in alone");
-        assert_eq!(sender.submit(alerts(1)).err(), Some(SubmitError::Overloaded));
+        assert!(sender.submit(alerts(50), Vec::new()).is_ok(), "more than the whole queue gets in alone");
+        assert_eq!(sender.submit(alerts(1), Vec::new()).err().map(|it| it.error), Some(SubmitError::Overloaded));
     }
 
     #[test]
@@ -277,8 +278,8 @@ mod tests {
         ];
         for (waiting, inputs, gets_in) in cases {
             let (sender, _receiver) = queue(10, IntGauge::new("waiting", "waiting").unwrap());
-            sender.submit(alerts_from("other", waiting, "critical")).unwrap();
-            assert_eq!(sender.submit(inputs.clone()).is_ok(), gets_in, "{waiting} waiting, then {inputs:?}");
+            sender.submit(alerts_from("other", waiting, "critical"), Vec::new()).unwrap();
+            assert_eq!(sender.submit(inputs.clone(), Vec::new()).is_ok(), gets_in, "{waiting} waiting, then {inputs:?}");
         }
     }
 
@@ -287,15 +288,15 @@ mod tests {
     fn no_source_takes_the_room_of_the_others() {
         let (sender, receiver) = queue(1_000, IntGauge::new("waiting", "waiting").unwrap());
         let fill = |source: &str| {
-            std::iter::repeat_with(|| sender.submit(alerts_from(source, 1, "low"))).take_while(Result::is_ok).count()
+            std::iter::repeat_with(|| sender.submit(alerts_from(source, 1, "low"), Vec::new())).take_while(Result::is_ok).count()
         };
         // Of the eight hundred that are not kept for critical ones.
         assert_eq!(fill("loud"), 640, "alone, four fifths");
         let found = fill("quiet");
         assert_eq!(found, 128, "four fifths of what the loud one leaves");
         assert_eq!(fill("loud"), 0, "nothing of what others have left");
-        assert!(sender.submit(alerts_from("third", 20, "low")).is_ok());
-        assert!(sender.submit(alerts_from("loud", 30, "critical")).is_ok(), "the worst of the loud one finds room");
+        assert!(sender.submit(alerts_from("third", 20, "low"), Vec::new()).is_ok());
+        assert!(sender.submit(alerts_from("loud", 30, "critical"), Vec::new()).is_ok(), "the worst of the loud one finds room");
         while !receiver.take(Duration::ZERO).submissions.is_empty() {}
         assert_eq!(receiver.waiting.room().by_source.len(), 0, "who has nothing waiting is forgotten");
         assert_eq!(fill("quiet"), 640);
@@ -305,10 +306,10 @@ mod tests {
     fn a_batch_is_bounded_and_nothing_comes_behind_a_stop() {
         let (sender, mut receiver) = queue(1_000_000, IntGauge::new("waiting", "waiting").unwrap());
         for _ in 0..11 {
-            sender.submit(alerts(1_000)).unwrap();
+            sender.submit(alerts(1_000), Vec::new()).unwrap();
         }
         sender.stop();
-        sender.submit(alerts(1)).unwrap();
+        sender.submit(alerts(1), Vec::new()).unwrap();
         let first = receiver.take(Duration::ZERO);
         assert_eq!((first.submissions.len(), first.stop), (9, false));
         assert_eq!(receiver.more().len(), 2, "what comes before the stop");
@@ -316,6 +317,6 @@ mod tests {
         let last = receiver.take(Duration::ZERO);
         assert_eq!((last.submissions.len(), last.stop), (0, true));
         drop(receiver);
-        assert_eq!(sender.submit(alerts(1)).err(), Some(SubmitError::Stopping));
+        assert_eq!(sender.submit(alerts(1), Vec::new()).err().map(|it| it.error), Some(SubmitError::Stopping));
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::clock::Clock;
 use super::engine_thread::EngineThread;
 use super::handle::{Handle, SubmitError};
+use super::live::Word;
 use super::outbox::desk::{self, Desk, Judged, Now};
 use super::outbox::message::{Site, message};
 use super::outbox::{Owed, Receivers};
@@ -107,7 +108,15 @@ impl<D: Disk> Stepped<D> {
     /// # Errors
     /// When there is no room.
     pub fn submit(&self, inputs: Vec<Input>) -> Result<Submitted, SubmitError> {
-        self.handle.queue(inputs).map(Submitted)
+        self.submit_news(inputs, Vec::new())
+    }
+
+    /// As [`Handle::submit_news`].
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn submit_news(&self, inputs: Vec<Input>, words: Vec<Word>) -> Result<Submitted, SubmitError> {
+        self.handle.queue(inputs, words).map(Submitted).map_err(|not_taken| not_taken.error)
     }
 
     /// One turn of the engine's thread with what is in the queue.

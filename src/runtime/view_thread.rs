@@ -20,7 +20,7 @@ use crate::model::Time;
 use crate::storage::view::ViewBatch;
 
 /// A transaction begins when so many facts wait: the larger, the less each of them costs...
-const FACTS_WORTH_WRITING: usize = 25_000;
+const FACTS_WORTH_WRITING: usize = 50_000;
 /// ...or the first has waited so long.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// Failures in a row after which the view is left behind.

@@ -358,7 +358,7 @@ impl State {
         self.groups.entry((rule.name.clone(), key.clone())).or_default().push(*id);
         self.members.insert(*id, super::Members::default());
         self.incidents.insert(*id, Arc::new(incident));
-        self.touched.incidents.push(*id);
+        self.touched.incident(*id);
     }
 
     fn join(&mut self, seq: u64, now: Time, id: IncidentId, fingerprint: Fingerprint, rule: &str) {
@@ -370,7 +370,7 @@ impl State {
         Arc::make_mut(record).enter(id);
         // Held for the incident's sake; nothing changes the alert meanwhile.
         let record = record.clone();
-        self.touched.alerts.push(fingerprint);
+        self.touched.alert(fingerprint);
         let members = self.members.entry(id).or_default();
         members.alerts.insert(fingerprint);
         let counts = Contribution::of(&record);

@@ -30,6 +30,22 @@ pub(super) struct Touched {
     pub(super) forgotten_heartbeats: Vec<Arc<Heartbeat>>,
 }
 
+impl Touched {
+    /// Much happens to one alert, and then to the next: a list without the repetitions in a row is half as long.
+    pub(super) fn alert(&mut self, fingerprint: Fingerprint) {
+        if self.alerts.last() != Some(&fingerprint) {
+            self.alerts.push(fingerprint);
+        }
+    }
+
+    /// As [`Touched::alert`].
+    pub(super) fn incident(&mut self, id: IncidentId) {
+        if self.incidents.last() != Some(&id) {
+            self.incidents.push(id);
+        }
+    }
+}
+
 impl State {
     /// What changed since the last call.
     pub fn take_changes(&mut self) -> Changes {
@@ -97,7 +113,7 @@ impl State {
             self.timers.insert(due, timer);
         }
         self.alerts.insert(fingerprint, new);
-        self.touched.alerts.push(fingerprint);
+        self.touched.alert(fingerprint);
     }
 
     /// Changes an alert's record in place where nobody else holds it.
@@ -117,7 +133,7 @@ impl State {
         for (due, timer) in timers::of_alert(&record) {
             self.timers.insert(due, timer);
         }
-        self.touched.alerts.push(fingerprint);
+        self.touched.alert(fingerprint);
     }
 
     /// Changes an incident's record, copying it only where somebody else holds it.
@@ -130,7 +146,7 @@ impl State {
         changed.updated_at = now;
         let after = timers::of_incident(incident);
         self.timers.replace(id, &before, &after);
-        self.touched.incidents.push(id);
+        self.touched.incident(id);
     }
 
     /// Changes what of an incident no timer follows from, as most of what alerts do to it.
@@ -144,7 +160,7 @@ impl State {
         changed.updated_at = now;
         #[cfg(debug_assertions)]
         assert_eq!(before, timers::of_incident(changed), "a timer would be left behind");
-        self.touched.incidents.push(id);
+        self.touched.incident(id);
     }
 
     fn change_counts(&mut self, seq: u64, now: Time, old: Option<&AlertRecord>, new: &AlertRecord) {

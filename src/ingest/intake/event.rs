@@ -9,7 +9,7 @@ use super::{Fault, Intake, Pairs, Parsed, Pending, Reason, Took};
 use crate::ingest::check;
 use crate::ingest::format::{Event, Key, State};
 use crate::model::{AlertStatus, Fingerprint, Labels};
-use crate::runtime::live::{Entry, Heard, NEVER, Seen};
+use crate::runtime::live::{Entry, Heard, NEVER, Seen, Word};
 
 /// Messages without a key so far.
 static FRESH: AtomicU64 = AtomicU64::new(0);
@@ -75,7 +75,7 @@ impl Intake<'_> {
         let annotations = || said_annotations(event, known.as_ref());
         let (source, limits) = (self.source, self.limits);
         let checked = || check::labels(&labels, source, limits);
-        let pending = Pending { index, fingerprint, raw_key: None, heard, lasts: event.timeout };
+        let pending = Pending { index, word: Word { fingerprint, raw_key: None, heard }, lasts: event.timeout };
         if self.tells_all {
             let labels = if is_described { checked()? } else { Labels::default() };
             return self.announce(&annotations(), &event.url, labels, pending);

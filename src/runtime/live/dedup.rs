@@ -39,6 +39,15 @@ pub struct Heard {
     pub now: Time,
 }
 
+/// What a sender said of an alert that is news, to be remembered once that is committed.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    pub fingerprint: Fingerprint,
+    /// [`Live::raw_key`] of its labels, where they came as JSON.
+    pub raw_key: Option<u64>,
+    pub heard: Heard,
+}
+
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
@@ -120,7 +129,8 @@ impl Live {
     }
 
     /// Keeps what a sender said of an alert that was news and is committed now: its own end, and its label text.
-    pub fn learn(&self, fingerprint: Fingerprint, raw_key: Option<u64>, heard: &Heard) {
+    pub fn learn(&self, word: &Word) {
+        let Word { fingerprint, raw_key, ref heard } = *word;
         let Some(mut entry) = self.alerts.get_mut(&fingerprint) else { return };
         if heard.status == AlertStatus::Firing && entry.record.is_firing() {
             self.expire(&mut entry, heard);
@@ -154,7 +164,7 @@ impl Live {
         }
     }
 
-    fn remember_in(&self, mut entry: RefMut<'_, Fingerprint, Entry>, fingerprint: Fingerprint, key: u64) {
+    fn remember_in(&self, mut entry: RefMut<'_, Fingerprint, Box<Entry>>, fingerprint: Fingerprint, key: u64) {
         if entry.raw.contains(&key) {
             return;
         }

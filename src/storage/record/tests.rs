@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::alert::Waiting;
 use crate::model::{
-    Fingerprint, IncidentId, Labels, MatchOp, Matcher, MessageId, Millis, NotificationId, RuleRef, Seldom, SilenceId, Time,
+    Few, Fingerprint, IncidentId, Labels, MatchOp, Matcher, MessageId, Millis, NotificationId, RuleRef, Seldom, SilenceId, Time,
 };
 
 /// Choices for drawn values, as bytes; zeros when they run out, so that shrinking the bytes shrinks the value.
@@ -94,9 +94,9 @@ impl<T: Sample> Sample for Vec<T> {
     }
 }
 
-impl<T: Sample> Sample for Box<[T]> {
+impl<T: Sample> Sample for Few<T> {
     fn sample(from: &mut Source<'_>) -> Self {
-        Vec::sample(from).into_boxed_slice()
+        Vec::sample(from).into_iter().collect()
     }
 }
 

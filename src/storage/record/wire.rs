@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::DecodeError;
-use crate::model::Seldom;
+use crate::model::{Few, Seldom};
 
 /// Bytes being read.
 pub(super) type Reader<'b> = minicbor::Decoder<'b>;
@@ -361,13 +361,13 @@ impl<T: Wire> Wire for Vec<T> {
     }
 }
 
-impl<T: Wire> Wire for Box<[T]> {
+impl<T: Wire> Wire for Few<T> {
     fn put(&self, out: &mut Out<'_>) {
         out.list(self);
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Vec::take(reader).map(Vec::into_boxed_slice)
+        Vec::take(reader).map(|items| items.into_iter().collect())
     }
 }
 

@@ -160,7 +160,7 @@ impl Records {
             }
         }
         let incidents = self.alerts.get(&fingerprint).map(|record| record.incidents.clone()).unwrap_or_default();
-        incidents.into_iter().try_for_each(|id| self.read_incident(view, id))
+        incidents.iter().try_for_each(|id| self.read_incident(view, *id))
     }
 
     /// Adds a notification out of history, unless it is known; and the incident that it is about.

@@ -417,9 +417,8 @@ impl World {
 
     fn answer_posts(&mut self) {
         let now = self.now();
-        let runtime = self.runtime.as_ref().unwrap();
         for mut post in std::mem::take(&mut self.posts) {
-            match post.answered(runtime) {
+            match post.answered() {
                 None => self.posts.push(post),
                 Some(true) => {
                     self.oracle.acknowledged(&post.body);

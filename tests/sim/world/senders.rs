@@ -2,7 +2,7 @@
 //! it says again after five seconds.
 
 use quell::config::Limits;
-use quell::ingest::intake::{Intake, Pending};
+use quell::ingest::intake::Intake;
 use quell::ingest::source::{Format, Source};
 use quell::ingest::{alertmanager, prometheus};
 use quell::model::{Millis, Time};
@@ -65,7 +65,6 @@ struct Said {
 /// A request under way.
 pub(crate) struct Post {
     pub(crate) body: Body,
-    pending: Vec<Pending>,
     submitted: Option<Submitted>,
     refused: bool,
 }
@@ -188,21 +187,21 @@ impl Post {
         }
         let sorted = intake.finish();
         assert!(sorted.rejected.is_empty(), "{:?} of {}", sorted.rejected, body.text);
-        let submitted = if sorted.news.is_empty() { None } else { Some(runtime.submit(sorted.news)) };
+        let words = sorted.pending.iter().map(|pending| pending.word).collect();
+        let submitted = if sorted.news.is_empty() { None } else { Some(runtime.submit_news(sorted.news, words)) };
         let refused = matches!(submitted, Some(Err(_)));
-        Post { body, pending: sorted.pending, submitted: submitted.and_then(Result::ok), refused }
+        Post { body, submitted: submitted.and_then(Result::ok), refused }
     }
 
     /// Whether it was acknowledged, once that is known.
-    pub(crate) fn answered(&mut self, runtime: &Stepped<SimDisk>) -> Option<bool> {
+    pub(crate) fn answered(&mut self) -> Option<bool> {
         if self.refused {
             return Some(false);
         }
         let Some(submitted) = &mut self.submitted else { return Some(true) };
         let Ok(answers) = submitted.answers()? else { return Some(false) };
-        for (pending, answer) in self.pending.iter().zip(&answers) {
+        for answer in &answers {
             assert!(answer.is_ok(), "{answer:?}");
-            runtime.handle().live().learn(pending.fingerprint, pending.raw_key, &pending.heard);
         }
         Some(true)
     }
