@@ -89,6 +89,8 @@ class Bench:
     def with_server(self, kind, name, setup, work):
         server = kind(self.folder / f"{kind.name.lower()}-{name}", setup)
         self.servers.append(server)
+        # What the servers before have left to be written back would be written beside this one.
+        os.sync()
         try:
             server.start()
             server.set_silences()

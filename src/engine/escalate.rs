@@ -60,13 +60,7 @@ impl Engine {
 
     /// Of the rules that fit, in a buffer, starts those that come before the first without `continue`. They take over from
     /// what has `ended`, and from the fallback.
-    pub(super) fn start_fitting(
-        &mut self,
-        id: IncidentId,
-        mut positions: Vec<u32>,
-        newly: bool,
-        mut ended: Vec<PolicyRun>,
-    ) {
+    pub(super) fn start_fitting(&mut self, id: IncidentId, mut positions: Vec<u32>, newly: bool, mut ended: Vec<PolicyRun>) {
         let rules = self.rules.clone();
         if let Some(first) = positions.iter().min() {
             ended.extend(self.end_fallback(id, &rules.escalate[*first as usize].rule));

@@ -1,6 +1,7 @@
 //! What becomes of policies at work when the rules change. One that the rules have no longer ends, and the incident follows
-//! those that fit now, else the fallback; which ends in turn as soon as rules fit, be it by a reload or by an alert that joins. Where nothing would take over, the plan goes
-//! on: better by old rules than by none. A policy that the rules still have keeps the plan that it began with.
+//! those that fit now, else the fallback; which ends in turn as soon as rules fit, be it by a reload or by an alert that joins.
+//! Where nothing would take over, the plan goes on: better by old rules than by none. A policy that the rules still have keeps
+//! the plan that it began with.
 //!
 //! Whoever takes over goes on where the other stopped, so that rules may change each 100 ms, be renamed, go and come back:
 //! what is overdue is told to those only who have not heard of the incident yet, what is still to come comes at its time, and

@@ -52,7 +52,11 @@ impl Engine {
     }
 
     /// Submits news, with what is to be remembered of each that is taken.
-    pub(super) async fn submit_news(&self, inputs: Vec<Input>, words: Vec<Word>) -> Result<Vec<Result<Answer, Refusal>>, NotTaken> {
+    pub(super) async fn submit_news(
+        &self,
+        inputs: Vec<Input>,
+        words: Vec<Word>,
+    ) -> Result<Vec<Result<Answer, Refusal>>, NotTaken> {
         match self {
             Engine::Running(handle) => handle.submit_news(inputs, words).await,
             #[cfg(test)]

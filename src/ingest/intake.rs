@@ -285,7 +285,8 @@ impl<'a> Intake<'a> {
                 Seen::News | Seen::Unknown => {}
             }
         }
-        self.announce(&said.annotations, &said.generator_url, labels, Pending { index, word: Word { fingerprint, raw_key, heard }, lasts: None })
+        let pending = Pending { index, word: Word { fingerprint, raw_key, heard }, lasts: None };
+        self.announce(&said.annotations, &said.generator_url, labels, pending)
     }
 
     /// Alertmanager's order: an unset start is the end, or now; an unset end is our timeout.

@@ -110,11 +110,7 @@ impl Handle {
     ///
     /// # Errors
     /// As [`Handle::submit`].
-    pub async fn submit_news(
-        &self,
-        inputs: Vec<Input>,
-        words: Vec<Word>,
-    ) -> Result<Vec<Result<Answer, Refusal>>, NotTaken> {
+    pub async fn submit_news(&self, inputs: Vec<Input>, words: Vec<Word>) -> Result<Vec<Result<Answer, Refusal>>, NotTaken> {
         // A reply that is dropped without an answer means that the thread has ended.
         let answers = self.queue(inputs, words)?.await.unwrap_or(Err(SubmitError::Stopping));
         answers.map_err(NotTaken::underway)

@@ -86,7 +86,10 @@ struct Room {
 pub(super) fn queue(limit: usize, gauge: IntGauge) -> (QueueSender, QueueReceiver) {
     let (sender, receiver) = mpsc::channel();
     let waiting = Arc::new(Waiting { room: Mutex::default(), gauge });
-    (QueueSender { commands: sender, waiting: waiting.clone(), limit }, QueueReceiver { commands: receiver, waiting, stop: false })
+    (
+        QueueSender { commands: sender, waiting: waiting.clone(), limit },
+        QueueReceiver { commands: receiver, waiting, stop: false },
+    )
 }
 
 impl QueueSender {
