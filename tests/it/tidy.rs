@@ -221,7 +221,7 @@ fn what_tries_rules_out_has_no_senders() {
 #[test]
 fn every_file_says_what_it_is_for() {
     let mut faults = Vec::new();
-    for source in sources("src").into_iter().chain(sources("tests")).chain(sources("benches")) {
+    for source in sources("src").into_iter().chain(sources("tests")).chain(sources("benches")).chain(sources("fuzz")) {
         if !source.text.trim_start().starts_with("//!") && !source.is_test() {
             faults.push(format!("{}: does not begin with //! and what the module owns", source.name));
         }
@@ -259,7 +259,7 @@ fn every_file_is_part_of_the_program() {
 #[test]
 fn files_are_short_enough_to_read() {
     let mut faults = Vec::new();
-    for source in sources("src").into_iter().chain(sources("tests")).chain(sources("benches")) {
+    for source in sources("src").into_iter().chain(sources("tests")).chain(sources("benches")).chain(sources("fuzz")) {
         let lines = source.text.lines().count();
         if lines > LINES_MAX && !TABLES.contains(&source.name.as_str()) {
             faults.push(format!("{}: {lines} lines, more than {LINES_MAX}: split it by idea", source.name));
@@ -274,7 +274,7 @@ fn no_file_contains_what_was_only_for_the_moment() {
     for path in files(&repository()) {
         let name = path.strip_prefix(repository()).unwrap().display().to_string();
         // The scanned text is ours: programs, documents, rules. Licences and recorded data are as they came.
-        if name == "LICENSE" || name == "Cargo.lock" {
+        if name == "LICENSE" || name.ends_with("Cargo.lock") {
             continue;
         }
         let Ok(text) = fs::read_to_string(&path) else { continue };
@@ -305,6 +305,24 @@ fn banned_packages_are_not_in_the_lock_file() {
         .filter(|p| banned.contains(p))
         .collect();
     assert!(present.is_empty(), "banned in deny.toml, yet in Cargo.lock: {present:?}");
+}
+
+/// What is fuzzed is what is shipped.
+#[test]
+fn fuzzing_has_the_versions_of_the_program() {
+    let packages = |lock: &str| -> BTreeSet<String> {
+        let text = fs::read_to_string(repository().join(lock)).unwrap();
+        text.split("[[package]]").skip(1).map(|package| package.trim().lines().take(2).collect::<Vec<_>>().join(" ")).collect()
+    };
+    let name = |package: &String| package.split(" version").next().unwrap().to_owned();
+    let ours = packages("Cargo.lock");
+    let names: BTreeSet<String> = ours.iter().map(name).collect();
+    let faults: Vec<String> = packages("fuzz/Cargo.lock")
+        .difference(&ours)
+        .filter(|package| names.contains(&name(package)))
+        .map(|package| format!("fuzz/Cargo.lock: {package}, Cargo.lock has another; copy that one to fuzz/ and build there"))
+        .collect();
+    report(&faults);
 }
 
 #[test]

@@ -6,74 +6,58 @@
 //! a run is the same everywhere; `QUELL_SEEDS=20000 cargo test --test sim fuzz::` looks further. An input that fails is left in
 //! `target/tmp/fuzz/`, also when it ends the whole process, and its place is with the corpus.
 //!
-//! This is no coverage-guided fuzzing: that needs a compiler which the repository does not ask for. It knows the shapes of what
-//! it damages (JSON, lines of YAML, words of the language), which is what coverage has to find out.
+//! Nothing here sees which code an input reached: it knows the shapes of what it damages (JSON, lines of YAML, words of the
+//! language) and runs with every test. `fuzz/run` runs the same targets guided by coverage, with the same damage as one of its
+//! ways to change an input; it goes deeper the longer it runs, and is not the same twice.
 
-mod corpus;
-mod ingest;
 mod mutate;
-mod rules;
-mod small;
+mod targets;
 
 use std::fs;
-use std::panic::{RefUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
 use crate::random::Random;
-use mutate::Shape;
+use targets::Target;
 
-/// Reads an input, and panics where what comes of it is wrong.
-type Read = Box<dyn Fn(&[u8]) + Sync + RefUnwindSafe>;
-
-/// Something that reads what others write.
-struct Target {
-    /// Its folder in the corpus.
-    name: String,
-    shape: Shape,
-    corpus: Vec<Vec<u8>>,
-    read: Read,
+macro_rules! tests {
+    ($($group:ident: $seeds:literal, $file:ident;)*) => {
+        $(
+            #[test]
+            fn $group() {
+                run($seeds, &targets::$file::$group());
+            }
+        )*
+    };
 }
+targets::groups!(tests);
 
-impl Target {
-    fn new(name: &str, shape: Shape, corpus: Vec<Vec<u8>>, read: impl Fn(&[u8]) + Sync + RefUnwindSafe + 'static) -> Target {
-        assert!(!corpus.is_empty(), "{name}: nothing to begin from");
-        Target { name: name.to_owned(), shape, corpus, read: Box::new(read) }
+/// Reads one input. It lies in a file meanwhile, for the case that nothing comes back.
+fn try_one(target: &Target, label: &str, input: &[u8]) {
+    let name = &target.name;
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("fuzz").join(name);
+    let file = folder.join(label);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(&file, input).unwrap();
+    if let Err(panic) = catch_unwind(|| (target.read)(input)) {
+        println!("{name} does not read {}; keep it in tests/golden/fuzz/{name}/", file.display());
+        resume_unwind(panic);
     }
-
-    /// As [`Target::new`], for a reader of text.
-    fn of_text(name: &str, shape: Shape, corpus: Vec<Vec<u8>>, read: impl Fn(&str) + Sync + RefUnwindSafe + 'static) -> Target {
-        Target::new(name, shape, corpus, move |bytes| read(&String::from_utf8_lossy(bytes)))
-    }
-
-    /// Reads one input. It lies in a file meanwhile, for the case that nothing comes back.
-    fn try_one(&self, label: &str, input: &[u8]) {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("fuzz").join(&self.name);
-        let file = folder.join(label);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(&file, input).unwrap();
-        if let Err(panic) = catch_unwind(|| (self.read)(input)) {
-            println!("{} does not read {}; keep it in tests/golden/fuzz/{}/", self.name, file.display(), self.name);
-            resume_unwind(panic);
-        }
-        fs::remove_file(&file).unwrap();
-    }
+    fs::remove_file(&file).unwrap();
 }
 
 /// Tries what once failed, then `default` damaged inputs for each target.
 fn run(default: u64, targets: &[Target]) {
     for target in targets {
-        for (name, input) in corpus::kept(&target.name) {
-            target.try_one(&name, &input);
-        }
-        for (number, input) in target.corpus.iter().enumerate() {
-            target.try_one(&format!("corpus-{number}"), input);
+        for (label, input) in target.beginnings() {
+            try_one(target, &label, &input);
         }
     }
     crate::for_each_seed(default, |seed| {
         for (number, target) in targets.iter().enumerate() {
             let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9) ^ number as u64);
             let input = mutate::damaged(target.shape, &target.corpus, &mut random);
-            target.try_one(&format!("seed-{seed}"), &input);
+            try_one(target, &format!("seed-{seed}"), &input);
         }
     });
 }

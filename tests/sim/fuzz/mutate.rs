@@ -16,10 +16,14 @@ pub(super) enum Shape {
     Json,
 }
 
-/// Bytes of an input at most: what is long is repeated, and repetition of repetitions is not wanted. What is read of one line
-/// of the small languages is less.
-const BYTES_MAX: usize = 64 << 10;
-const WORDS_BYTES_MAX: usize = 10 << 10;
+impl Shape {
+    /// Bytes of an input at most: what is long is repeated, and repetition of repetitions is not wanted. What is read of one
+    /// line of the small languages is less.
+    pub(super) fn bytes_max(self) -> usize {
+        if self == Shape::Words { 10 << 10 } else { 64 << 10 }
+    }
+}
+
 /// Levels that are put around a value at most. A reader's own limit is far below.
 const NESTED_MAX: usize = 200;
 
@@ -97,7 +101,12 @@ const TIMES: [&str; 12] = [
 
 /// An input that is a piece of the corpus, damaged a few times.
 pub(super) fn damaged(shape: Shape, corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
-    let mut input = pick(corpus, random).clone();
+    let input = pick(corpus, random).clone();
+    damage(input, shape, corpus, random)
+}
+
+/// Damages an input a few times, with pieces of the corpus as material.
+pub(super) fn damage(mut input: Vec<u8>, shape: Shape, corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     for _ in 0..=random.below(4) {
         let by_shape = random.below(3) > 0;
         input = match shape {
@@ -106,7 +115,7 @@ pub(super) fn damaged(shape: Shape, corpus: &[Vec<u8>], random: &mut Random) -> 
             Shape::Words if by_shape => words(&input, corpus, random),
             _ => bytes(input, corpus, random),
         };
-        input.truncate(if shape == Shape::Words { WORDS_BYTES_MAX } else { BYTES_MAX });
+        input.truncate(shape.bytes_max());
     }
     input
 }

@@ -12,8 +12,7 @@ use quell::storage::record;
 use quell::verify::{backtest, rule_test};
 
 use super::corpus;
-use super::mutate::Shape;
-use super::{Target, run};
+use super::{Shape, Target};
 
 const START: Time = Time(1_767_571_200_000);
 
@@ -71,8 +70,7 @@ fn play(rules: &Arc<Ruleset>) {
     assert!(record::decode_facts(record::RECORD_VERSION, &bytes).unwrap() == facts, "facts are read as they were written");
 }
 
-#[test]
-fn rule_files() {
+pub(crate) fn rule_files() -> Vec<Target> {
     let mut corpus = corpus::texts("tests/golden/rules", &[".yaml"]);
     corpus.extend(corpus::texts("docs/example-rules.yaml", &[".yaml"]));
     corpus.extend(corpus::texts("rules/databases.yaml", &[".yaml"]));
@@ -91,11 +89,10 @@ fn rule_files() {
             }
         }
     });
-    run(120, &[target]);
+    vec![target]
 }
 
-#[test]
-fn tables_of_rules() {
+pub(crate) fn tables_of_rules() -> Vec<Target> {
     let rules = "enrich:\n  - name: owners\n    table: owners.csv\n    on: [service]\n";
     let corpus = corpus::texts("tests/golden/rules", &[".csv"]);
     let target = Target::of_text("tables", Shape::Words, corpus, move |text| {
@@ -108,12 +105,11 @@ fn tables_of_rules() {
             }
         }
     });
-    run(300, &[target]);
+    vec![target]
 }
 
 /// Tests of rules are read, and those that can be are run.
-#[test]
-fn test_files() {
+pub(crate) fn test_files() -> Vec<Target> {
     static RULES: OnceLock<Arc<Ruleset>> = OnceLock::new();
     let mut corpus = corpus::texts("tests/golden/test", &[".test.yaml"]);
     corpus.extend(corpus::texts("docs/example-rules.test.yaml", &[".yaml"]));
@@ -130,11 +126,10 @@ fn test_files() {
             Err(faults) => shown(&faults, text),
         }
     });
-    run(120, &[target]);
+    vec![target]
 }
 
-#[test]
-fn configurations() {
+pub(crate) fn configurations() -> Vec<Target> {
     let mut corpus = corpus::texts("src/config/defaults.yaml", &[".yaml"]);
     corpus.extend(corpus::texts("tests/golden/payloads/generic.yaml", &[".yaml"]));
     let pages: Vec<Vec<u8>> = ["README.md", "docs/receivers.md", "docs/sources", "docs/configuration.md"]
@@ -154,16 +149,15 @@ fn configurations() {
             Err(faults) => assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.message.is_empty())),
         }
     });
-    run(500, &[target]);
+    vec![target]
 }
 
-#[test]
-fn inventories() {
+pub(crate) fn inventories() -> Vec<Target> {
     let corpus = corpus::texts("tests/golden/backtest", &["topology.json", "two-callees.json"]);
     let target = Target::of_text("inventory", Shape::Json, corpus, |text| {
         if let Err(words) = backtest::topology::read(&file("topology.json", text)) {
             assert!(!words.is_empty());
         }
     });
-    run(300, &[target]);
+    vec![target]
 }

@@ -12,8 +12,7 @@ use quell::model::Time;
 use serde_json::Value;
 
 use super::corpus;
-use super::mutate::Shape;
-use super::{Target, run};
+use super::{Shape, Target};
 
 /// After every time of the samples.
 const NOW: Time = Time(1_800_000_000_000);
@@ -68,8 +67,7 @@ fn told(trial: &Trial) -> String {
     format!("{alerts:?} {:?} {}", trial.asides, trial.refused.is_some())
 }
 
-#[test]
-fn messages_of_tools() {
+pub(crate) fn messages_of_tools() -> Vec<Target> {
     let targets = Tool::ALL.map(|tool| {
         let config = config(&format!("sources: [{{ name: s, format: {} }}]", tool.name()));
         let corpus = corpus::texts(&format!("tests/golden/payloads/{}", tool.name()), &[".json", ".form", ".http", ".txt"]);
@@ -84,12 +82,11 @@ fn messages_of_tools() {
             }
         })
     });
-    run(80, &targets);
+    targets.into()
 }
 
 /// The tree of a body says what serde_json's own says, error and all.
-#[test]
-fn trees_of_json() {
+pub(crate) fn trees_of_json() -> Vec<Target> {
     fn told(json: &Json<'_>) -> Value {
         match json.kind() {
             Kind::Null => Value::Null,
@@ -116,12 +113,11 @@ fn trees_of_json() {
             }
         })
     });
-    run(1_500, &targets);
+    targets.into()
 }
 
 /// The quick reader and the general one: a line break is all that makes the first leave a list to the second.
-#[test]
-fn alerts_of_prometheus() {
+pub(crate) fn alerts_of_prometheus() -> Vec<Target> {
     let corpus = corpus::texts("tests/golden/payloads/prometheus", &[".json"]);
     let compact = |text: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(text).unwrap().to_string().into_bytes();
     let corpus: Vec<Vec<u8>> = corpus.iter().map(compact).collect();
@@ -136,23 +132,21 @@ fn alerts_of_prometheus() {
             assert_eq!(errors(&quick), errors(&general));
         }
     });
-    run(1_500, &[target]);
+    vec![target]
 }
 
-#[test]
-fn alerts_of_an_alertmanager() {
+pub(crate) fn alerts_of_an_alertmanager() -> Vec<Target> {
     let config = config("sources: [{ name: s, format: alertmanager }]");
     let corpus = corpus::texts("tests/golden/payloads/alertmanager", &[".json"]);
     let target = Target::of_text("alertmanager", Shape::Json, corpus, move |text| {
         let source = config.sources.iter().find(|source| &*source.name == "s").unwrap();
         assert_eq!(told(&read(&config, source, text)), told(&read(&config, source, text)));
     });
-    run(600, &[target]);
+    vec![target]
 }
 
 /// Mappings that are right, and bodies that are not.
-#[test]
-fn bodies_for_mappings() {
+pub(crate) fn bodies_for_mappings() -> Vec<Target> {
     let maps = String::from_utf8(corpus::texts("tests/golden/payloads", &["payloads/generic.yaml"]).remove(0)).unwrap();
     let own = r#"
   - name: generic-list
@@ -180,5 +174,5 @@ fn bodies_for_mappings() {
             assert_eq!(told(&read(&config, &source, text)), told(&read(&config, &source, text)));
         })
     });
-    run(100, &targets);
+    targets.into()
 }

@@ -11,8 +11,7 @@ use quell::ruleset::{self, AlertSubject, Expression, IncidentSubject, Limits, Se
 use quell::storage::record;
 
 use super::corpus;
-use super::mutate::Shape;
-use super::{Target, run};
+use super::{Shape, Target};
 
 fn labels() -> Labels {
     Labels::from_pairs([("alertname", "Disk"), ("host", "db-1"), ("env", "prod"), ("port", "9100"), ("name", "Grüße")]).unwrap()
@@ -40,8 +39,7 @@ fn incident() -> &'static Arc<Incident> {
     })
 }
 
-#[test]
-fn expressions() {
+pub(crate) fn expressions() -> Vec<Target> {
     let spec = corpus::texts("tests/spec/expressions.md", &[".md"]);
     let corpus = corpus::pieces(&spec, |line| Some(line.split_once(" => ")?.0.trim()));
     let target = Target::of_text("expression", Shape::Words, corpus, |text| {
@@ -68,7 +66,7 @@ fn expressions() {
             }
         }
     });
-    run(1_500, &[target]);
+    vec![target]
 }
 
 struct Names;
@@ -94,8 +92,7 @@ impl Scope for Names {
     }
 }
 
-#[test]
-fn templates() {
+pub(crate) fn templates() -> Vec<Target> {
     let files: Vec<Vec<u8>> = ["tests/golden/rules", "docs", "rules", "tests/spec", "tests/golden/payloads/generic.yaml"]
         .iter()
         .flat_map(|place| corpus::texts(place, &[".yaml", ".md"]))
@@ -116,11 +113,10 @@ fn templates() {
             assert!(!words.is_empty() && place.is_none_or(|at| at <= text.len()), "{words} at {place:?} of {text:?}");
         }
     });
-    run(1_000, &[target]);
+    vec![target]
 }
 
-#[test]
-fn matchers() {
+pub(crate) fn matchers() -> Vec<Target> {
     let rules: Vec<Vec<u8>> = ["tests/golden/rules", "docs/example-rules.yaml", "rules/databases.yaml"]
         .iter()
         .flat_map(|place| corpus::texts(place, &[".yaml"]))
@@ -139,11 +135,10 @@ fn matchers() {
             assert_eq!(again.iter().map(ToString::to_string).collect::<Vec<_>>(), written);
         }
     });
-    run(1_500, &[target]);
+    vec![target]
 }
 
-#[test]
-fn times_and_ids() {
+pub(crate) fn times_and_ids() -> Vec<Target> {
     let texts = [
         "2026-01-05T10:00:00Z",
         "2026-01-05T10:00:00.123456789+02:00",
@@ -173,7 +168,7 @@ fn times_and_ids() {
             assert_eq!(Fingerprint::parse(&id.to_string()), Some(id), "{text}");
         }
     });
-    run(2_000, &[target]);
+    vec![target]
 }
 
 /// The golden records of every version, as bytes.
@@ -185,8 +180,7 @@ fn records(file: &str) -> Vec<Vec<u8>> {
     lines.iter().map(|line| line.chunks(2).map(byte).collect()).collect()
 }
 
-#[test]
-fn bytes_of_the_log() {
+pub(crate) fn bytes_of_the_log() -> Vec<Target> {
     let facts = Target::new("facts", Shape::Bytes, records("facts.txt"), |bytes| {
         for version in [0, 1, record::RECORD_VERSION, record::RECORD_VERSION + 1] {
             let Ok(facts) = record::decode_facts(version, bytes) else { continue };
@@ -212,5 +206,5 @@ fn bytes_of_the_log() {
             );
         }
     });
-    run(2_000, &[facts, entities]);
+    vec![facts, entities]
 }
