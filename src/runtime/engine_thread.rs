@@ -2,11 +2,10 @@
 //! then answers.
 //!
 //! One batch is what arrived while the one before was being synced, and what arrives while it is decided on; nothing waits for a
-//! batch to fill. All of a batch shares
-//! one log time, one sync and one publication. When the disk takes a batch not (it is full), the batch is held: its senders
-//! get an error, nothing of it is seen by anybody, and no other input is decided until the disk has taken it, because the engine's
-//! state is ahead of the log by just this batch. When a sync fails, the thread ends, and with it the process: what is on
-//! disk is unknown then, and only a start finds out.
+//! batch to fill. All of a batch shares one log time, one sync and one publication. When the disk takes a batch not (it is full),
+//! the batch is held: its senders get an error, nothing of it is seen by anybody, and no other input is decided until the disk has
+//! taken it, because the engine's state is ahead of the log by just this batch. When a sync fails, the thread ends, and with it
+//! the process: what is on disk is unknown then, and only a start finds out.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -334,7 +333,7 @@ fn refuse(submissions: impl IntoIterator<Item = Submission>, health: &Health) {
 
 /// Reads a byte of every line of memory that the inputs' alerts lie on.
 ///
-/// Another processor has written them, so that each line is a long way off. Asked for all at once they come while one would else be waited for.
+/// Another processor has written them, so that each line is a long way off: all of them together take little longer than one.
 fn fetch(inputs: &[Input]) {
     let mut sum = 0_u8;
     for input in inputs {
