@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::conditions::holds_for;
-use crate::engine::state::GroupKey;
+use crate::engine::state::{GroupKey, Members};
 use crate::engine::{Engine, Fact};
 use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, IncidentStatus, Labels, Millis, RuleRef};
 use crate::ruleset::{CorrelateRule, Listed};
@@ -264,8 +264,8 @@ impl Engine {
 
     /// The alerts of an incident, in no order that means anything.
     pub(super) fn members(&self, id: IncidentId) -> impl Iterator<Item = &Arc<AlertRecord>> + '_ {
-        let members = self.state.members.get(&id).into_iter().flat_map(|members| &members.alerts);
-        members.filter_map(|key| self.state.alert(*key))
+        let members = self.state.members.get(&id).into_iter().flat_map(Members::iter);
+        members.filter_map(|fingerprint| self.state.alert(fingerprint))
     }
 }
 

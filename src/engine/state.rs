@@ -3,6 +3,7 @@
 mod apply;
 mod change;
 mod heartbeats;
+mod members;
 mod messages;
 mod policies;
 mod reported;
@@ -16,10 +17,12 @@ use rustc_hash::FxHashMap;
 
 use super::entity::{Entity, Meta};
 use crate::model::{
-    AlertRecord, Change, Fingerprint, Heartbeat, Incident, IncidentId, IncidentStatus, KeyedMap, KeyedSet, Labels, Notification,
+    AlertRecord, Change, Fingerprint, Heartbeat, Incident, IncidentId, IncidentStatus, KeyedMap, Labels, Notification,
     NotificationId, Silence, SilenceId, Time, Usual,
 };
 
+use change::Contribution;
+pub(super) use members::Members;
 pub use timers::Timer;
 pub(super) use timers::policy_due;
 
@@ -66,14 +69,6 @@ pub struct State {
     firing: usize,
     timers: timers::Timers,
     touched: change::Touched,
-}
-
-/// The alerts of one incident.
-#[derive(Debug, Default)]
-pub(super) struct Members {
-    pub(super) alerts: KeyedSet<Fingerprint>,
-    /// How many fire, by severity, worst first.
-    pub(super) firing_by_severity: [u32; 5],
 }
 
 impl State {
@@ -148,10 +143,8 @@ impl State {
             self.firing += usize::from(record.is_firing());
             for id in &record.incidents {
                 let members = self.members.entry(*id).or_default();
-                members.alerts.insert(fingerprint);
-                if record.is_firing() {
-                    members.firing_by_severity[record.severity() as usize] += 1;
-                }
+                members.add(fingerprint);
+                members.count(Contribution::NONE, Contribution::of(record));
             }
             for waiting in record.waits() {
                 self.waiting

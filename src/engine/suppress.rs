@@ -46,8 +46,12 @@ impl ActiveSilences {
         }
     }
 
+    fn any(&self) -> bool {
+        !self.numbers.is_empty()
+    }
+
     fn matching(&self, labels: &Labels, found: &mut Vec<u32>) -> Vec<SilenceId> {
-        if self.numbers.is_empty() {
+        if !self.any() {
             return Vec::new();
         }
         self.index.matching(labels, found);
@@ -58,11 +62,12 @@ impl ActiveSilences {
 impl Engine {
     /// Records everything that suppresses an alert which has just begun to fire. Gives what it may suppress itself.
     pub(super) fn suppress_news(&mut self, fingerprint: Fingerprint) -> Parts {
-        let Some(record) = self.state.alert(fingerprint).cloned() else { return Parts::default() };
-        for by in self.suppressions(&record) {
-            self.record(Fact::AlertSuppressed { fingerprint, by });
+        if self.silences.any() || !self.rules.suppress.is_empty() {
+            let Some(record) = self.state.alert(fingerprint).cloned() else { return Parts::default() };
+            for by in self.suppressions(&record) {
+                self.record(Fact::AlertSuppressed { fingerprint, by });
+            }
         }
-        drop(record);
         self.enter_inhibitions(fingerprint)
     }
 

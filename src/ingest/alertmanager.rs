@@ -34,13 +34,8 @@ pub fn read(body: &str, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
         );
     }
     let (alerts, found) = read_list(notification.alerts.get(), intake.limits().alerts_per_request)?;
-    intake.begin(alerts.len());
-    for (index, item) in alerts.into_iter().enumerate() {
-        match item.map_err(|error| (Reason::Shape, error)).and_then(|alert| member(alert, &found)) {
-            Ok(said) => intake.take(index, &said),
-            Err((reason, message)) => intake.reject(index, reason, message),
-        }
-    }
+    let meant = |item: Result<_, String>| item.map_err(|error| (Reason::Shape, error)).and_then(|alert| member(alert, &found));
+    intake.take_all(alerts.into_iter().map(meant).collect());
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! rejected alone. Knows nothing of HTTP and formats, and waits for nothing.
 
 mod again;
+mod all;
 mod event;
 
 use std::borrow::Cow;
@@ -160,6 +161,21 @@ impl Reason {
     }
 }
 
+/// What was found out of an alert before it is taken.
+#[derive(Default)]
+struct LookedUp {
+    raw_key: Option<u64>,
+    /// The alert that its labels as they came are known to belong to.
+    known: Option<Fingerprint>,
+    /// What was read of its labels.
+    identified: Option<Identified>,
+}
+
+struct Identified {
+    labels: Labels,
+    fingerprint: Fingerprint,
+}
+
 /// What one alert turned out to be.
 enum Took {
     News,
@@ -231,10 +247,14 @@ impl<'a> Intake<'a> {
 
     /// Takes one alert.
     pub fn take(&mut self, index: usize, said: &Said<'_>) {
+        self.take_looked_up(index, said, self.look_up(said));
+    }
+
+    fn take_looked_up(&mut self, index: usize, said: &Said<'_>, looked_up: LookedUp) {
         if self.was_taken(index) {
             return;
         }
-        match self.try_take(index, said) {
+        match self.try_take(index, said, looked_up) {
             Ok(Took::News) => {}
             Ok(Took::Repeat) => self.repeats += 1,
             Err((reason, message)) => self.reject(index, reason, message),
@@ -249,23 +269,42 @@ impl<'a> Intake<'a> {
         self.rejected.push(Rejected { index, reason, message: shorten(message) });
     }
 
-    fn try_take(&mut self, index: usize, said: &Said<'_>) -> Result<Took, Fault> {
-        let heard = self.heard(said)?;
-        let raw_key = match said.labels {
+    /// The key of the labels as they came, where that may say which alert it is.
+    fn raw_key(&self, said: &Said<'_>) -> Option<u64> {
+        match said.labels {
             Pairs::Raw(map) if self.again.is_none() => Some(self.live.raw_key(self.source.key, map.text)),
             Pairs::Raw(_) | Pairs::Parsed(_) => None,
+        }
+    }
+
+    fn look_up(&self, said: &Said<'_>) -> LookedUp {
+        let raw_key = self.raw_key(said);
+        LookedUp { raw_key, known: raw_key.and_then(|key| self.live.known(key)), identified: None }
+    }
+
+    /// The labels of an alert, checked, and its identity.
+    fn identify(&self, said: &Said<'_>) -> Result<Identified, Fault> {
+        let labels = check::labels(&said.labels, self.source, self.limits)?;
+        let fingerprint = match said.identity {
+            None => labels.fingerprint(),
+            Some(names) => labels.only(names).fingerprint(),
         };
-        if let Some(fingerprint) = raw_key.and_then(|key| self.live.known(key)).filter(|known| !self.is_fresh(*known)) {
+        Ok(Identified { labels, fingerprint })
+    }
+
+    fn try_take(&mut self, index: usize, said: &Said<'_>, looked_up: LookedUp) -> Result<Took, Fault> {
+        let heard = self.heard(said)?;
+        let LookedUp { raw_key, known, identified } = looked_up;
+        if let Some(fingerprint) = known.filter(|known| !self.is_fresh(*known)) {
             match self.live.seen(fingerprint, &heard) {
                 Seen::Repeat => return Ok(Took::Repeat),
                 Seen::Reworded => return self.reword(fingerprint, &said.annotations, &said.generator_url, &heard),
                 Seen::News | Seen::Unknown => {}
             }
         }
-        let labels = check::labels(&said.labels, self.source, self.limits)?;
-        let fingerprint = match said.identity {
-            None => labels.fingerprint(),
-            Some(names) => labels.only(names).fingerprint(),
+        let Identified { labels, fingerprint } = match identified {
+            Some(identified) => identified,
+            None => self.identify(said)?,
         };
         if self.is_past(fingerprint, heard.status) {
             return Ok(Took::Repeat);

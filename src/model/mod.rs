@@ -14,6 +14,7 @@
 //! | heartbeat | a job or a machine that says again and again that it is there | [`heartbeat`] |
 //! | cause | a thing that an incident probably comes from, with its reasons | [`cause`] |
 
+pub mod ahead;
 pub mod alert;
 pub mod cause;
 pub mod change;

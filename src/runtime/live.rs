@@ -5,6 +5,7 @@
 //! records, and a start publishes them again. No guard of a table is ever held across another call on it or an await.
 
 mod dedup;
+mod near;
 mod seed;
 #[cfg(test)]
 mod tests;
@@ -229,15 +230,15 @@ impl Live {
     /// Publishes what the engine changed. A new occurrence of an alert gets the full timeout of its source from `now`;
     /// so publishing the loaded state after a start lets nothing expire before its sender had time to speak.
     pub fn publish(&self, changes: &Changes, now: Time) {
-        let mut last = None;
-        for record in &changes.alerts {
-            let source = &record.alert.source;
-            // Alerts of one source come together, and the table of sources is everybody's.
-            let (_, sender) = match last.take().filter(|(name, _)| name == source) {
-                Some(same) => last.insert(same),
-                None => last.insert((source.clone(), self.sender(source))),
-            };
-            self.publish_alert(record, sender, now);
+        self.bring_near(&changes.alerts.iter().map(|record| record.alert.fingerprint).collect::<Vec<_>>());
+        // Alerts of one source come together, and neither the table of sources nor any number in it is this thread's alone.
+        for of_source in changes.alerts.chunk_by(|a, b| a.alert.source == b.alert.source) {
+            let sender = self.sender(&of_source[0].alert.source);
+            let mut moved = Moved::default();
+            for record in of_source {
+                moved.add(&self.publish_alert(record, &sender, now));
+            }
+            self.count(&sender, &moved);
         }
         for fingerprint in &changes.forgotten_alerts {
             self.forget_alert(*fingerprint);
@@ -390,7 +391,7 @@ impl Live {
         senders.entry(source.clone()).or_insert_with(|| Arc::new(Sender::new(Some(self.strangers_timeout)))).clone()
     }
 
-    fn publish_alert(&self, record: &Arc<AlertRecord>, sender: &Sender, now: Time) {
+    fn publish_alert(&self, record: &Arc<AlertRecord>, sender: &Sender, now: Time) -> Moved {
         let (was, expires_at) = match self.alerts.entry(record.alert.fingerprint) {
             Slot::Occupied(mut slot) => {
                 let entry = slot.get_mut();
@@ -416,12 +417,16 @@ impl Live {
             }
         };
         let is = counted(record);
-        self.firing.fetch_add(is.0 - was.0, Ordering::Relaxed);
-        sender.firing.fetch_add(is.0 - was.0, Ordering::Relaxed);
-        self.suppressed.fetch_add(is.1 - was.1, Ordering::Relaxed);
-        if record.is_firing() {
-            self.next_expiry.fetch_min(expires_at.0, Ordering::AcqRel);
-        }
+        let next_expiry = if record.is_firing() { expires_at.0 } else { i64::MAX };
+        Moved { firing: is.0 - was.0, suppressed: is.1 - was.1, next_expiry }
+    }
+
+    /// Moves the counts by what some alerts of one source have moved them.
+    fn count(&self, sender: &Sender, moved: &Moved) {
+        self.firing.fetch_add(moved.firing, Ordering::Relaxed);
+        sender.firing.fetch_add(moved.firing, Ordering::Relaxed);
+        self.suppressed.fetch_add(moved.suppressed, Ordering::Relaxed);
+        self.next_expiry.fetch_min(moved.next_expiry, Ordering::AcqRel);
     }
 
     fn forget_alert(&self, fingerprint: Fingerprint) {
@@ -433,6 +438,28 @@ impl Live {
         for key in entry.raw {
             self.raw.remove_if(&key, |_, owner| *owner == fingerprint);
         }
+    }
+}
+
+/// What publishing alerts moves in the counts.
+struct Moved {
+    firing: i64,
+    suppressed: i64,
+    /// The soonest that any of them expires.
+    next_expiry: i64,
+}
+
+impl Default for Moved {
+    fn default() -> Moved {
+        Moved { firing: 0, suppressed: 0, next_expiry: i64::MAX }
+    }
+}
+
+impl Moved {
+    fn add(&mut self, other: &Moved) {
+        self.firing += other.firing;
+        self.suppressed += other.suppressed;
+        self.next_expiry = self.next_expiry.min(other.next_expiry);
     }
 }
 

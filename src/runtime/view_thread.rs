@@ -19,7 +19,7 @@ use super::health::Health;
 use super::recent::ReadLog;
 use super::recovery::RecoverError;
 use crate::metrics::Metrics;
-use crate::model::Time;
+use crate::model::{Time, ahead};
 use crate::storage::view::ViewBatch;
 
 /// A transaction begins when so many facts wait: the larger, the less each of them costs...
@@ -407,7 +407,10 @@ impl<V: WriteView> Writer<V> {
 
     fn drop_batches(&mut self) {
         self.waiting.facts.fetch_sub(self.facts, Ordering::AcqRel);
-        self.batches.clear();
+        for batch in self.batches.drain(..) {
+            // Letting go of a record counts it down, and one count waits for another.
+            ahead::records(batch.changes.alerts.iter().map(|record| &**record));
+        }
         self.facts = 0;
     }
 }

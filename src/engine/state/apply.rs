@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::State;
 use super::change::Contribution;
+use super::members::Members;
 use super::policies::{end_policy, go_on, note_receiver, start_policy};
 use super::timers::Timer;
 use crate::engine::fact::Fact;
@@ -79,7 +80,9 @@ impl State {
                         self.forget_step(step);
                     }
                     for id in &last.incidents {
-                        self.members.get_mut(id).map(|members| members.alerts.remove(fingerprint));
+                        if let Some(members) = self.members.get_mut(id) {
+                            members.remove(*fingerprint);
+                        }
                     }
                     self.touched.forgotten_alerts.push(last);
                 }
@@ -88,8 +91,9 @@ impl State {
             Fact::IncidentOpened { .. } => self.open(seq, now, fact),
             Fact::AlertJoined { incident, fingerprint, rule } => self.join(seq, now, *incident, *fingerprint, &rule.name),
             Fact::AlertLeft { incident, fingerprint, .. } => {
-                if let Some(members) = self.members.get_mut(incident) {
-                    members.alerts.remove(fingerprint);
+                let is_in = self.alerts.get(fingerprint).is_some_and(|record| record.incidents.contains(incident));
+                if let Some(members) = self.members.get_mut(incident).filter(|_| is_in) {
+                    members.remove(*fingerprint);
                 }
                 // It does not fire, so that no incident counts it.
                 self.change_alert(seq, now, *fingerprint, |record| record.leave(*incident));
@@ -356,7 +360,7 @@ impl State {
         incident.runbook.clone_from(runbook);
         self.meta.last_incident = id.0;
         self.groups.entry((rule.name.clone(), key.clone())).or_default().push(*id);
-        self.members.insert(*id, super::Members::default());
+        self.members.insert(*id, Members::default());
         self.incidents.insert(*id, Arc::new(incident));
         self.touched.incident(*id);
     }
@@ -372,7 +376,7 @@ impl State {
         let record = record.clone();
         self.touched.alert(fingerprint);
         let members = self.members.entry(id).or_default();
-        members.alerts.insert(fingerprint);
+        members.add(fingerprint);
         let counts = Contribution::of(&record);
         let worst = members.count(Contribution::NONE, counts);
         let new_service = self.note_service(id, record.labels().get("service"));
@@ -455,8 +459,7 @@ impl State {
         let Some(incident) = self.incidents.remove(&id) else { return };
         self.majors.remove(&id);
         self.children.remove(&id);
-        #[expect(clippy::iter_over_hash_type, reason = "each is changed alone, and what was touched is sorted when it is taken")]
-        for fingerprint in self.members.remove(&id).unwrap_or_default().alerts {
+        for fingerprint in self.members.remove(&id).unwrap_or_default().iter() {
             self.change_alert(seq, now, fingerprint, |record| record.leave(id));
         }
         for service in incident.services.iter() {

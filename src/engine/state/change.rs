@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::timers;
-use super::{Members, State};
+use super::State;
 use crate::engine::entity::Changes;
 use crate::model::{
     AlertRecord, Change, Fingerprint, Heartbeat, Incident, IncidentId, MessageId, Notification, NotificationId, Severity,
@@ -185,21 +185,12 @@ impl State {
     }
 }
 
-impl Members {
-    /// Moves what one alert counts for; the worst severity that fires then, if any does.
-    pub(super) fn count(&mut self, before: Contribution, after: Contribution) -> Option<Severity> {
-        self.firing_by_severity[before.severity as usize] -= u32::from(before.firing);
-        self.firing_by_severity[after.severity as usize] += u32::from(after.firing);
-        Severity::ALL.into_iter().find(|severity| self.firing_by_severity[*severity as usize] > 0)
-    }
-}
-
 /// What one alert adds to the counts of its incidents.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Contribution {
-    firing: bool,
+    pub(super) firing: bool,
     suppressed: bool,
-    severity: Severity,
+    pub(super) severity: Severity,
 }
 
 impl Contribution {

@@ -146,15 +146,24 @@ impl Live {
             // However long its sender believes in it: a beat is missed after its rule's time.
             entry.expires_at = heard.now + beat.within;
             entry.by_timeout = true;
-            self.next_expiry.fetch_min(entry.expires_at.0, Ordering::AcqRel);
+            self.lower_next_expiry(entry.expires_at);
             return;
         }
         let earlier = !entry.by_timeout && heard.expires_at < entry.expires_at;
         if !earlier {
             entry.expires_at = heard.expires_at;
-            self.next_expiry.fetch_min(heard.expires_at.0, Ordering::AcqRel);
+            self.lower_next_expiry(heard.expires_at);
         }
         entry.by_timeout = heard.by_timeout;
+    }
+
+    /// Notes when an entry expires that the caller holds. Mostly others expire before it, and a look is cheaper than a write to
+    /// what everybody reads. A sweep that raises the number either comes to the entry behind the caller, or has left it before,
+    /// and then the raised number is what the caller sees.
+    fn lower_next_expiry(&self, at: Time) {
+        if self.next_expiry.load(Ordering::Relaxed) > at.0 {
+            self.next_expiry.fetch_min(at.0, Ordering::AcqRel);
+        }
     }
 
     /// Remembers a label text of an alert; the oldest one goes.

@@ -1,8 +1,8 @@
 //! Occurrences of alerts: how they were when they were first written, by the block, and what has become of each since.
 //!
 //! A storm brings thousands of new alerts a second, and a row of its own for each cost a third of all that a new alert costs.
-//! So those that one write brings lie together in rows of one page. What changes later is a small row for each occurrence:
-//! without what its sender said, which never changes and stays in the block.
+//! So those that one write brings lie together in rows of one page, packed: alerts of a storm differ little. What changes later
+//! is a small row for each occurrence: without what its sender said, which never changes and stays in the block.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,14 +10,19 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use rustc_hash::FxHashMap;
 
+use super::packed::Packer;
 use super::write::{encode, key, last_of_each, put_json, text};
-use super::{LiveAlerts, ViewBatch, ViewError};
+use super::{LiveAlerts, ViewBatch, ViewError, packed};
 use crate::engine::{Entity, Fact};
-use crate::model::{Alert, AlertRecord, Fingerprint, Labels, Time};
+use crate::model::{Alert, AlertRecord, Fingerprint, Labels, Time, ahead};
 use crate::storage::record::{self, RECORD_VERSION};
 
-/// Bytes of a block. With its other columns a row fits into one page then, and no chain of further pages hangs on it.
-const BLOCK_BYTES_MAX: usize = 15_800;
+/// Bytes of a block as it is stored. With its other columns a row fits into one page then, and no chain of further pages hangs
+/// on it; where packing comes to less than was expected, one does.
+const BLOCK_BYTES_MAX: usize = 15_000;
+
+/// Alerts that are brought near together: what they lie on fits into the cache that is nearest.
+const READ_AHEAD: usize = 32;
 
 /// Behind each other in a block: the occurrence's log position, the length of its record, the record.
 const HEAD_BYTES: usize = 12;
@@ -51,12 +56,14 @@ struct Past {
 /// Follows which occurrence of each alert is the live one. Those that no longer are: forgotten, or replaced by a new one of
 /// the same alert.
 fn follow(live: &mut LiveAlerts, batches: &[&ViewBatch]) -> Vec<Past> {
-    let mut past = Vec::new();
+    let (mut past, mut keys) = (Vec::new(), Vec::new());
     for batch in batches {
         let at = batch.time;
-        for record in &batch.changes.alerts {
-            let fingerprint = record.alert.fingerprint;
-            let before = live.insert(fingerprint, record.fired_seq).filter(|fired_seq| *fired_seq != record.fired_seq);
+        // First, so that they are read together from wherever they lie.
+        keys.clear();
+        keys.extend(batch.changes.alerts.iter().map(|record| (record.alert.fingerprint, record.fired_seq)));
+        for (fingerprint, present) in keys.iter().copied() {
+            let before = live.insert(fingerprint, present).filter(|fired_seq| *fired_seq != present);
             past.extend(before.map(|fired_seq| Past { fired_seq, fingerprint, at }));
         }
         let forgotten_at = forgotten_at(batch);
@@ -88,6 +95,7 @@ fn forgotten_at(batch: &ViewBatch) -> FxHashMap<Fingerprint, u64> {
 #[derive(Default)]
 struct Block {
     records: Vec<u8>,
+    packer: Packer,
     /// For people: a JSON array of what the SQL view `alerts` shows.
     summary: Vec<u8>,
     first: Option<u64>,
@@ -97,12 +105,16 @@ struct Block {
 
 fn write_blocks(transaction: &Transaction<'_>, records: &[&Arc<AlertRecord>]) -> Result<(), ViewError> {
     let (mut block, mut blob) = (Block::default(), Vec::new());
-    for record in records {
-        let bytes = encode(&Entity::Alert(Arc::clone(record)), &mut blob);
-        if block.count > 0 && block.records.len() + block.summary.len() + HEAD_BYTES + bytes.len() > BLOCK_BYTES_MAX {
-            block.finish(transaction)?;
+    for some in records.chunks(READ_AHEAD) {
+        ahead::records(some.iter().map(|record| &***record));
+        for record in some {
+            let bytes = encode(&Entity::Alert(Arc::clone(record)), &mut blob);
+            let records = block.records.len() + HEAD_BYTES + bytes.len();
+            if block.count > 0 && block.packer.expected(records) + block.summary.len() > BLOCK_BYTES_MAX {
+                block.finish(transaction)?;
+            }
+            block.add(record, bytes);
         }
-        block.add(record, bytes);
     }
     block.finish(transaction)
 }
@@ -127,12 +139,13 @@ impl Block {
     fn finish(&mut self, transaction: &Transaction<'_>) -> Result<(), ViewError> {
         let (Some(first), Some((last, fired_at))) = (self.first.take(), self.last.take()) else { return Ok(()) };
         self.summary.push(b']');
+        let records = self.packer.pack(&self.records);
         transaction
             .prepare_cached(
                 "INSERT INTO alert_block (first_seq, last_seq, alerts, fired_at, summary, record_version, records)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
-            .execute(params![key(first), key(last), self.count, fired_at.0, text(&self.summary), RECORD_VERSION, self.records])?;
+            .execute(params![key(first), key(last), self.count, fired_at.0, text(&self.summary), RECORD_VERSION, records])?;
         transaction.prepare_cached("INSERT INTO alert_block_live (first_seq) VALUES (?1)")?.execute([key(first)])?;
         self.records.clear();
         self.summary.clear();
@@ -215,7 +228,7 @@ pub(super) fn load(connection: &Connection, each: &mut dyn FnMut(AlertRecord)) -
     )?;
     let mut states =
         connection.prepare("SELECT fired_seq, live, record_version, state FROM alert WHERE fired_seq BETWEEN ?1 AND ?2")?;
-    let mut rows = blocks.query([])?;
+    let (mut rows, mut block) = (blocks.query([])?, Vec::new());
     while let Some(row) = rows.next()? {
         let (first, last, version): (i64, i64, u8) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let mut changed = FxHashMap::default();
@@ -224,7 +237,8 @@ pub(super) fn load(connection: &Connection, each: &mut dyn FnMut(AlertRecord)) -
             let version = row.get::<_, Option<u8>>(2)?.unwrap_or_default();
             changed.insert(row.get::<_, i64>(0)?, State { live: row.get(1)?, version, record: row.get(3)? });
         }
-        for (fired_seq, bytes) in records(row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?) {
+        let packed = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
+        for (fired_seq, bytes) in records(unpack(first, packed, &mut block)?) {
             let state = changed.get(&key(fired_seq));
             if state.is_none_or(|state| state.live) {
                 each(together(fired_seq, (version, bytes), state)?);
@@ -232,6 +246,11 @@ pub(super) fn load(connection: &Connection, each: &mut dyn FnMut(AlertRecord)) -
         }
     }
     Ok(())
+}
+
+/// The records of the block of the row `first`, unpacked into `block`.
+fn unpack<'b>(first: i64, packed: &[u8], block: &'b mut Vec<u8>) -> Result<&'b [u8], ViewError> {
+    packed::unpack(packed, block).map_err(|source| ViewError::Record { table: "alert_block", row: first, source })
 }
 
 /// The records of a block, as bytes, each with its occurrence's log position.
@@ -281,12 +300,17 @@ impl<'c> Occurrences<'c> {
         if !self.block.as_ref().is_some_and(|(first, last, _, _)| (*first..=*last).contains(&fired_seq)) {
             let sql = "SELECT first_seq, last_seq, record_version, records FROM alert_block WHERE first_seq <= ?1
                  ORDER BY first_seq DESC LIMIT 1";
-            let number = |row: &rusqlite::Row<'_>, column| row.get::<_, i64>(column).map(i64::cast_unsigned);
-            self.block = self
-                .connection
-                .prepare_cached(sql)?
-                .query_row([key(fired_seq)], |row| Ok((number(row, 0)?, number(row, 1)?, row.get(2)?, row.get(3)?)))
-                .optional()?;
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query([key(fired_seq)])?;
+            self.block = match rows.next()? {
+                None => None,
+                Some(row) => {
+                    let (first, last): (i64, i64) = (row.get(0)?, row.get(1)?);
+                    let mut block = Vec::new();
+                    unpack(first, row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?, &mut block)?;
+                    Some((first.cast_unsigned(), last.cast_unsigned(), row.get(2)?, block))
+                }
+            };
         }
         let Some((_, _, version, block)) = &self.block else { return Ok(None) };
         let Some((_, bytes)) = records(block).find(|(at, _)| *at == fired_seq) else { return Ok(None) };

@@ -6,6 +6,7 @@
 //! - [`schema`]: the tables, and the checks on opening.
 //! - [`mod@write`]: what a batch of facts and records means for the rows.
 //! - [`alerts`]: the occurrences of alerts, which lie in blocks.
+//! - [`packed`]: how those are packed.
 //! - [`timeline`]: a fact as a sentence in the timelines that it belongs to.
 //! - [`blocks`]: timeline entries as they are stored.
 //! - [`reader`]: history, asked by others while the writer writes.
@@ -24,6 +25,7 @@ use crate::model::{Fingerprint, Time};
 mod alerts;
 mod blocks;
 mod forget;
+mod packed;
 mod reader;
 mod schema;
 mod timeline;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::ViewError;
 
 /// The version of [`TABLES`], kept in `user_version`. A view of another version is built anew from the log.
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 
 /// "Quel" as SQLite's `application_id`, so that a foreign database is not taken for a view.
 const APPLICATION_ID: i64 = 0x5175_656c;
@@ -29,8 +29,8 @@ CREATE TABLE meta (
     rules_digest INTEGER
 ) STRICT;
 
--- The occurrences of alerts that one write brought, as they stood then: records for the program, the summary for people, a
--- JSON array of [fired_seq, fingerprint, name, status, source, starts_at, fired_at, ends_at].
+-- The occurrences of alerts that one write brought, as they stood then: records for the program (their length in four bytes,
+-- the lowest first, and a block of LZ4), the summary for people, a JSON array of [fired_seq, fingerprint, name, status, source, starts_at, fired_at, ends_at].
 CREATE TABLE alert_block (
     first_seq INTEGER PRIMARY KEY,
     last_seq INTEGER NOT NULL,

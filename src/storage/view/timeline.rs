@@ -31,7 +31,7 @@ fn is_worth_telling(attempts: u32) -> bool {
 /// What a sentence needs beyond its fact: the records as they stand behind the facts of the same commit.
 pub(super) struct Context<'a> {
     /// In order of fingerprint: a commit has them so, and a search costs less than a table made for each commit.
-    alerts: Vec<&'a AlertRecord>,
+    alerts: Vec<(Fingerprint, &'a AlertRecord)>,
     pub notifications: FxHashMap<NotificationId, &'a Notification>,
     /// The priority that the incident had, for a fact that sets one.
     pub priority_before: Option<u8>,
@@ -40,9 +40,10 @@ pub(super) struct Context<'a> {
 impl<'a> Context<'a> {
     /// The records of one commit, ready to be asked.
     pub(super) fn of(changes: &'a Changes) -> Context<'a> {
-        let mut alerts: Vec<&AlertRecord> = changes.alerts.iter().map(|record| &**record).collect();
+        let mut alerts: Vec<(Fingerprint, &AlertRecord)> =
+            changes.alerts.iter().map(|record| (record.alert.fingerprint, &**record)).collect();
         // Stable: of one alert, the present record stays behind one that has left.
-        alerts.sort_by_key(|record| record.alert.fingerprint);
+        alerts.sort_by_key(|(fingerprint, _)| *fingerprint);
         Context {
             alerts,
             notifications: changes.notifications.iter().map(|notification| (notification.id, &**notification)).collect(),
@@ -52,9 +53,9 @@ impl<'a> Context<'a> {
 
     /// The record of an alert that the commit has changed.
     pub(super) fn alert(&self, fingerprint: Fingerprint) -> Option<&'a AlertRecord> {
-        let behind = self.alerts.partition_point(|record| record.alert.fingerprint <= fingerprint);
-        let record = *self.alerts.get(behind.checked_sub(1)?)?;
-        (record.alert.fingerprint == fingerprint).then_some(record)
+        let behind = self.alerts.partition_point(|(other, _)| *other <= fingerprint);
+        let (found, record) = *self.alerts.get(behind.checked_sub(1)?)?;
+        (found == fingerprint).then_some(record)
     }
 }
 
@@ -89,6 +90,7 @@ impl Incidents<'_> {
 /// That an alert joined an incident.
 pub(super) struct Joined<'a> {
     pub incident: IncidentId,
+    pub rule: &'a RuleRef,
     /// The occurrence that joined; `None` for one that is not known any more.
     pub fired_seq: Option<u64>,
     pub name: AlertName<'a>,
@@ -96,10 +98,10 @@ pub(super) struct Joined<'a> {
 
 /// The fact that an alert joined an incident; `None` for every other.
 pub(super) fn join<'a>(fact: &'a Fact, context: &Context<'a>) -> Option<Joined<'a>> {
-    let Fact::AlertJoined { incident, fingerprint, .. } = fact else { return None };
+    let Fact::AlertJoined { incident, fingerprint, rule } = fact else { return None };
     let record = context.alert(*fingerprint);
     let name = AlertName::of_record(*fingerprint, record);
-    Some(Joined { incident: *incident, fired_seq: record.map(|record| record.fired_seq), name })
+    Some(Joined { incident: *incident, rule, fired_seq: record.map(|record| record.fired_seq), name })
 }
 
 /// The sentence for an alert that joined, by its name and its rule as [`RuleWords`] has it.

@@ -12,7 +12,7 @@ use super::{LiveAlerts, ViewBatch, ViewError, alerts};
 use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
 use crate::model::incident::Head;
-use crate::model::{Change, Heartbeat, IncidentId, Notification, RuleRef, Silence, Usual, incident};
+use crate::model::{Change, Heartbeat, IncidentId, Notification, RuleRef, Silence, Usual, ahead, incident};
 use crate::storage::record::{self, RECORD_VERSION};
 
 /// Applies `batches`, all of them beyond `applied_seq`, in one transaction.
@@ -84,7 +84,11 @@ fn write_timeline(
     let Scratch { texts, entries, joins, joined, members } = scratch;
     let mut priorities = Priorities { transaction, set: FxHashMap::default() };
     let mut name = String::new();
-    for (number, batch) in batches.iter().enumerate() {
+    let mut rules = Rules::default();
+    for batch in batches {
+        // Its alerts and its facts have lain far from this processor for a while.
+        ahead::records(batch.changes.alerts.iter().map(|record| &**record));
+        std::hint::black_box(batch.facts.iter().filter(|fact| matches!(fact, Fact::AlertJoined { .. })).count());
         let mut context = Context::of(&batch.changes);
         for (fact, seq) in batch.facts.iter().zip(batch.first_seq..).filter(|(_, seq)| *seq > applied_seq) {
             let start = texts.len();
@@ -94,7 +98,7 @@ fn write_timeline(
                 let new: NewJoin<'_> = (seq, batch.time.0, join.fired_seq, &name);
                 put_json(texts, &new);
                 joined.extend(join.fired_seq.map(|fired_seq| (join.incident, fired_seq)));
-                joins.push(JoinEntry { incident: join.incident, seq, batch: number, json: start..texts.len() });
+                joins.push(JoinEntry { incident: join.incident, seq, rule: rules.number(join.rule), json: start..texts.len() });
                 continue;
             }
             context.priority_before = priorities.before(fact)?;
@@ -113,7 +117,7 @@ fn write_timeline(
     }
     members.retain(|member| !joined.contains(member));
     write_entries(transaction, texts, entries)?;
-    write_joins(transaction, texts, batches, joins)?;
+    write_joins(transaction, texts, &rules, joins)?;
     write_members(transaction, members)
 }
 
@@ -128,19 +132,28 @@ struct TimelineEntry {
 struct JoinEntry {
     incident: IncidentId,
     seq: u64,
-    /// Which batch has the fact.
-    batch: usize,
+    /// The number in [`Rules`] of the rule that brought it.
+    rule: usize,
     json: Range<usize>,
 }
 
-impl JoinEntry {
-    /// The rule that brought it.
-    fn rule<'a>(&self, batches: &[&'a ViewBatch]) -> Option<&'a RuleRef> {
-        let batch = batches[self.batch];
-        match batch.facts.get(usize::try_from(self.seq - batch.first_seq).ok()?)? {
-            Fact::AlertJoined { rule, .. } => Some(rule),
-            _ => None,
+/// The rules that bring alerts into incidents, numbered as they come up. Many alerts in a row come by one.
+#[derive(Default)]
+struct Rules<'a> {
+    all: Vec<&'a RuleRef>,
+    numbers: FxHashMap<&'a RuleRef, usize>,
+    last: usize,
+}
+
+impl<'a> Rules<'a> {
+    fn number(&mut self, rule: &'a RuleRef) -> usize {
+        if self.all.get(self.last) != Some(&rule) {
+            self.last = *self.numbers.entry(rule).or_insert_with(|| {
+                self.all.push(rule);
+                self.all.len() - 1
+            });
         }
+        self.last
     }
 }
 
@@ -169,15 +182,15 @@ fn write_entries(transaction: &Transaction<'_>, texts: &[u8], entries: &mut [Tim
 fn write_joins(
     transaction: &Transaction<'_>,
     texts: &[u8],
-    batches: &[&ViewBatch],
+    rules: &Rules<'_>,
     joins: &mut [JoinEntry],
 ) -> Result<(), ViewError> {
     joins.sort_unstable_by_key(|entry| incident_and_seq(entry.incident, entry.seq));
     let mut insert = transaction
         .prepare_cached("INSERT INTO join_block (incident, last_seq, rule, reason, joins) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let (mut array, mut reason) = (Vec::new(), Vec::new());
-    for run in joins.chunk_by(|a, b| a.incident == b.incident && a.rule(batches) == b.rule(batches)) {
-        let Some(rule) = run[0].rule(batches) else { continue };
+    for run in joins.chunk_by(|a, b| a.incident == b.incident && a.rule == b.rule) {
+        let rule = rules.all[run[0].rule];
         reason.clear();
         put_json(&mut reason, &ReasonJson::rule(rule));
         for block in run.chunks(BLOCK_ENTRIES_MAX) {

@@ -1,0 +1,46 @@
+//! The alerts of one message together: each step is done for all of them before the next, so that what one waits for (a line of
+//! memory, a byte of a hash) another waits for at the same time.
+
+use super::{Fault, Identified, Intake, LookedUp, Said};
+use crate::ingest::check;
+use crate::model::{Fingerprint, Labels};
+
+impl Intake<'_> {
+    /// Takes all alerts of a message, or notes what is wrong with one.
+    pub fn take_all(&mut self, all: Vec<Result<Said<'_>, Fault>>) {
+        self.begin(all.len());
+        let looked_up = self.look_all_up(&all);
+        for (index, (said, looked_up)) in all.into_iter().zip(looked_up).enumerate() {
+            match said {
+                Ok(said) => self.take_looked_up(index, &said, looked_up),
+                Err((reason, message)) => self.reject(index, reason, message),
+            }
+        }
+    }
+
+    fn look_all_up(&self, all: &[Result<Said<'_>, Fault>]) -> Vec<LookedUp> {
+        let mut looked_up: Vec<LookedUp> = all.iter().map(|_| LookedUp::default()).collect();
+        let keys = all.iter().enumerate().filter_map(|(place, said)| Some((place, self.raw_key(said.as_ref().ok()?)?)));
+        let (places, keys): (Vec<usize>, Vec<u64>) = keys.unzip();
+        let found = self.live.all_known(&keys);
+        let mut read: Vec<(usize, Labels)> = Vec::new();
+        for ((place, key), known) in places.into_iter().zip(keys).zip(&found) {
+            looked_up[place] = LookedUp { raw_key: Some(key), known: *known, identified: None };
+            // What cannot be read is found out once more by whoever says so.
+            if known.is_none()
+                && let Ok(said) = &all[place]
+                && said.identity.is_none()
+                && let Ok(labels) = check::labels(&said.labels, self.source, self.limits)
+            {
+                read.push((place, labels));
+            }
+        }
+        let identities = Labels::fingerprints(&read.iter().map(|(_, labels)| labels).collect::<Vec<_>>());
+        let near: Vec<Fingerprint> = found.into_iter().flatten().chain(identities.iter().copied()).collect();
+        self.live.bring_near(&near);
+        for ((place, labels), fingerprint) in read.into_iter().zip(identities) {
+            looked_up[place].identified = Some(Identified { labels, fingerprint });
+        }
+        looked_up
+    }
+}
