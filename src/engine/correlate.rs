@@ -125,11 +125,13 @@ impl Engine {
                     self.reopen_for_alert(id, fingerprint);
                     how = Joined::Reopened;
                 }
+                self.habit.learn(fingerprint, &rule.by, id);
                 self.join(id, fingerprint, &rule.rule);
                 self.follow_join(id, fingerprint, how);
             }
             _ => {
                 let id = self.open(rule, group.1, fingerprint, present);
+                self.habit.learn(fingerprint, &rule.by, id);
                 self.join(id, fingerprint, &rule.rule);
                 self.follow_join(id, fingerprint, Joined::Opened);
             }

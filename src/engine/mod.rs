@@ -20,10 +20,12 @@
 //! | `named_heartbeats` | whether a heartbeat that a rule file names is missed |
 //! | `reported`, `causes` | what people have changed of late; what an incident probably comes from |
 //! | `sweep` | what may leave the memory |
+//! | `ahead` | nothing: it brings near what the others will ask for |
 //!
 //! Tests: `tests.rs` beside this file, and the running documents in `tests/spec`.
 
 mod acts;
+mod ahead;
 mod causes;
 mod classify;
 mod conditions;
@@ -144,6 +146,7 @@ pub struct Engine {
     /// When storms that go on are looked at; `None` while there are none.
     next_storm_look: Option<Time>,
     matched: matched::Matched,
+    habit: ahead::Habit,
     /// Buffers for look-ups in an index, which may nest.
     buffers: Vec<Vec<u32>>,
 }
@@ -200,6 +203,7 @@ impl Engine {
             storms: storms::Storms::default(),
             next_storm_look: None,
             matched: matched::Matched::default(),
+            habit: ahead::Habit::default(),
             buffers: Vec::new(),
         };
         engine.derive_from_rules();

@@ -21,7 +21,7 @@ use super::queue::{Batch, QueueReceiver, Submission};
 use super::retention;
 use crate::config::Retention;
 use crate::engine::{Answer, Engine, Fact, Input, Refusal};
-use crate::model::{Millis, Time, ahead};
+use crate::model::{Millis, Time};
 use crate::storage::disk::Disk;
 use crate::storage::log::{Log, LogError, SegmentInfo};
 use crate::storage::view::ViewBatch;
@@ -152,7 +152,7 @@ impl<D: Disk> EngineThread<D> {
         while !arrived.is_empty() {
             for mut submission in arrived {
                 let inputs = std::mem::take(&mut submission.inputs);
-                read_ahead(&self.engine, &inputs);
+                self.engine.read_ahead(&inputs);
                 decided += inputs.len();
                 let answers = inputs.into_iter().map(|input| self.step(&mut commit, input)).collect();
                 ready.push((submission, answers));
@@ -332,15 +332,4 @@ fn refuse(submissions: impl IntoIterator<Item = Submission>, health: &Health) {
     for submission in submissions {
         drop(submission.reply.send(Err(SubmitError::Storage(fault.clone()))));
     }
-}
-
-/// Brings near what the inputs' alerts lie on, which another processor has written, and the places that they will have.
-fn read_ahead(engine: &Engine, inputs: &[Input]) {
-    let alerts = inputs.iter().filter_map(|input| match input {
-        Input::Alert(news) => Some(&*news.alert),
-        _ => None,
-    });
-    ahead::alerts(alerts.clone());
-    let known = alerts.filter(|alert| engine.state().alert(alert.fingerprint).is_some());
-    std::hint::black_box(known.count());
 }

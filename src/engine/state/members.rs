@@ -37,6 +37,11 @@ impl Members {
         self.list.iter().copied().filter(|member| self.left.is_empty() || !self.left.contains(member))
     }
 
+    /// The end of the list, where the next one is put.
+    pub(in crate::engine) fn last(&self) -> Option<Fingerprint> {
+        self.list.last().copied()
+    }
+
     /// Moves what one alert counts for; the worst severity that fires then, if any does.
     pub(super) fn count(&mut self, before: Contribution, after: Contribution) -> Option<Severity> {
         self.firing_by_severity[before.severity as usize] -= u32::from(before.firing);

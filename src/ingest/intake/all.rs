@@ -9,7 +9,11 @@ impl Intake<'_> {
     /// Takes all alerts of a message, or notes what is wrong with one.
     pub fn take_all(&mut self, all: Vec<Result<Said<'_>, Fault>>) {
         self.begin(all.len());
-        let looked_up = self.look_all_up(&all);
+        let looked_up = match all.as_slice() {
+            // Nobody to wait together with.
+            [Ok(said)] => vec![self.look_up(said)],
+            _ => self.look_all_up(&all),
+        };
         for (index, (said, looked_up)) in all.into_iter().zip(looked_up).enumerate() {
             match said {
                 Ok(said) => self.take_looked_up(index, &said, looked_up),

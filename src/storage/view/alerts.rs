@@ -14,35 +14,65 @@ use super::packed::Packer;
 use super::write::{encode, key, last_of_each, put_json, text};
 use super::{LiveAlerts, ViewBatch, ViewError, packed};
 use crate::engine::{Entity, Fact};
-use crate::model::{Alert, AlertRecord, Fingerprint, Labels, Time, ahead};
+use crate::model::{Alert, AlertRecord, Fingerprint, Labels, Time};
 use crate::storage::record::{self, RECORD_VERSION};
 
 /// Bytes of a block as it is stored. With its other columns a row fits into one page then, and no chain of further pages hangs
 /// on it; where packing comes to less than was expected, one does.
 const BLOCK_BYTES_MAX: usize = 15_000;
 
-/// Alerts that are brought near together: what they lie on fits into the cache that is nearest.
-const READ_AHEAD: usize = 32;
-
 /// Behind each other in a block: the occurrence's log position, the length of its record, the record.
 const HEAD_BYTES: usize = 12;
 
-/// Writes the alerts that `batches` have changed; `live` follows.
-///
-/// # Errors
-/// What SQLite says.
-pub(super) fn write(
-    transaction: &Transaction<'_>,
-    live: &mut LiveAlerts,
-    applied_seq: u64,
-    batches: &[&ViewBatch],
-) -> Result<(), ViewError> {
-    let past = follow(live, batches);
-    let records = last_of_each(batches.iter().flat_map(|batch| &batch.changes.alerts), |record| record.fired_seq);
-    let (known, new) = records.split_at(records.partition_point(|record| record.fired_seq <= applied_seq));
-    write_blocks(transaction, new)?;
-    write_states(transaction, known)?;
-    retire(transaction, &past, new)
+/// The alerts that a write's batches have changed.
+pub(super) struct Changed<'a> {
+    past: Vec<Past>,
+    /// In order of firing: those that the view has already, then the new ones.
+    records: Vec<&'a Arc<AlertRecord>>,
+    /// Where the new ones begin.
+    new: usize,
+    /// How many are in blocks that were written or begun.
+    in_blocks: usize,
+    block: Block,
+    blob: Vec<u8>,
+}
+
+impl<'a> Changed<'a> {
+    /// Of batches of which the view has what stands before `applied_seq`; `live` follows.
+    pub(super) fn of(live: &mut LiveAlerts, applied_seq: u64, batches: &[&'a ViewBatch]) -> Changed<'a> {
+        let past = follow(live, batches);
+        let records = last_of_each(batches.iter().flat_map(|batch| &batch.changes.alerts), |record| record.fired_seq);
+        let new = records.partition_point(|record| record.fired_seq <= applied_seq);
+        Changed { past, records, new, in_blocks: new, block: Block::default(), blob: Vec::new() }
+    }
+
+    /// Puts the new ones that fired up to a log position into blocks. Whoever has just looked at their batch has them near.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(super) fn write_up_to(&mut self, transaction: &Transaction<'_>, seq: u64) -> Result<(), ViewError> {
+        while let Some(record) = self.records.get(self.in_blocks).filter(|record| record.fired_seq <= seq) {
+            let bytes = encode(&Entity::Alert(Arc::clone(record)), &mut self.blob);
+            if !self.block.has_room(bytes) {
+                self.block.finish(transaction)?;
+            }
+            self.block.add(record, bytes);
+            self.in_blocks += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(super) fn finish(mut self, transaction: &Transaction<'_>) -> Result<(), ViewError> {
+        self.write_up_to(transaction, u64::MAX)?;
+        self.block.finish(transaction)?;
+        let (known, new) = self.records.split_at(self.new);
+        write_states(transaction, known)?;
+        retire(transaction, &self.past, new)
+    }
 }
 
 /// An occurrence that is no longer the live one of its alert.
@@ -103,23 +133,12 @@ struct Block {
     count: i64,
 }
 
-fn write_blocks(transaction: &Transaction<'_>, records: &[&Arc<AlertRecord>]) -> Result<(), ViewError> {
-    let (mut block, mut blob) = (Block::default(), Vec::new());
-    for some in records.chunks(READ_AHEAD) {
-        ahead::records(some.iter().map(|record| &***record));
-        for record in some {
-            let bytes = encode(&Entity::Alert(Arc::clone(record)), &mut blob);
-            let records = block.records.len() + HEAD_BYTES + bytes.len();
-            if block.count > 0 && block.packer.expected(records) + block.summary.len() > BLOCK_BYTES_MAX {
-                block.finish(transaction)?;
-            }
-            block.add(record, bytes);
-        }
-    }
-    block.finish(transaction)
-}
-
 impl Block {
+    fn has_room(&self, record: &[u8]) -> bool {
+        let records = self.records.len() + HEAD_BYTES + record.len();
+        self.count == 0 || self.packer.expected(records) + self.summary.len() <= BLOCK_BYTES_MAX
+    }
+
     fn add(&mut self, record: &AlertRecord, bytes: &[u8]) {
         let AlertRecord { alert, status, fired_seq, fired_at, ends_at, .. } = record;
         let length = u32::try_from(bytes.len()).expect("an alert has limits far below 4 GiB");

@@ -28,9 +28,10 @@ pub(super) fn apply(
 ) -> Result<(), ViewError> {
     let Some(last) = batches.last() else { return Ok(()) };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut changed = alerts::Changed::of(live, applied_seq, batches);
     // First, because it asks the rows for what was before.
-    write_timeline(&transaction, scratch, applied_seq, batches)?;
-    alerts::write(&transaction, live, applied_seq, batches)?;
+    write_timeline(&transaction, scratch, applied_seq, batches, &mut changed)?;
+    changed.finish(&transaction)?;
     write_incidents(&transaction, batches)?;
     write_notifications(&transaction, batches)?;
     write_silences(&transaction, batches)?;
@@ -79,6 +80,7 @@ fn write_timeline(
     scratch: &mut Scratch,
     applied_seq: u64,
     batches: &[&ViewBatch],
+    alerts: &mut alerts::Changed<'_>,
 ) -> Result<(), ViewError> {
     scratch.clear();
     let Scratch { texts, entries, joins, joined, members } = scratch;
@@ -114,6 +116,7 @@ fn write_timeline(
             }));
         }
         members.extend(came_back(batch));
+        alerts.write_up_to(transaction, batch.meta.seq)?;
     }
     members.retain(|member| !joined.contains(member));
     write_entries(transaction, texts, entries)?;
