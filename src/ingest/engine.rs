@@ -64,7 +64,7 @@ impl Engine {
                 let kept = inputs.clone();
                 let answers = fake.submit(inputs).map_err(|error| NotTaken { error, inputs: kept })?;
                 let taken = words.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
-                taken.for_each(|(word, _)| fake.live.learn(word));
+                fake.live.learn(taken.map(|(word, _)| word));
                 Ok(answers)
             }
         }

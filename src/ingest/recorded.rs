@@ -117,7 +117,7 @@ impl Recording {
 
     /// Notes what the sender of news has said of it besides, once that is decided.
     pub fn learn(&self, pending: &Pending) {
-        self.live.learn(&pending.word);
+        self.live.learn(std::iter::once(&pending.word));
     }
 }
 

@@ -192,14 +192,8 @@ impl<D: Disk> EngineThread<D> {
     /// Remembers what senders have said of the alerts that were taken: while their entries are at hand, because this thread has
     /// just made them.
     fn learn(&self, ready: &[Ready]) {
-        let live = &self.shared.live;
-        let texts = ready.iter().flat_map(|(submission, _)| &submission.words).filter_map(|word| word.raw_key);
-        live.bring_texts_near(&texts.collect::<Vec<_>>());
-        for (submission, answers) in ready {
-            for (word, _) in submission.words.iter().zip(answers).filter(|(_, answer)| answer.is_ok()) {
-                live.learn(word);
-            }
-        }
+        let words = ready.iter().flat_map(|(submission, answers)| submission.words.iter().zip(answers));
+        self.shared.live.learn(words.filter(|(_, answer)| answer.is_ok()).map(|(word, _)| word));
     }
 
     fn step(&mut self, commit: &mut Commit, input: Input) -> Result<Answer, Refusal> {

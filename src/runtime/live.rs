@@ -5,7 +5,7 @@
 //! records, and a start publishes them again. No guard of a table is ever held across another call on it or an await.
 
 mod dedup;
-mod near;
+mod parts;
 mod seed;
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use dashmap::{DashMap, Entry as Slot};
+use dashmap::DashMap;
 
 pub use dedup::{Heard, Seen, Word};
 
@@ -159,6 +159,20 @@ impl Entry {
             record,
         }
     }
+
+    /// Takes the alert's new record.
+    fn update(&mut self, record: &Arc<AlertRecord>, sender: &Sender, now: Time) {
+        if self.record.fired_seq != record.fired_seq {
+            *self = Entry { raw: self.raw, ..Entry::of(record.clone(), sender.timeout(), now) };
+            return;
+        }
+        // One that a change of rules has made a beat has a whole beat's time.
+        let begins = record.beat.as_ref().filter(|beat| record.is_firing() && self.record.beat.as_ref() != Some(beat));
+        if let Some(beat) = begins {
+            self.expires_at = now + beat.within;
+        }
+        self.record = record.clone();
+    }
 }
 
 impl Live {
@@ -230,15 +244,9 @@ impl Live {
     /// Publishes what the engine changed. A new occurrence of an alert gets the full timeout of its source from `now`;
     /// so publishing the loaded state after a start lets nothing expire before its sender had time to speak.
     pub fn publish(&self, changes: &Changes, now: Time) {
-        self.bring_near(&changes.alerts.iter().map(|record| record.alert.fingerprint).collect::<Vec<_>>());
-        // Alerts of one source come together, and neither the table of sources nor any number in it is this thread's alone.
+        // Alerts of one source come together.
         for of_source in changes.alerts.chunk_by(|a, b| a.alert.source == b.alert.source) {
-            let sender = self.sender(&of_source[0].alert.source);
-            let mut moved = Moved::default();
-            for record in of_source {
-                moved.add(&self.publish_alert(record, &sender, now));
-            }
-            self.count(&sender, &moved);
+            self.publish_alerts(of_source, &self.sender(&of_source[0].alert.source), now);
         }
         for fingerprint in &changes.forgotten_alerts {
             self.forget_alert(*fingerprint);
@@ -391,42 +399,35 @@ impl Live {
         senders.entry(source.clone()).or_insert_with(|| Arc::new(Sender::new(Some(self.strangers_timeout)))).clone()
     }
 
-    fn publish_alert(&self, record: &Arc<AlertRecord>, sender: &Sender, now: Time) -> Moved {
-        let (was, expires_at) = match self.alerts.entry(record.alert.fingerprint) {
-            Slot::Occupied(mut slot) => {
-                let entry = slot.get_mut();
-                let was = counted(&entry.record);
-                if entry.record.fired_seq == record.fired_seq {
-                    // One that a change of rules has made a beat has a whole beat's time.
-                    let begins =
-                        record.beat.as_ref().filter(|beat| record.is_firing() && entry.record.beat.as_ref() != Some(beat));
-                    if let Some(beat) = begins {
-                        entry.expires_at = now + beat.within;
-                    }
-                    entry.record = record.clone();
-                } else {
-                    **entry = Entry { raw: entry.raw, ..Entry::of(record.clone(), sender.timeout(), now) };
+    /// Publishes alerts of one source.
+    fn publish_alerts(&self, records: &[Arc<AlertRecord>], sender: &Sender, now: Time) {
+        let fingerprints: Vec<Fingerprint> = records.iter().map(|record| record.alert.fingerprint).collect();
+        let (mut firing, mut suppressed, mut next_expiry) = (0, 0, i64::MAX);
+        parts::change(&self.alerts, &fingerprints, |place, present| {
+            let record = &records[place];
+            let was = present.as_ref().map_or((0, 0), |entry| counted(&entry.record));
+            let is = counted(record);
+            (firing, suppressed) = (firing + is.0 - was.0, suppressed + is.1 - was.1);
+            let (expires_at, new) = match present {
+                Some(entry) => {
+                    entry.update(record, sender, now);
+                    (entry.expires_at, None)
                 }
-                (was, entry.expires_at)
+                None => {
+                    let entry = Entry::of(record.clone(), sender.timeout(), now);
+                    (entry.expires_at, Some(Box::new(entry)))
+                }
+            };
+            if record.is_firing() {
+                next_expiry = next_expiry.min(expires_at.0);
             }
-            Slot::Vacant(slot) => {
-                let entry = Entry::of(record.clone(), sender.timeout(), now);
-                let expires_at = entry.expires_at;
-                slot.insert(Box::new(entry));
-                ((0, 0), expires_at)
-            }
-        };
-        let is = counted(record);
-        let next_expiry = if record.is_firing() { expires_at.0 } else { i64::MAX };
-        Moved { firing: is.0 - was.0, suppressed: is.1 - was.1, next_expiry }
-    }
-
-    /// Moves the counts by what some alerts of one source have moved them.
-    fn count(&self, sender: &Sender, moved: &Moved) {
-        self.firing.fetch_add(moved.firing, Ordering::Relaxed);
-        sender.firing.fetch_add(moved.firing, Ordering::Relaxed);
-        self.suppressed.fetch_add(moved.suppressed, Ordering::Relaxed);
-        self.next_expiry.fetch_min(moved.next_expiry, Ordering::AcqRel);
+            new
+        });
+        // Once for all of them: these numbers are everybody's.
+        self.firing.fetch_add(firing, Ordering::Relaxed);
+        sender.firing.fetch_add(firing, Ordering::Relaxed);
+        self.suppressed.fetch_add(suppressed, Ordering::Relaxed);
+        self.next_expiry.fetch_min(next_expiry, Ordering::AcqRel);
     }
 
     fn forget_alert(&self, fingerprint: Fingerprint) {
@@ -438,28 +439,6 @@ impl Live {
         for key in entry.raw {
             self.raw.remove_if(&key, |_, owner| *owner == fingerprint);
         }
-    }
-}
-
-/// What publishing alerts moves in the counts.
-struct Moved {
-    firing: i64,
-    suppressed: i64,
-    /// The soonest that any of them expires.
-    next_expiry: i64,
-}
-
-impl Default for Moved {
-    fn default() -> Moved {
-        Moved { firing: 0, suppressed: 0, next_expiry: i64::MAX }
-    }
-}
-
-impl Moved {
-    fn add(&mut self, other: &Moved) {
-        self.firing += other.firing;
-        self.suppressed += other.suppressed;
-        self.next_expiry = self.next_expiry.min(other.next_expiry);
     }
 }
 

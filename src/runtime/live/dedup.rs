@@ -15,9 +15,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use dashmap::mapref::one::RefMut;
-
-use super::{Entry, Live, Wording};
+use super::{Entry, Live, Wording, parts};
 use crate::model::{AlertStatus, Fingerprint, Time};
 
 /// What a sender said of one alert, as far as dedup must know.
@@ -128,16 +126,35 @@ impl Live {
         }
     }
 
-    /// Keeps what a sender said of an alert that was news and is committed now: its own end, and its label text.
-    pub fn learn(&self, word: &Word) {
-        let Word { fingerprint, raw_key, ref heard } = *word;
-        let Some(mut entry) = self.alerts.get_mut(&fingerprint) else { return };
-        if heard.status == AlertStatus::Firing && entry.record.is_firing() {
-            self.expire(&mut entry, heard);
-            entry.wording = heard.wording;
-        }
-        if let Some(key) = raw_key {
-            self.remember_in(entry, fingerprint, key);
+    /// Keeps what senders said of alerts that were news and are committed now: their own ends, and their label texts.
+    pub fn learn<'w>(&self, words: impl Iterator<Item = &'w Word>) {
+        let words: Vec<&Word> = words.collect();
+        let fingerprints: Vec<Fingerprint> = words.iter().map(|word| word.fingerprint).collect();
+        let (mut texts, mut owners, mut gone) = (Vec::with_capacity(words.len()), Vec::with_capacity(words.len()), Vec::new());
+        parts::change(&self.alerts, &fingerprints, |place, entry| {
+            let (entry, Word { fingerprint, raw_key, heard }) = (entry?, words[place]);
+            if heard.status == AlertStatus::Firing && entry.record.is_firing() {
+                self.expire(entry, heard);
+                entry.wording = heard.wording;
+            }
+            if let Some((key, oldest)) = raw_key.and_then(|key| Some((key, note_text(entry, key)?))) {
+                texts.push(key);
+                owners.push(*fingerprint);
+                gone.extend(Some((oldest, *fingerprint)).filter(|(oldest, _)| *oldest != 0));
+            }
+            None
+        });
+        parts::change(&self.raw, &texts, |place, present| match present {
+            Some(present) => {
+                *present = owners[place];
+                None
+            }
+            None => Some(owners[place]),
+        });
+        // One that had to go may have come again behind that.
+        gone.retain(|(text, owner)| !self.alerts.get(owner).is_some_and(|entry| entry.raw.contains(text)));
+        for (text, owner) in gone {
+            self.raw.remove_if(&text, |_, present| *present == owner);
         }
     }
 
@@ -168,25 +185,23 @@ impl Live {
 
     /// Remembers a label text of an alert; the oldest one goes.
     pub fn remember(&self, fingerprint: Fingerprint, key: u64) {
-        if let Some(entry) = self.alerts.get_mut(&fingerprint) {
-            self.remember_in(entry, fingerprint, key);
-        }
-    }
-
-    fn remember_in(&self, mut entry: RefMut<'_, Fingerprint, Box<Entry>>, fingerprint: Fingerprint, key: u64) {
-        if entry.raw.contains(&key) {
-            return;
-        }
-        let oldest = entry.raw[entry.raw.len() - 1];
-        entry.raw.rotate_right(1);
-        entry.raw[0] = key;
+        let noted = self.alerts.get_mut(&fingerprint).and_then(|mut entry| note_text(&mut entry, key));
         // No two tables are held at once.
-        drop(entry);
+        let Some(oldest) = noted else { return };
         if oldest != 0 {
             self.raw.remove_if(&oldest, |_, owner| *owner == fingerprint);
         }
         self.raw.insert(key, fingerprint);
     }
+}
+
+/// Notes a label text with its alert, and gives the one that goes for it, 0 for none; `None` where it was noted already.
+fn note_text(entry: &mut Entry, key: u64) -> Option<u64> {
+    if entry.raw.contains(&key) {
+        return None;
+    }
+    entry.raw.rotate_right(1);
+    Some(std::mem::replace(&mut entry.raw[0], key))
 }
 
 /// Whether a "firing" is an old word on the occurrence that has ended: the same beginning, dated by the sender. What

@@ -84,7 +84,7 @@ fn news_and_repeats() {
         let mut fingerprint = record("prometheus", "A", 1, at(0), None).alert.fingerprint;
         if let Some(ends_at) = known {
             fingerprint = publish(&live, record("prometheus", "A", 1, at(0), None), at(0));
-            live.learn(&word(fingerprint, firing(at(0), at(0), None)));
+            live.learn([&word(fingerprint, firing(at(0), at(0), None))].into_iter());
             publish(&live, record("prometheus", "A", 1, at(0), ends_at), ends_at.unwrap_or(at(0)));
         }
         let key = live.raw_key(live.source_key("prometheus"), RAW);
@@ -123,7 +123,7 @@ fn expiry_moves_as_alertmanager_moves_it() {
         for (i, (end, now)) in words.iter().enumerate() {
             let heard = firing(at(0), at(*now), end.map(at));
             if i == 0 {
-                live.learn(&word(fingerprint, heard));
+                live.learn([&word(fingerprint, heard)].into_iter());
             } else {
                 assert_eq!(live.seen(fingerprint, &heard), Seen::Repeat);
             }
@@ -246,7 +246,7 @@ fn a_beat_has_its_rules_time() {
     // A source that has no timeout of its own.
     let fingerprint = publish(&live, beat(1, 60), at(0));
     assert_eq!(expires(&live, fingerprint), at(60));
-    live.learn(&word(fingerprint, firing(at(0), at(0), Some(at(900)))));
+    live.learn([&word(fingerprint, firing(at(0), at(0), Some(at(900))))].into_iter());
     assert_eq!(expires(&live, fingerprint), at(60), "the sender's word that it lasts for 15 minutes");
     assert_eq!(live.seen(fingerprint, &firing(at(0), at(50), Some(at(950)))), Seen::Repeat);
     assert_eq!(live.expired(at(109)), []);

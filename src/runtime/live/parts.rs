@@ -1,0 +1,92 @@
+//! Many keys of a table at once. Each part of it is locked once for all of its keys: a lock waits for all memory that was asked for
+//! before it, so that one for each key makes every look-up wait on its own, and together they wait for all at the same time
+//! (see [`crate::model::ahead`]).
+
+use std::hash::Hash;
+use std::hint::black_box;
+
+use dashmap::{DashMap, SharedValue};
+
+use super::{Entry, Live};
+use crate::model::{Fingerprint, Keyed};
+
+impl Live {
+    /// The alerts that label texts belong to, as [`Live::known`] says it of each.
+    #[must_use]
+    pub fn all_known(&self, raw_keys: &[u64]) -> Vec<Option<Fingerprint>> {
+        let mut found = vec![None; raw_keys.len()];
+        look(&self.raw, raw_keys, |some| {
+            for (place, fingerprint) in some {
+                found[*place] = Some(**fingerprint);
+            }
+        });
+        found
+    }
+
+    /// Brings near what the table of alerts has of these, and the places of those that it has not.
+    pub fn bring_near(&self, fingerprints: &[Fingerprint]) {
+        look(&self.alerts, fingerprints, |some: &[(usize, &Box<Entry>)]| {
+            // The second loop has the addresses that the first has read.
+            let first = |sum: i64, (_, entry): &(usize, &Box<Entry>)| {
+                sum ^ entry.last_seen.0 ^ entry.expires_at.0 ^ entry.raw[0].cast_signed()
+            };
+            black_box(some.iter().fold(0, first));
+            black_box(some.iter().fold(0, |sum, (_, entry)| sum ^ entry.record.fired_seq));
+        });
+    }
+}
+
+/// A key by its place in a list, with its hash and the number of its part of the table.
+struct Place {
+    part: usize,
+    hash: usize,
+    place: usize,
+}
+
+/// The keys by the parts of the table; within one, in the order of the list.
+fn by_part<K: Hash + Eq, V>(table: &DashMap<K, V, Keyed>, keys: &[K]) -> Vec<Place> {
+    let place = |(place, key): (usize, &K)| {
+        let hash = table.hash_usize(key);
+        Place { part: table.determine_shard(hash), hash, place }
+    };
+    let mut places: Vec<Place> = keys.iter().enumerate().map(place).collect();
+    places.sort_unstable_by_key(|place| (place.part, place.place));
+    places
+}
+
+/// Shows `each` what `table` has under `keys`, by their places in the list. `each` runs inside the table: it must not call on it.
+fn look<K: Hash + Eq, V>(table: &DashMap<K, V, Keyed>, keys: &[K], mut each: impl FnMut(&[(usize, &V)])) {
+    for of_part in by_part(table, keys).chunk_by(|a, b| a.part == b.part) {
+        let part = table.shards()[of_part[0].part].read();
+        let find = |it: &Place| {
+            let (_, value) = part.get(it.hash as u64, |(key, _)| *key == keys[it.place])?;
+            Some((it.place, value.get()))
+        };
+        let found: Vec<(usize, &V)> = of_part.iter().filter_map(find).collect();
+        each(&found);
+    }
+}
+
+/// Lets `each` change what `table` has under `keys`, by their places in the list; what it gives for a key that the table has not
+/// is put in. Of one key, the first in the list comes first. `each` runs inside the table: it must not call on it.
+pub(super) fn change<K: Hash + Eq + Copy, V>(
+    table: &DashMap<K, V, Keyed>,
+    keys: &[K],
+    mut each: impl FnMut(usize, Option<&mut V>) -> Option<V>,
+) {
+    for of_part in by_part(table, keys).chunk_by(|a, b| a.part == b.part) {
+        let mut part = table.shards()[of_part[0].part].write();
+        black_box(of_part.iter().filter(|it| part.get(it.hash as u64, |(key, _)| *key == keys[it.place]).is_some()).count());
+        for it in of_part {
+            let key = keys[it.place];
+            match part.get_mut(it.hash as u64, |(known, _)| *known == key) {
+                Some((_, value)) => drop(each(it.place, Some(value.get_mut()))),
+                None => {
+                    if let Some(value) = each(it.place, None) {
+                        part.insert(it.hash as u64, (key, SharedValue::new(value)), |(key, _)| table.hash_usize(key) as u64);
+                    }
+                }
+            }
+        }
+    }
+}
