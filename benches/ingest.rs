@@ -49,9 +49,7 @@ impl Setup {
             Arc::new(AlertRecord { status: news.status, ends_at: news.ends_at, ..AlertRecord::firing(news.alert, 1, NOW) })
         });
         self.live.publish(&Changes { alerts: records.collect(), ..Changes::default() }, NOW);
-        for pending in &sorted.pending {
-            self.live.learn(&pending.word);
-        }
+        self.live.learn(sorted.pending.iter().map(|pending| &pending.word));
     }
 }
 

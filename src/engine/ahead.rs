@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHasher;
 
+use crate::engine::state::Members;
 use crate::engine::{Engine, Input};
-use crate::model::{Alert, Fingerprint, Incident, IncidentId, Labels, ahead};
+use crate::model::{Alert, Fingerprint, Incident, IncidentId, Labels, Time, ahead};
 
 /// Places of guesses. Alerts that share one spoil each other's guess.
 const PLACES: usize = 4_096;
@@ -70,26 +71,34 @@ impl Engine {
         let places = alerts.map(|alert| (alert.fingerprint, habit.place(&alert.labels))).collect();
         habit.expected = places;
         let guess = |(_, place): &(Fingerprint, usize)| habit.last.get(*place).copied().flatten();
-        let incidents: Vec<&Incident> =
-            habit.expected.iter().filter_map(guess).filter_map(|id| self.state.incident(id)).map(|incident| &**incident).collect();
-        // Each loop has the addresses that the one before has read.
-        look(&incidents, |it| it.version ^ u64::from(it.alerts_total) ^ it.last_news_at.0.cast_unsigned());
+        let incidents: Vec<&Incident> = habit
+            .expected
+            .iter()
+            .filter_map(guess)
+            .filter_map(|id| self.state.incident(id))
+            .map(|incident| &**incident)
+            .collect();
+        // Each look has the addresses that the one before has read.
+        look(&incidents, |it| it.version ^ u64::from(it.alerts_total) ^ bits(it.last_news_at));
         look(&incidents, |it| {
             let head = &*it.head;
-            let times = [Some(head.opened_at), head.resolved_at, head.fall_due, head.retitle_due, head.causes_due, head.major_due];
-            times.iter().flatten().fold(u64::from(head.priority), |sum, time| sum ^ time.0.cast_unsigned())
+            let dues = [head.resolved_at, head.fall_due, head.retitle_due, head.causes_due, head.major_due];
+            dues.into_iter().flatten().map(bits).fold(bits(head.opened_at) ^ u64::from(head.priority), |sum, due| sum ^ due)
         });
         look(&incidents, |it| (it.policies.len() ^ it.services.len() ^ it.labels.encoded().len()) as u64);
         look(&incidents, |it| {
-            let runs = it.policies.iter().map(|run| run.steps.len() ^ usize::from(run.update_due.is_some() || run.paused_at.is_some()));
-            let reasons = it.classified_by.iter().flatten().count();
-            let labels = it.labels.encoded().as_bytes();
-            (runs.fold(reasons, |sum, run| sum ^ run) ^ labels.iter().step_by(64).fold(0, |sum, byte| sum ^ usize::from(*byte))) as u64
+            let runs =
+                it.policies.iter().filter(|run| run.update_due.is_some() || run.paused_at.is_some() || run.steps.is_empty());
+            (runs.count() ^ it.classified_by.iter().flatten().count()) as u64 ^ ahead::text(it.labels.encoded())
         });
-        look(&incidents, |it| it.policies.iter().flat_map(|run| &run.steps).fold(0, |sum, step| sum ^ step.due.0.cast_unsigned()));
-        look(&incidents, |it| self.state.members.get(&it.id).and_then(|members| members.last()).map_or(0, |last| last.0));
+        look(&incidents, |it| it.policies.iter().flat_map(|run| &run.steps).fold(0, |sum, step| sum ^ bits(step.due)));
+        look(&incidents, |it| self.state.members.get(&it.id).and_then(Members::last).map_or(0, |last| last.0));
         self.habit = habit;
     }
+}
+
+fn bits(time: Time) -> u64 {
+    time.0.cast_unsigned()
 }
 
 fn look(incidents: &[&Incident], at: impl Fn(&Incident) -> u64) {

@@ -14,7 +14,8 @@ use crate::model::{AlertStatus, Time};
 /// A body that is no list; what is wrong with one alert is noted in `intake`.
 pub fn read(body: &str, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
     let (alerts, found) = read_list(body, intake.limits().alerts_per_request)?;
-    let meant = |item: Result<_, String>| item.map_err(|error| (Reason::Shape, error)).and_then(|alert| said(alert, &found, None));
+    let meant =
+        |item: Result<_, String>| item.map_err(|error| (Reason::Shape, error)).and_then(|alert| said(alert, &found, None));
     intake.take_all(alerts.into_iter().map(meant).collect());
     Ok(())
 }

@@ -10,17 +10,27 @@ use super::alert::{Alert, AlertRecord};
 /// Bytes of a line of memory on the processors that matter.
 const LINE: usize = 64;
 
+/// A text; what is given back means nothing, and is there to be asked for.
+#[must_use]
+pub fn text(text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    (0..bytes.len()).step_by(LINE).fold(0, |sum, at| sum ^ u64::from(bytes[at]))
+}
+
 /// What alerts say of themselves.
 pub fn alerts<'a>(alerts: impl Iterator<Item = &'a Alert> + Clone) {
     // Each loop has the addresses that the one before has read.
     let mut sum = alerts.clone().fold(0, |sum, alert| sum ^ alert.fingerprint.0 ^ alert.starts_at.0.cast_unsigned());
     for alert in alerts {
-        for text in [alert.labels.encoded(), alert.annotations.encoded(), &alert.generator_url] {
-            let bytes = text.as_bytes();
-            sum = (0..bytes.len()).step_by(LINE).fold(sum, |sum, at| sum ^ u64::from(bytes[at]));
-        }
+        sum ^= text(alert.labels.encoded()) ^ text(alert.annotations.encoded()) ^ text(&alert.generator_url);
     }
     black_box(sum);
+}
+
+/// The counts of those who hold records, and the alerts in them.
+pub fn counts<'a>(records: impl Iterator<Item = &'a AlertRecord> + Clone) {
+    black_box(records.clone().fold(0, |sum, record| sum ^ record.fired_seq));
+    black_box(records.fold(0, |sum, record| sum ^ record.alert.fingerprint.0));
 }
 
 /// What is known of alerts, and what they say of themselves.

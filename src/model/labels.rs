@@ -221,17 +221,17 @@ impl Labels {
     pub fn fingerprints(sets: &[&Labels]) -> Vec<Fingerprint> {
         let (fours, rest) = sets.as_chunks::<4>();
         let mut found = Vec::with_capacity(sets.len());
-        let mut hashed: [Vec<u8>; 4] = Default::default();
+        let mut inputs: [Vec<u8>; 4] = Default::default();
         for four in fours {
-            hashed.iter_mut().zip(four).for_each(|(bytes, set)| set.put_hashed(bytes));
-            let together = hashed.iter().map(Vec::len).min().unwrap_or(0);
-            let [a, b, c, d] = hashed.each_ref().map(|bytes| &bytes[..together]);
+            inputs.iter_mut().zip(four).for_each(|(bytes, set)| set.put_hashed(bytes));
+            let together = inputs.iter().map(Vec::len).min().unwrap_or(0);
+            let [a, b, c, d] = inputs.each_ref().map(|bytes| &bytes[..together]);
             let mut hashes = [FNV_START; 4];
             for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
                 hashes = [fnv(hashes[0], *a), fnv(hashes[1], *b), fnv(hashes[2], *c), fnv(hashes[3], *d)];
             }
             let whole = |(hash, bytes): (&u64, &Vec<u8>)| bytes[together..].iter().fold(*hash, |hash, byte| fnv(hash, *byte));
-            found.extend(hashes.iter().zip(&hashed).map(whole).map(Fingerprint));
+            found.extend(hashes.iter().zip(&inputs).map(whole).map(Fingerprint));
         }
         found.extend(rest.iter().map(|set| set.fingerprint()));
         found

@@ -408,15 +408,12 @@ impl Live {
             let was = present.as_ref().map_or((0, 0), |entry| counted(&entry.record));
             let is = counted(record);
             (firing, suppressed) = (firing + is.0 - was.0, suppressed + is.1 - was.1);
-            let (expires_at, new) = match present {
-                Some(entry) => {
-                    entry.update(record, sender, now);
-                    (entry.expires_at, None)
-                }
-                None => {
-                    let entry = Entry::of(record.clone(), sender.timeout(), now);
-                    (entry.expires_at, Some(Box::new(entry)))
-                }
+            let (expires_at, new) = if let Some(entry) = present {
+                entry.update(record, sender, now);
+                (entry.expires_at, None)
+            } else {
+                let entry = Entry::of(record.clone(), sender.timeout(), now);
+                (entry.expires_at, Some(Box::new(entry)))
             };
             if record.is_firing() {
                 next_expiry = next_expiry.min(expires_at.0);

@@ -409,7 +409,7 @@ impl<V: WriteView> Writer<V> {
         self.waiting.facts.fetch_sub(self.facts, Ordering::AcqRel);
         for batch in self.batches.drain(..) {
             // Letting go of a record counts it down, and one count waits for another.
-            ahead::records(batch.changes.alerts.iter().map(|record| &**record));
+            ahead::counts(batch.changes.alerts.iter().map(|record| &**record));
         }
         self.facts = 0;
     }

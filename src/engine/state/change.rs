@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::timers;
 use super::State;
+use super::timers;
 use crate::engine::entity::Changes;
 use crate::model::{
     AlertRecord, Change, Fingerprint, Heartbeat, Incident, IncidentId, MessageId, Notification, NotificationId, Severity,

@@ -94,6 +94,8 @@ impl Story {
     /// One input at one moment, without telling.
     pub(super) fn step(&mut self, at: Time, input: Input) -> Vec<Fact> {
         let mut facts = Vec::new();
+        // Which changes nothing: the properties hold a story's engine against others that never look ahead.
+        self.engine.read_ahead(std::slice::from_ref(&input));
         if let Err(refusal) = self.engine.step(at, input, &mut facts) {
             self.line(&format!("        => refused: {refusal:?}"));
         }

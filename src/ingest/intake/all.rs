@@ -48,3 +48,58 @@ impl Intake<'_> {
         looked_up
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{Config, SourceConfig};
+    use crate::ingest::prometheus;
+    use crate::ingest::source::Source;
+    use crate::ingest::wire::read_list;
+    use crate::metrics::Metrics;
+    use crate::model::Time;
+    use crate::runtime::Live;
+
+    /// New ones (more than four, in any order, with escapes and without), one of them twice, some that cannot be taken.
+    const BODY: &str = r#"[
+        {"labels":{"alertname":"A","host":"a"}},
+        {"labels":{"host":"b","alertname":"A"},"annotations":{"summary":"\u00fc"}},
+        {"labels":{"alertname":"A","host":"a"}},
+        {"labels":{"alertname":"\u0041","host":"c","empty":""}},
+        {"labels":{"":"no name"}},
+        {"labels":{}},
+        {"labels":{"alertname":"D"},"startsAt":"yesterday"},
+        {"labels":{"alertname":"E"},"annotations":{"a":1}},
+        {"labels":{"alertname":"F","host":"a long one, a long one, a long one, a long one, a long one, a long one, a long one, a long one, a long one"}},
+        {"labels":{"alertname":"G"},"startsAt":"2026-01-05T00:00:00Z","endsAt":"2026-01-05T00:01:00Z"},
+        {"labels":{"alertname":"H"}},
+        {"labels":{"alertname":"I"}}
+    ]"#;
+
+    #[test]
+    fn together_they_are_taken_as_one_by_one() {
+        let config = Config::default();
+        let live = Live::new(&config);
+        let source =
+            Source::new(&SourceConfig::prometheus(), config.resolve_timeout, &live, &Arc::new(Metrics::default())).unwrap();
+        let intake = || Intake::new(&live, &source, &config.limits, Time::parse_rfc3339("2026-01-06T00:00:00Z").unwrap());
+        let (alerts, found) = read_list(BODY, 100).unwrap();
+        let (mut one_by_one, mut together) = (intake(), intake());
+        one_by_one.begin(alerts.len());
+        for (index, item) in alerts.into_iter().enumerate() {
+            match item
+                .map_err(|error| (super::super::Reason::Shape, error))
+                .and_then(|alert| prometheus::said(alert, &found, None))
+            {
+                Ok(said) => one_by_one.take(index, &said),
+                Err((reason, message)) => one_by_one.reject(index, reason, message),
+            }
+        }
+        prometheus::read(BODY, &mut together).unwrap();
+        let (expected, sorted) = (one_by_one.finish(), together.finish());
+        assert_eq!((expected.news.len(), expected.rejected.len(), expected.ended.len()), (7, 4, 1), "{expected:#?}");
+        assert_eq!(format!("{sorted:?}"), format!("{expected:?}"));
+    }
+}

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use dashmap::{DashMap, SharedValue};
 
-use super::{Entry, Live};
+use super::Live;
 use crate::model::{Fingerprint, Keyed};
 
 impl Live {
@@ -25,40 +25,38 @@ impl Live {
 
     /// Brings near what the table of alerts has of these, and the places of those that it has not.
     pub fn bring_near(&self, fingerprints: &[Fingerprint]) {
-        look(&self.alerts, fingerprints, |some: &[(usize, &Box<Entry>)]| {
+        look(&self.alerts, fingerprints, |some| {
             // The second loop has the addresses that the first has read.
-            let first = |sum: i64, (_, entry): &(usize, &Box<Entry>)| {
-                sum ^ entry.last_seen.0 ^ entry.expires_at.0 ^ entry.raw[0].cast_signed()
-            };
-            black_box(some.iter().fold(0, first));
-            black_box(some.iter().fold(0, |sum, (_, entry)| sum ^ entry.record.fired_seq));
+            black_box(some.iter().fold(0, |sum, (_, it)| sum ^ it.last_seen.0 ^ it.expires_at.0 ^ it.raw[0].cast_signed()));
+            black_box(some.iter().fold(0, |sum, (_, it)| sum ^ it.record.fired_seq));
         });
     }
 }
 
 /// A key by its place in a list, with its hash and the number of its part of the table.
-struct Place {
+struct Key {
     part: usize,
+    /// All of it, on the machines of 64 bits that Quell is built for.
     hash: usize,
     place: usize,
 }
 
 /// The keys by the parts of the table; within one, in the order of the list.
-fn by_part<K: Hash + Eq, V>(table: &DashMap<K, V, Keyed>, keys: &[K]) -> Vec<Place> {
-    let place = |(place, key): (usize, &K)| {
+fn by_part<K: Hash + Eq, V>(table: &DashMap<K, V, Keyed>, keys: &[K]) -> Vec<Key> {
+    let found = |(place, key): (usize, &K)| {
         let hash = table.hash_usize(key);
-        Place { part: table.determine_shard(hash), hash, place }
+        Key { part: table.determine_shard(hash), hash, place }
     };
-    let mut places: Vec<Place> = keys.iter().enumerate().map(place).collect();
-    places.sort_unstable_by_key(|place| (place.part, place.place));
-    places
+    let mut all: Vec<Key> = keys.iter().enumerate().map(found).collect();
+    all.sort_unstable_by_key(|key| (key.part, key.place));
+    all
 }
 
 /// Shows `each` what `table` has under `keys`, by their places in the list. `each` runs inside the table: it must not call on it.
 fn look<K: Hash + Eq, V>(table: &DashMap<K, V, Keyed>, keys: &[K], mut each: impl FnMut(&[(usize, &V)])) {
     for of_part in by_part(table, keys).chunk_by(|a, b| a.part == b.part) {
         let part = table.shards()[of_part[0].part].read();
-        let find = |it: &Place| {
+        let find = |it: &Key| {
             let (_, value) = part.get(it.hash as u64, |(key, _)| *key == keys[it.place])?;
             Some((it.place, value.get()))
         };
@@ -86,6 +84,41 @@ pub(super) fn change<K: Hash + Eq + Copy, V>(
                         part.insert(it.hash as u64, (key, SharedValue::new(value)), |(key, _)| table.hash_usize(key) as u64);
                     }
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Many keys at once, some of them twice, are as one after the other.
+        #[test]
+        fn a_change_of_many_is_that_of_each(batches in proptest::collection::vec(proptest::collection::vec(0..60_u64, 0..80), 0..6)) {
+            let (table, mut expected) = (DashMap::<u64, Vec<usize>, Keyed>::default(), BTreeMap::<u64, Vec<usize>>::new());
+            for keys in &batches {
+                // Every third is only looked for.
+                change(&table, keys, |place, present| match present {
+                    Some(places) => {
+                        places.push(place);
+                        None
+                    }
+                    None => (keys[place] % 3 > 0).then(|| vec![place]),
+                });
+                for (place, key) in keys.iter().enumerate().filter(|(_, key)| *key % 3 > 0) {
+                    expected.entry(*key).or_default().push(place);
+                }
+                let wanted: Vec<u64> = (0..60).collect();
+                let mut found = BTreeMap::new();
+                look(&table, &wanted, |some| found.extend(some.iter().map(|(place, places)| (wanted[*place], (*places).clone()))));
+                prop_assert_eq!(&found, &expected);
+                prop_assert!(wanted.iter().all(|key| table.get(key).is_some() == expected.contains_key(key)), "where DashMap finds them");
             }
         }
     }

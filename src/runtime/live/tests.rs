@@ -257,3 +257,18 @@ fn a_beat_has_its_rules_time() {
     publish(&live, beat(1, 300), at(80));
     assert_eq!(expires(&live, fingerprint), at(380));
 }
+
+#[test]
+fn a_text_that_had_to_go_and_came_again_is_known() {
+    let live = live();
+    let fingerprint = publish(&live, record("prometheus", "A", 1, T0, None), T0);
+    let texts = |keys: &[u64]| -> Vec<Word> {
+        keys.iter().map(|key| Word { raw_key: Some(*key), ..word(fingerprint, firing(T0, T0, None)) }).collect()
+    };
+    for (said, known) in [(vec![1, 2, 3], [2, 3]), (vec![4, 5, 6, 4], [4, 6])] {
+        live.learn(texts(&said).iter());
+        let found: Vec<u64> = (1..8).filter(|key| live.known(*key) == Some(fingerprint)).collect();
+        assert_eq!(found, known, "{said:?}");
+        assert_eq!(live.all_known(&[1, 2, 3, 4, 5, 6, 7]).iter().flatten().count(), 2);
+    }
+}

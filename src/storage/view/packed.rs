@@ -97,9 +97,9 @@ mod tests {
         let mut packer = Packer::default();
         assert_eq!(packer.expected(4_000), 4_004);
         let records = b"an alert, and one that is much like it; ".repeat(100);
-        let packed = packer.pack(&records).len();
-        assert!(packed < 200, "{packed}");
-        assert!((packed..packed + 4).contains(&packer.expected(records.len())), "{}", packer.expected(records.len()));
+        let length = packer.pack(&records).len();
+        assert!(length < 200, "{length}");
+        assert!((length..length + 4).contains(&packer.expected(records.len())), "{}", packer.expected(records.len()));
     }
 
     #[test]

@@ -182,12 +182,7 @@ fn write_entries(transaction: &Transaction<'_>, texts: &[u8], entries: &mut [Tim
 
 /// One row for each run of alerts that one rule brought into one incident: a row for each alert, with all that a line of
 /// a timeline says, cost 10,000 instructions more.
-fn write_joins(
-    transaction: &Transaction<'_>,
-    texts: &[u8],
-    rules: &Rules<'_>,
-    joins: &mut [JoinEntry],
-) -> Result<(), ViewError> {
+fn write_joins(transaction: &Transaction<'_>, texts: &[u8], rules: &Rules<'_>, joins: &mut [JoinEntry]) -> Result<(), ViewError> {
     joins.sort_unstable_by_key(|entry| incident_and_seq(entry.incident, entry.seq));
     let mut insert = transaction
         .prepare_cached("INSERT INTO join_block (incident, last_seq, rule, reason, joins) VALUES (?1, ?2, ?3, ?4, ?5)")?;
