@@ -17,11 +17,16 @@ const PLACES: usize = 4_096;
 /// Alerts in a row that go into no incident; behind more of them, nothing is learnt of the rest.
 const NEXT: usize = 64;
 
-/// Where alerts went of late, by the labels that the last rule which took one looks at.
+/// Joins in a row by other labels until those are looked at: rules that take turns must not turn all of it over each time.
+const PATIENCE: usize = 16;
+
+/// Where alerts went of late, by the labels of a rule that takes many.
 #[derive(Debug, Default)]
 pub(super) struct Habit {
     by: Vec<Arc<str>>,
     last: Vec<Option<IncidentId>>,
+    /// How many joins in a row were by other labels.
+    others: usize,
     /// The alerts that were looked at last, in order, each with its place.
     expected: Vec<(Fingerprint, usize)>,
     /// How many of them have been decided on.
@@ -43,11 +48,16 @@ impl Habit {
         let Some(ahead) = next.map(|(expected, _)| *expected).position(|expected| expected == fingerprint) else { return };
         self.decided += ahead;
         if self.by.as_slice() == by {
+            self.others = 0;
             self.last.resize(PLACES, None);
             self.last[self.expected[self.decided].1] = Some(incident);
-        } else {
+            return;
+        }
+        self.others += 1;
+        if self.others > PATIENCE {
+            // Where alerts went by other labels says nothing, and does no harm.
             self.by = by.to_vec();
-            self.last.clear();
+            self.others = 0;
         }
     }
 }
@@ -103,4 +113,42 @@ fn bits(time: Time) -> u64 {
 
 fn look(incidents: &[&Incident], at: impl Fn(&Incident) -> u64) {
     black_box(incidents.iter().fold(0, |sum, incident| sum ^ at(incident)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(host: &str) -> Labels {
+        Labels::from_pairs([("alertname", "Disk"), ("host", host)]).unwrap()
+    }
+
+    /// Lets alerts of one host join, each by these labels, and gives what is guessed of the next.
+    fn guess(habit: &mut Habit, joins: &[&[&str]]) -> Option<IncidentId> {
+        for (number, by) in (0..).zip(joins) {
+            let by: Vec<Arc<str>> = by.iter().map(|name| (*name).into()).collect();
+            // Another alert was looked at before it, and has joined nothing.
+            habit.expected = vec![(Fingerprint(1_000), 0), (Fingerprint(number), habit.place(&labels("a")))];
+            habit.decided = 0;
+            habit.learn(Fingerprint(number), &by, IncidentId(7));
+        }
+        habit.last.get(habit.place(&labels("a"))).copied().flatten()
+    }
+
+    #[test]
+    fn alerts_go_where_those_like_them_went() {
+        let mut habit = Habit::default();
+        assert_eq!(guess(&mut habit, &[&["host"]; PATIENCE]), None, "it might be an exception");
+        assert_eq!(guess(&mut habit, &[&["host"]; 2]), Some(IncidentId(7)));
+        assert_eq!(habit.last.get(habit.place(&labels("b"))).copied().flatten(), None, "another host");
+    }
+
+    #[test]
+    fn rules_that_take_turns_leave_it_as_it_is() {
+        let mut habit = Habit::default();
+        assert_eq!(guess(&mut habit, &[&["host"]; 2 * PATIENCE]), Some(IncidentId(7)));
+        let turns: [&[&str]; 4] = [&["alertname"], &["alertname", "host"], &["host"], &[]];
+        assert_eq!(guess(&mut habit, &turns.repeat(PATIENCE)), Some(IncidentId(7)));
+        assert_eq!(habit.by, ["host".into()]);
+    }
 }
