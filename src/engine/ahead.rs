@@ -135,19 +135,21 @@ mod tests {
         habit.last.get(habit.place(&labels("a"))).copied().flatten()
     }
 
+    const BY_HOST: &[&str] = &["host"];
+
     #[test]
     fn alerts_go_where_those_like_them_went() {
         let mut habit = Habit::default();
-        assert_eq!(guess(&mut habit, &[&["host"]; PATIENCE]), None, "it might be an exception");
-        assert_eq!(guess(&mut habit, &[&["host"]; 2]), Some(IncidentId(7)));
+        assert_eq!(guess(&mut habit, &[BY_HOST; PATIENCE]), None, "it might be an exception");
+        assert_eq!(guess(&mut habit, &[BY_HOST; 2]), Some(IncidentId(7)));
         assert_eq!(habit.last.get(habit.place(&labels("b"))).copied().flatten(), None, "another host");
     }
 
     #[test]
     fn rules_that_take_turns_leave_it_as_it_is() {
         let mut habit = Habit::default();
-        assert_eq!(guess(&mut habit, &[&["host"]; 2 * PATIENCE]), Some(IncidentId(7)));
-        let turns: [&[&str]; 4] = [&["alertname"], &["alertname", "host"], &["host"], &[]];
+        assert_eq!(guess(&mut habit, &[BY_HOST; 2 * PATIENCE]), Some(IncidentId(7)));
+        let turns: [&[&str]; 4] = [&["alertname"], &["alertname", "host"], BY_HOST, &[]];
         assert_eq!(guess(&mut habit, &turns.repeat(PATIENCE)), Some(IncidentId(7)));
         assert_eq!(habit.by, ["host".into()]);
     }
