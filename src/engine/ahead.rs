@@ -76,10 +76,10 @@ impl Engine {
 
     fn read_incidents_ahead<'a>(&mut self, alerts: impl Iterator<Item = &'a Alert>) {
         let mut habit = std::mem::take(&mut self.habit);
-        habit.decided = 0;
-        habit.expected.clear();
-        let places = alerts.map(|alert| (alert.fingerprint, habit.place(&alert.labels))).collect();
-        habit.expected = places;
+        let mut expected = std::mem::take(&mut habit.expected);
+        expected.clear();
+        expected.extend(alerts.map(|alert| (alert.fingerprint, habit.place(&alert.labels))));
+        (habit.expected, habit.decided) = (expected, 0);
         let guess = |(_, place): &(Fingerprint, usize)| habit.last.get(*place).copied().flatten();
         let incidents: Vec<&Incident> = habit
             .expected

@@ -34,6 +34,9 @@ pub const NEVER: Time = Time(i64::MAX);
 /// Label texts remembered for one alert: a pair of senders may order labels differently, more than two do not matter.
 const RAW_KEYS: usize = 2;
 
+/// Alerts that are published before others have their turn at the table: a silence may change half a million.
+const PUBLISHED_AT_ONCE: usize = 1_024;
+
 /// A set of alerts; [`Live::set`] makes one.
 pub type FingerprintSet = KeyedSet<Fingerprint>;
 
@@ -246,7 +249,8 @@ impl Live {
     pub fn publish(&self, changes: &Changes, now: Time) {
         // Alerts of one source come together.
         for of_source in changes.alerts.chunk_by(|a, b| a.alert.source == b.alert.source) {
-            self.publish_alerts(of_source, &self.sender(&of_source[0].alert.source), now);
+            let sender = self.sender(&of_source[0].alert.source);
+            of_source.chunks(PUBLISHED_AT_ONCE).for_each(|some| self.publish_alerts(some, &sender, now));
         }
         for fingerprint in &changes.forgotten_alerts {
             self.forget_alert(*fingerprint);

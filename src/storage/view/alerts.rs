@@ -21,6 +21,9 @@ use crate::storage::record::{self, RECORD_VERSION};
 /// on it; where packing comes to less than was expected, one does.
 const BLOCK_BYTES_MAX: usize = 15_000;
 
+/// Bytes of a block's records before they are packed, so that whoever wants one alert need not unpack megabytes.
+const RECORDS_BYTES_MAX: usize = 128 << 10;
+
 /// Behind each other in a block: the occurrence's log position, the length of its record, the record.
 const HEAD_BYTES: usize = 12;
 
@@ -136,7 +139,8 @@ struct Block {
 impl Block {
     fn has_room(&self, record: &[u8]) -> bool {
         let records = self.records.len() + HEAD_BYTES + record.len();
-        self.count == 0 || self.packer.expected(records) + self.summary.len() <= BLOCK_BYTES_MAX
+        let fits = records <= RECORDS_BYTES_MAX && self.packer.expected(records) + self.summary.len() <= BLOCK_BYTES_MAX;
+        fits || self.count == 0
     }
 
     fn add(&mut self, record: &AlertRecord, bytes: &[u8]) {

@@ -33,7 +33,8 @@ impl Packer {
             self.packed.resize(most, 0);
         }
         let (head, body) = self.packed.split_at_mut(HEAD_BYTES);
-        let length = u32::try_from(records.len()).expect("a block is a page, or one alert, which has limits far below 4 GiB");
+        let length =
+            u32::try_from(records.len()).expect("a block has a limit, or is one alert, which has limits far below 4 GiB");
         head.copy_from_slice(&length.to_le_bytes());
         let packed = lz4_flex::block::compress_into(records, body).expect("there is room for the worst case");
         if !records.is_empty() {

@@ -30,7 +30,8 @@ CREATE TABLE meta (
 ) STRICT;
 
 -- The occurrences of alerts that one write brought, as they stood then: records for the program (their length in four bytes,
--- the lowest first, and a block of LZ4), the summary for people, a JSON array of [fired_seq, fingerprint, name, status, source, starts_at, fired_at, ends_at].
+-- the lowest first, and a block of LZ4), the summary for people, a JSON array of
+-- [fired_seq, fingerprint, name, status, source, starts_at, fired_at, ends_at].
 CREATE TABLE alert_block (
     first_seq INTEGER PRIMARY KEY,
     last_seq INTEGER NOT NULL,

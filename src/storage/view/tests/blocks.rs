@@ -68,3 +68,20 @@ fn many_alerts_lie_in_few_rows_and_change_one_by_one() {
         "Integer(0)Integer(0)"
     );
 }
+
+/// A block may be packed to less than a hundredth: however far that goes, whoever wants one alert must not unpack all of them.
+#[test]
+fn large_alerts_that_pack_well_do_not_share_a_block() {
+    let mut fixture = Fixture::new();
+    let large = |seq: u64| {
+        let annotations = Labels::from_pairs([("dump", "x".repeat(60_000).as_str())]).unwrap();
+        let record = alert(&seq.to_string(), seq);
+        let said = Alert { annotations, generator_url: "y".repeat(40_000).into(), ..Alert::clone(&record.alert) };
+        AlertRecord { alert: Arc::new(said), ..record }
+    };
+    let fired = (1..=40).map(large);
+    fixture.view.write(&[batch(1, (1..=40).map(|_| commented("x")).collect(), alerts(fired))]).unwrap();
+    fixture.reopen();
+    assert_eq!(live_alerts(&mut fixture), (1..=40).collect::<Vec<u64>>());
+    assert_eq!(fixture.ask("SELECT max(alerts) FROM alert_block"), ["Integer(1)"]);
+}
