@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::intake::{Intake, Reason};
-use super::prometheus::said;
+use super::prometheus::{Times, said};
 use super::wire::{BodyFault, Found, WireAlert, read_list};
 use crate::model::AlertStatus;
 
@@ -34,19 +34,26 @@ pub fn read(body: &str, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
         );
     }
     let (alerts, found) = read_list(notification.alerts.get(), intake.limits().alerts_per_request)?;
-    let meant = |item: Result<_, String>| item.map_err(|error| (Reason::Shape, error)).and_then(|alert| member(alert, &found));
+    let mut times = Times::default();
+    let meant = |item: Result<_, String>| {
+        item.map_err(|error| (Reason::Shape, error)).and_then(|alert| member(alert, &found, &mut times))
+    };
     intake.take_all(alerts.into_iter().map(meant).collect());
     Ok(())
 }
 
-fn member<'a>(alert: WireAlert<'a>, found: &'a Found<'a>) -> Result<super::intake::Said<'a>, (Reason, String)> {
+fn member<'a>(
+    alert: WireAlert<'a>,
+    found: &'a Found<'a>,
+    times: &mut Times,
+) -> Result<super::intake::Said<'a>, (Reason, String)> {
     let status = match alert.status.as_ref().map(|status| &*status.0) {
         Some("firing") => AlertStatus::Firing,
         Some("resolved") => AlertStatus::Resolved,
         Some(_) => return Err((Reason::Shape, "status is neither firing nor resolved".to_owned())),
         None => return Err((Reason::Missing, "status is required".to_owned())),
     };
-    let mut said = said(alert, found, Some(status))?;
+    let mut said = said(alert, found, times, Some(status))?;
     if status == AlertStatus::Firing {
         // It has not ended, whatever stands there: year 0001, or the sender's own guess.
         said.ends_at = None;

@@ -1,6 +1,7 @@
 //! What one alert may hold: names, lengths and sums, each with the words that its sender reads.
 
 use super::intake::{Fault, Pairs, Reason};
+use super::plain::Borrowed;
 use super::source::Source;
 use super::wire::Text;
 use crate::config::Limits;
@@ -10,7 +11,7 @@ use crate::model::Labels;
 pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Result<Labels, Fault> {
     let fault = |message: String| (Reason::Labels, format!("invalid label set: {message}"));
     let mut parsed = Vec::new();
-    let mut set = pairs.texts(limits.labels_per_alert, &mut parsed).map_err(fault)?;
+    let Borrowed { pairs: mut set, printable } = pairs.texts(limits.labels_per_alert, &mut parsed).map_err(fault)?;
     // Most senders write them in order.
     if !set.is_sorted_by(|a, b| a.0 < b.0) {
         set.sort_unstable_by_key(|(name, _)| *name);
@@ -28,6 +29,8 @@ pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Res
             set.push((name, value));
         }
     }
+    // Of those, only what the message says is known to be.
+    let printable = printable && set.len() == came;
     if set.len() > came {
         set.sort_unstable_by_key(|(name, _)| *name);
     }
@@ -36,7 +39,7 @@ pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Res
     }
     let mut bytes = 0;
     for (name, value) in &set {
-        check_name(name, limits).map_err(fault)?;
+        check_name(name, printable, limits).map_err(fault)?;
         if value.len() > limits.label_value_bytes {
             return Err(fault(format!("the value of {name:?} is longer than {} bytes", limits.label_value_bytes)));
         }
@@ -53,10 +56,10 @@ pub(super) fn labels(pairs: &Pairs<'_>, source: &Source, limits: &Limits) -> Res
 pub(super) fn annotations(pairs: &Pairs<'_>, others: usize, limits: &Limits) -> Result<Labels, Fault> {
     let fault = |message: String| (Reason::Annotations, format!("invalid annotations: {message}"));
     let mut parsed = Vec::new();
-    let mut set = pairs.texts(limits.labels_per_alert, &mut parsed).map_err(fault)?;
+    let Borrowed { pairs: mut set, printable } = pairs.texts(limits.labels_per_alert, &mut parsed).map_err(fault)?;
     let mut bytes = others;
     for (name, value) in set.iter().filter(|(_, value)| !value.is_empty()) {
-        check_name(name, limits).map_err(fault)?;
+        check_name(name, printable, limits).map_err(fault)?;
         bytes += name.len() + value.len();
     }
     if bytes > limits.alert_bytes {
@@ -68,22 +71,25 @@ pub(super) fn annotations(pairs: &Pairs<'_>, others: usize, limits: &Limits) -> 
 impl Pairs<'_> {
     /// The pairs in the order they came: as they stand in the message where that is what they mean, else as they lie in
     /// `parsed` then.
-    fn texts<'t>(&'t self, max: usize, parsed: &'t mut Vec<(Text<'t>, Text<'t>)>) -> Result<Vec<(&'t str, &'t str)>, String> {
-        let map = match self {
-            Pairs::Raw(map) => map,
-            Pairs::Parsed(pairs) => return Ok(pairs.iter().map(|(name, value)| (&**name, &**value)).collect()),
+    fn texts<'t>(&'t self, max: usize, parsed: &'t mut Vec<(Text<'t>, Text<'t>)>) -> Result<Borrowed<'t>, String> {
+        let pairs = match self {
+            Pairs::Raw(map) => {
+                if let Some(borrowed) = map.borrowed(max) {
+                    return Ok(borrowed);
+                }
+                *parsed = map.pairs(max)?;
+                parsed.iter().map(|(name, value)| (&*name.0, &*value.0)).collect()
+            }
+            Pairs::Parsed(pairs) => pairs.iter().map(|(name, value)| (&**name, &**value)).collect(),
         };
-        if let Some(pairs) = map.borrowed(max) {
-            return Ok(pairs);
-        }
-        *parsed = map.pairs(max)?;
-        Ok(parsed.iter().map(|(name, value)| (&*name.0, &*value.0)).collect())
+        Ok(Borrowed { pairs, printable: false })
     }
 }
 
 /// Any Unicode is a name, as in Alertmanager, but for what would break lines or terminals.
-fn check_name(name: &str, limits: &Limits) -> Result<(), String> {
-    let is_plain = name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+/// `printable`: it is known to be of printable ASCII.
+fn check_name(name: &str, printable: bool, limits: &Limits) -> Result<(), String> {
+    let is_plain = printable || name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let has_control = !is_plain && name.chars().any(char::is_control);
     if name.is_empty() || has_control {
         return Err(format!("invalid name {name:?}"));

@@ -29,6 +29,7 @@ mod drop_in;
 mod engine;
 mod general;
 pub mod intake;
+mod marks;
 mod own;
 mod patient;
 mod peers;

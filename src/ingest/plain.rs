@@ -6,27 +6,50 @@
 
 use std::borrow::Cow;
 
+use super::marks::Marks;
 use super::wire::{Raw, Text, WireAlert};
 
 /// Where a string stands in the text that was read, without its quotes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Str {
+struct Str {
     start: u32,
     end: u32,
     escapes: bool,
 }
 
-/// Reads a list of at most `max` alerts; `None` where that is for the general reader to say. The strings of their labels and
-/// annotations go into `strings`, so that no text need be read twice.
-pub(super) fn alerts<'a>(text: &'a str, max: usize, strings: &mut Vec<Str>) -> Option<Vec<WireAlert<'a>>> {
+/// The strings of a text's labels and annotations, so that none need be read twice.
+#[derive(Debug, Default)]
+pub(super) struct Strings {
+    all: Vec<Str>,
+    /// Whether the text is of printable ASCII alone.
+    printable: bool,
+}
+
+/// A map of texts by its strings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Map<'a> {
+    text: &'a str,
+    strings: &'a [Str],
+    printable: bool,
+}
+
+/// Pairs as they stand in a text.
+pub(super) struct Borrowed<'a> {
+    pub pairs: Vec<(&'a str, &'a str)>,
+    /// Whether all of them are known to be of printable ASCII alone.
+    pub printable: bool,
+}
+
+/// About what a string of labels and annotations takes up, with its quotes and a colon or comma.
+const STRING_BYTES: usize = 28;
+
+/// Reads a list of at most `max` alerts; `None` where that is for the general reader to say.
+pub(super) fn alerts(text: &str, max: usize) -> Option<(Vec<WireAlert<'_>>, Strings)> {
     // So that every place fits.
     u32::try_from(text.len()).ok()?;
-    // No string may hold a control character, and senders on one line put none between strings: asked once for the whole text,
-    // in long steps, strings need not be searched for them.
-    if text.bytes().map(|byte| u8::from(byte < b' ')).fold(0, |found, is| found | is) != 0 {
-        return None;
-    }
-    let mut json = Plain { text, at: 0, strings };
+    let marks = Marks::of(text)?;
+    let mut strings = Strings { all: Vec::with_capacity(text.len() / STRING_BYTES), printable: marks.is_printable() };
+    let mut json = Plain { text, at: 0, marks, strings: &mut strings.all };
     let mut alerts = Vec::with_capacity(64);
     json.eat(b'[')?;
     if !json.try_eat(b']') {
@@ -41,28 +64,37 @@ pub(super) fn alerts<'a>(text: &'a str, max: usize, strings: &mut Vec<Str>) -> O
         }
     }
     json.end()?;
-    Some(alerts)
+    Some((alerts, strings))
 }
 
-/// At most `max` pairs of a map whose strings were found in `text`; `None` where that is for the general reader to say.
-pub(super) fn pairs<'a>(text: &'a str, strings: &[Str], max: usize) -> Option<Vec<(Text<'a>, Text<'a>)>> {
-    let (found, rest) = strings.as_chunks::<2>();
-    let readable = rest.is_empty() && found.len() <= max;
-    readable.then(|| found.iter().map(|[name, value]| Some((name.of(text)?, value.of(text)?))).collect())?
+impl Strings {
+    /// The map of those from one to another, of the text that was read.
+    pub(super) fn map<'a>(&'a self, text: &'a str, from: usize, to: usize) -> Option<Map<'a>> {
+        self.all.get(from..to).map(|strings| Map { text, strings, printable: self.printable })
+    }
 }
 
-/// The same where no string has escapes, as is usual: nothing but where they stand is copied.
-pub(super) fn borrowed<'a>(text: &'a str, strings: &[Str], max: usize) -> Option<Vec<(&'a str, &'a str)>> {
-    let (found, rest) = strings.as_chunks::<2>();
-    if !rest.is_empty() || found.len() > max {
-        return None;
+impl<'a> Map<'a> {
+    /// At most `max` pairs; `None` where that is for the general reader to say.
+    pub(super) fn pairs(&self, max: usize) -> Option<Vec<(Text<'a>, Text<'a>)>> {
+        let (found, rest) = self.strings.as_chunks::<2>();
+        let readable = rest.is_empty() && found.len() <= max;
+        readable.then(|| found.iter().map(|[name, value]| Some((name.of(self.text)?, value.of(self.text)?))).collect())?
     }
-    // With room for the labels that a source adds.
-    let mut pairs = Vec::with_capacity(found.len() + 2);
-    for [name, value] in found {
-        pairs.push((name.as_it_stands(text)?, value.as_it_stands(text)?));
+
+    /// The same where no string has escapes, as is usual: nothing but where they stand is copied.
+    pub(super) fn borrowed(&self, max: usize) -> Option<Borrowed<'a>> {
+        let (found, rest) = self.strings.as_chunks::<2>();
+        if !rest.is_empty() || found.len() > max {
+            return None;
+        }
+        // With room for the labels that a source adds.
+        let mut pairs = Vec::with_capacity(found.len() + 2);
+        for [name, value] in found {
+            pairs.push((name.as_it_stands(self.text)?, value.as_it_stands(self.text)?));
+        }
+        Some(Borrowed { pairs, printable: self.printable })
     }
-    Some(pairs)
 }
 
 impl Str {
@@ -87,6 +119,7 @@ impl Str {
 struct Plain<'a, 's> {
     text: &'a str,
     at: usize,
+    marks: Marks,
     strings: &'s mut Vec<Str>,
 }
 
@@ -174,7 +207,7 @@ impl<'a> Plain<'a, '_> {
         let (begin, bytes) = (self.at, self.text.as_bytes());
         let mut escapes = false;
         loop {
-            let end = next_special(bytes, self.at)?;
+            let end = self.marks.next(self.at)?;
             self.at = end + 1;
             if bytes[end] == b'"' {
                 return Some(Str { start: place(begin), end: place(end), escapes });
@@ -200,26 +233,6 @@ fn place(at: usize) -> u32 {
     at.try_into().unwrap_or(u32::MAX)
 }
 
-/// Where the next quote or backslash is, from `at` on. Eight bytes in one step: most texts are short, and calling a search
-/// for longer ones costs more than it spares.
-#[inline]
-fn next_special(bytes: &[u8], at: usize) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let (words, rest) = bytes.get(at..)?.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
-        // The high bit of each byte that is zero. A borrow may mark bytes behind the first one found, never one before it.
-        let found = (quote.wrapping_sub(ONES) & !quote | backslash.wrapping_sub(ONES) & !backslash) & HIGH;
-        if found != 0 {
-            return Some(at + index * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\');
-    rest.iter().position(is_special).map(|place| at + words.len() * 8 + place)
-}
-
 /// A key that comes twice is for the general reader to refuse.
 fn set<T>(field: &mut Option<T>, value: T) -> Option<()> {
     field.replace(value).is_none().then_some(())
@@ -236,13 +249,17 @@ mod tests {
 
     /// What comes of a text here is what the general reader makes of it; whether anything does.
     fn agrees(text: &str) -> bool {
-        let mut strings = Vec::new();
-        let Some(alerts) = alerts(text, MAX, &mut strings) else { return false };
+        let Some((alerts, strings)) = alerts(text, MAX) else { return false };
         let theirs = general::list::<WireAlert<'_>>(text, MAX).expect("the general reader takes it as well");
         assert_eq!(alerts, theirs, "{text}");
         for raw in alerts.iter().flat_map(|alert| [alert.labels, alert.annotations]).flatten() {
             let (from, to) = raw.strings.expect("every map has its strings");
-            if let Some(pairs) = pairs(text, &strings[from..to], MAX) {
+            let map = strings.map(text, from, to).unwrap();
+            if let Some(pairs) = map.pairs(MAX) {
+                if let Some(borrowed) = map.borrowed(MAX) {
+                    let same = pairs.iter().map(|(name, value)| (&*name.0, &*value.0)).eq(borrowed.pairs);
+                    assert!(same, "{text}");
+                }
                 assert_eq!(Ok(pairs), general::pairs(raw.text, MAX), "{text}");
             }
         }
@@ -252,8 +269,11 @@ mod tests {
     /// Whether the pairs of a map are read here.
     fn agrees_on_map(map: &str) -> bool {
         let text = format!(r#"[{{"labels":{map}}}]"#);
-        let mut strings = Vec::new();
-        agrees(&text) && alerts(&text, MAX, &mut strings).is_some() && pairs(&text, &strings, MAX).is_some()
+        let is_read = |(alerts, strings): (Vec<WireAlert<'_>>, Strings)| {
+            let (from, to) = alerts[0].labels.and_then(|labels| labels.strings).unwrap();
+            strings.map(&text, from, to).unwrap().pairs(MAX).is_some()
+        };
+        agrees(&text) && alerts(&text, MAX).is_some_and(is_read)
     }
 
     #[test]

@@ -14,8 +14,10 @@ use crate::model::{AlertStatus, Time};
 /// A body that is no list; what is wrong with one alert is noted in `intake`.
 pub fn read(body: &str, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
     let (alerts, found) = read_list(body, intake.limits().alerts_per_request)?;
-    let meant =
-        |item: Result<_, String>| item.map_err(|error| (Reason::Shape, error)).and_then(|alert| said(alert, &found, None));
+    let mut times = Times::default();
+    let meant = |item: Result<_, String>| {
+        item.map_err(|error| (Reason::Shape, error)).and_then(|alert| said(alert, &found, &mut times, None))
+    };
     intake.take_all(alerts.into_iter().map(meant).collect());
     Ok(())
 }
@@ -24,6 +26,7 @@ pub fn read(body: &str, intake: &mut Intake<'_>) -> Result<(), BodyFault> {
 pub(super) fn said<'a>(
     alert: WireAlert<'a>,
     found: &'a Found<'a>,
+    times: &mut Times,
     status: Option<AlertStatus>,
 ) -> Result<Said<'a>, (Reason, String)> {
     let labels = alert.labels.ok_or_else(|| (Reason::Missing, "labels in body is required".to_owned()))?;
@@ -32,17 +35,39 @@ pub(super) fn said<'a>(
         annotations: Pairs::Raw(alert.annotations.map_or(RawMap::EMPTY, |raw| found.map(raw))),
         generator_url: alert.generator_url.map_or(Cow::Borrowed(""), |url| url.0),
         status,
-        starts_at: time("startsAt", alert.starts_at.as_ref())?,
-        ends_at: time("endsAt", alert.ends_at.as_ref())?,
+        starts_at: times.starts.read("startsAt", alert.starts_at)?,
+        ends_at: times.ends.read("endsAt", alert.ends_at)?,
         identity: None,
     })
 }
 
-fn time(field: &str, text: Option<&Text<'_>>) -> Result<Option<Time>, (Reason, String)> {
-    let Some(text) = text.filter(|text| !text.0.is_empty()) else { return Ok(None) };
-    if let Some(time) = Time::parse_rfc3339(&text.0) {
-        return Ok(Some(time).filter(|time| *time > Time::EPOCH));
+/// Reads the times of a message's alerts. Most are those of the alert before: a rule's alerts begin together and are sent
+/// together.
+#[derive(Default)]
+pub(super) struct Times {
+    starts: Last,
+    ends: Last,
+}
+
+/// The last time that was read, as text and as what it means.
+#[derive(Default)]
+struct Last {
+    text: String,
+    time: Option<Time>,
+}
+
+impl Last {
+    fn read(&mut self, field: &str, text: Option<Text<'_>>) -> Result<Option<Time>, (Reason, String)> {
+        let Some(Text(text)) = text.filter(|text| !text.0.is_empty()) else { return Ok(None) };
+        if self.text != text {
+            let Some(time) = Time::parse_rfc3339(&text) else {
+                let start: String = text.chars().take(40).collect();
+                return Err((Reason::Shape, format!("{field}: {start:?} is no RFC 3339 time")));
+            };
+            self.time = Some(time).filter(|time| *time > Time::EPOCH);
+            self.text.clear();
+            self.text.push_str(&text);
+        }
+        Ok(self.time)
     }
-    let start: String = text.0.chars().take(40).collect();
-    Err((Reason::Shape, format!("{field}: {start:?} is no RFC 3339 time")))
 }

@@ -100,7 +100,8 @@ impl Recording {
     /// What is wrong with its alert, in words.
     pub fn take(&self, line: Line<'_>) -> Result<Option<(Input, Pending)>, String> {
         let found = Found::default();
-        let said = prometheus::said(line.alert, &found, None).map_err(|(_, message)| message)?;
+        let said =
+            prometheus::said(line.alert, &found, &mut prometheus::Times::default(), None).map_err(|(_, message)| message)?;
         let mut intake = Intake::new(&self.live, &self.source, &self.limits, line.at);
         intake.take(0, &said);
         let mut sorted = intake.finish();

@@ -65,22 +65,21 @@ impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
 #[derive(Debug, Default)]
 pub struct Found<'a> {
     body: &'a str,
-    strings: Vec<plain::Str>,
+    strings: plain::Strings,
 }
 
 /// A map of strings that is still text.
 #[derive(Clone, Copy, Debug)]
 pub struct RawMap<'a> {
     pub text: &'a str,
-    /// The text that the strings were found in, and where.
-    found: Option<(&'a str, &'a [plain::Str])>,
+    /// Its strings, where reading the list has found them.
+    found: Option<plain::Map<'a>>,
 }
 
 impl Found<'_> {
     /// A map of this list.
     pub(super) fn map<'f>(&'f self, raw: Raw<'f>) -> RawMap<'f> {
-        let strings = raw.strings.and_then(|(from, to)| self.strings.get(from..to));
-        RawMap { text: raw.text, found: strings.map(|strings| (self.body, strings)) }
+        RawMap { text: raw.text, found: raw.strings.and_then(|(from, to)| self.strings.map(self.body, from, to)) }
     }
 }
 
@@ -89,8 +88,8 @@ impl<'a> RawMap<'a> {
     pub(super) const EMPTY: RawMap<'static> = RawMap { text: "{}", found: None };
 
     /// Its pairs, in the order they came, where they need no more reading than has been done; at most `max`.
-    pub(super) fn borrowed(&self, max: usize) -> Option<Vec<(&'a str, &'a str)>> {
-        self.found.and_then(|(body, strings)| plain::borrowed(body, strings, max))
+    pub(super) fn borrowed(&self, max: usize) -> Option<plain::Borrowed<'a>> {
+        self.found.and_then(|map| map.borrowed(max))
     }
 
     /// Its pairs, in the order they came.
@@ -98,7 +97,7 @@ impl<'a> RawMap<'a> {
     /// # Errors
     /// In words: text that is no such map, and maps of more than `max` entries.
     pub fn pairs(&self, max: usize) -> Result<Vec<(Text<'a>, Text<'a>)>, String> {
-        match self.found.and_then(|(body, strings)| plain::pairs(body, strings, max)) {
+        match self.found.and_then(|map| map.pairs(max)) {
             Some(pairs) => Ok(pairs),
             None => general::pairs(self.text, max),
         }
@@ -144,9 +143,6 @@ pub fn shorten(mut message: String) -> String {
     message
 }
 
-/// About what a string of labels and annotations takes up, with its quotes and a colon or comma.
-const STRING_BYTES: usize = 28;
-
 /// The alerts of a list, each read or with what is wrong with it, and where their strings are.
 pub type Alerts<'a> = (Vec<Result<WireAlert<'a>, String>>, Found<'a>);
 
@@ -155,8 +151,7 @@ pub type Alerts<'a> = (Vec<Result<WireAlert<'a>, String>>, Found<'a>);
 /// # Errors
 /// Text that is no JSON list, and lists longer than `max`.
 pub fn read_list(text: &str, max: usize) -> Result<Alerts<'_>, BodyFault> {
-    let mut strings = Vec::with_capacity(text.len() / STRING_BYTES);
-    if let Some(alerts) = plain::alerts(text, max, &mut strings) {
+    if let Some((alerts, strings)) = plain::alerts(text, max) {
         return Ok((alerts.into_iter().map(Ok).collect(), Found { body: text, strings }));
     }
     // Nearly every list is whole, and then each alert is scanned once. What is wrong with which is asked only when

@@ -94,7 +94,7 @@ mod tests {
             for (index, item) in alerts.into_iter().enumerate() {
                 match item
                     .map_err(|error| (super::super::Reason::Shape, error))
-                    .and_then(|alert| prometheus::said(alert, &found, None))
+                    .and_then(|alert| prometheus::said(alert, &found, &mut prometheus::Times::default(), None))
                 {
                     Ok(said) => one_by_one.take(index, &said),
                     Err((reason, message)) => one_by_one.reject(index, reason, message),
