@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
-use crate::storage::disk::{DiskFile, FolderDisk};
+use crate::storage::disk::{DiskFile, FolderDisk, FolderFile};
 
 const T0: Time = Time(1_800_000_000_000);
 
@@ -126,7 +126,7 @@ struct Failing {
 }
 
 struct FailingFile {
-    file: std::fs::File,
+    file: FolderFile,
     left: Arc<AtomicI64>,
 }
 
