@@ -1,5 +1,6 @@
 //! The runtime as a whole, on a real folder whose disk can be made to wait and to fail.
 
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::path::Path;
@@ -22,7 +23,7 @@ use crate::model::{
     Time,
 };
 use crate::ruleset::{self, SourceFile};
-use crate::storage::disk::{Disk, DiskFile, FolderDisk, FolderFile};
+use crate::storage::disk::{Disk, DiskFile, FolderDisk};
 use crate::storage::log::{LogFiles, LogOptions, SkipDamage};
 use crate::storage::view::View;
 
@@ -66,7 +67,7 @@ struct MoodyDisk {
 }
 
 struct MoodyFile {
-    file: FolderFile,
+    file: File,
     control: Arc<Control>,
 }
 

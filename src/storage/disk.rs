@@ -2,8 +2,6 @@
 //!
 //! Owns the real disk ([`FolderDisk`]) and the lock against a second daemon ([`FolderLock`]). Knows nothing of logs.
 
-mod blocks;
-mod file;
 mod lock;
 
 #[cfg(test)]
@@ -11,15 +9,10 @@ mod tests;
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-pub use blocks::Blocks;
-pub use file::FolderFile;
 pub use lock::FolderLock;
-
-/// Disks and their file systems write this much, or multiples, as they are.
-pub const BLOCK_BYTES: usize = 4096;
 
 /// A folder of files.
 pub trait Disk: Send + 'static {
@@ -149,7 +142,7 @@ impl FolderDisk {
 }
 
 impl Disk for FolderDisk {
-    type File = FolderFile;
+    type File = File;
 
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
@@ -160,10 +153,10 @@ impl Disk for FolderDisk {
         Ok(names)
     }
 
-    fn open(&self, name: &str, create: bool) -> io::Result<FolderFile> {
+    fn open(&self, name: &str, create: bool) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(self.writable).create(create && self.writable).truncate(false).mode(FILE_MODE);
-        options.open(self.folder.join(name)).map(FolderFile::new)
+        options.open(self.folder.join(name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -176,6 +169,28 @@ impl Disk for FolderDisk {
 
     fn sync_folder(&self) -> io::Result<()> {
         File::open(&self.folder)?.sync_all()
+    }
+}
+
+impl DiskFile for File {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        read_fully(offset, buf, |at, rest| FileExt::read_at(self, rest, at))
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        write_fully(offset, data, |at, rest| FileExt::write_at(self, rest, at))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+        File::set_len(self, bytes)
     }
 }
 

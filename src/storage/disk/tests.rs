@@ -87,42 +87,6 @@ fn a_folder_keeps_files() {
 }
 
 #[test]
-fn whole_blocks_and_all_else_make_one_file() {
-    const LENGTH: usize = 5 * BLOCK_BYTES;
-    let home = tempfile::tempdir().unwrap();
-    let disk = FolderDisk::open(home.path()).unwrap();
-    let mut file = disk.open("a", true).unwrap();
-    let (mut expected, mut blocks) = (vec![0; LENGTH], Blocks::default());
-    let block = BLOCK_BYTES as u64;
-    // Offset, parts, zeros.
-    let writes: [(u64, &[&[u8]], usize); 6] = [
-        (0, &[&[1; 10], &[2; 20]], BLOCK_BYTES - 30),
-        (block, &[&[3; 3 * BLOCK_BYTES]], BLOCK_BYTES),
-        (block + 100, &[&[4; 7]], 0),
-        (block, &[&[5; BLOCK_BYTES]], 0),
-        (2 * block - 1, &[&[6; 2]], 0),
-        (2 * block, &[&[7; 100]], 2 * BLOCK_BYTES - 100),
-    ];
-    for (offset, parts, zeros) in writes {
-        let bytes = blocks.fill(parts, zeros);
-        assert_eq!((bytes.len(), bytes.as_ptr().addr() % BLOCK_BYTES), (parts.concat().len() + zeros, 0));
-        let at = usize::try_from(offset).unwrap();
-        expected[at..at + bytes.len()].copy_from_slice(bytes);
-        // Its old name is another file's by now.
-        disk.rename("a", "b").unwrap();
-        disk.open("a", true).unwrap();
-        file.write_at(offset, bytes).unwrap();
-        file.sync().unwrap();
-        let mut read = vec![9; LENGTH + 1];
-        let length = disk.open("b", false).unwrap().read_at(0, &mut read).unwrap();
-        assert_eq!(read[..length], expected[..length]);
-        assert_eq!(file.len().unwrap(), length as u64);
-        disk.rename("b", "a").unwrap();
-    }
-    assert_eq!(file.len().unwrap(), LENGTH as u64);
-}
-
-#[test]
 fn a_second_lock_is_refused_until_the_first_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let first = FolderLock::take(folder.path()).unwrap();

@@ -95,13 +95,14 @@ impl Batch {
         self.last_time
     }
 
-    /// The records, complete for this segment.
-    pub(super) fn finish(&mut self, generation: u32) -> &[u8] {
+    /// The records, complete for this segment, with as many zeros behind them.
+    pub(super) fn finish(&mut self, generation: u32, zeros: usize) -> &[u8] {
         let length = self.bytes.len();
         for (i, start) in self.starts.iter().enumerate() {
             let end = self.starts.get(i + 1).copied().unwrap_or(length);
             format::stamp(&mut self.bytes[*start..end], generation);
         }
+        self.bytes.resize(length + zeros, 0);
         &self.bytes
     }
 }

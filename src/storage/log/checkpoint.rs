@@ -82,7 +82,7 @@ impl<D: Disk> Log<D> {
         let name = segment_name(header.first_seq);
         self.disk.rename(TEMPORARY, &name).map_err(io_error("naming", &name))?;
         let file_bytes = header.records_at + ALIGN_BYTES as u64;
-        Ok(Active::new(file, header, header.records_at, file_bytes, self.active.last_time))
+        Ok(Active { file, header, end: header.records_at, file_bytes, last_time: self.active.last_time })
     }
 
     /// Lets old segments go, oldest first, down to one that begins with a checkpoint.

@@ -4,7 +4,7 @@ use super::folder::{Closed, SPARE, TEMPORARY, segment_name};
 use super::format::{ALIGN_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::{Log, LogError, io_error};
 use crate::model::Time;
-use crate::storage::disk::{BLOCK_BYTES, Disk, DiskFile};
+use crate::storage::disk::{Disk, DiskFile};
 
 /// How far ahead of the writing a segment is zeroed.
 const ZEROED_AHEAD_BYTES: u64 = 1 << 20;
@@ -19,15 +19,9 @@ pub(super) struct Active<F> {
     pub(super) file_bytes: u64,
     /// The time of the last record.
     pub(super) last_time: Time,
-    /// What stands before `end` in its block; `None` until somebody asks.
-    tail: Option<Vec<u8>>,
 }
 
 impl<F> Active<F> {
-    pub(super) fn new(file: F, header: SegmentHeader, end: u64, file_bytes: u64, last_time: Time) -> Active<F> {
-        Active { file, header, end, file_bytes, last_time, tail: None }
-    }
-
     pub(super) fn name(&self) -> String {
         segment_name(self.header.first_seq)
     }
@@ -35,22 +29,6 @@ impl<F> Active<F> {
     /// What it is once it is closed.
     pub(super) fn close(&self, last_seq: u64) -> Closed {
         Closed { header: self.header, bytes: self.end, last_seq, last_time: self.last_time, followed: true }
-    }
-}
-
-impl<F: DiskFile> Active<F> {
-    /// What stands before `end` in its block.
-    fn tail(&mut self) -> Result<Vec<u8>, LogError> {
-        if let Some(tail) = self.tail.take() {
-            return Ok(tail);
-        }
-        let begin = self.end - self.end % BLOCK_BYTES as u64;
-        let mut tail = vec![0; usize::try_from(self.end - begin).unwrap_or(BLOCK_BYTES)];
-        let read = self.file.read_at(begin, &mut tail).map_err(io_error("reading", &self.name()))?;
-        if read < tail.len() {
-            return Err(io_error("reading", &self.name())(std::io::ErrorKind::UnexpectedEof.into()));
-        }
-        Ok(tail)
     }
 }
 
@@ -67,46 +45,36 @@ impl<D: Disk> Log<D> {
         }
         let name = self.active.name();
         let records_end = self.active.end + self.batch.len();
-        let zeroed_to = self.zeroed_to(records_end);
-        let zeros = usize::try_from(zeroed_to - records_end).unwrap_or(BLOCK_BYTES);
-        // From the beginning of the block, so that it is one of whole blocks.
-        let mut tail = self.active.tail()?;
-        let begin = self.active.end - tail.len() as u64;
-        let records = self.batch.finish(self.active.header.generation);
-        let bytes = self.blocks.fill(&[&tail, records], zeros);
-        if let Err(source) = self.active.file.write_at(begin, bytes) {
-            self.undo(zeroed_to);
+        let zeros = self.zeros_behind(records_end);
+        let bytes = self.batch.finish(self.active.header.generation, zeros);
+        let written = bytes.len() as u64;
+        if let Err(source) = self.active.file.write_at(self.active.end, bytes) {
+            self.undo(written);
             return Err(LogError::Io { what: "writing", file: name, source });
         }
-        let block = records_end - records_end % BLOCK_BYTES as u64;
-        let place = |at: u64| usize::try_from(at.saturating_sub(begin)).unwrap_or(bytes.len());
-        tail.clear();
-        tail.extend_from_slice(&bytes[place(block)..place(records_end)]);
         self.sync_active()?;
-        self.active.tail = Some(tail);
-        self.active.file_bytes = self.active.file_bytes.max(zeroed_to);
+        self.active.file_bytes = self.active.file_bytes.max(self.active.end + written);
         self.active.end = records_end;
         self.active.last_time = self.batch.last_time();
         self.last_seq = self.batch.next_seq() - 1;
         Ok(())
     }
 
-    /// Up to where to write zeros behind the batch: for the mark of the end, or up to the next step when the file must grow. Always
-    /// to the end of a block.
-    fn zeroed_to(&self, records_end: u64) -> u64 {
+    /// How many zeros to write behind the batch: the mark of the end, or up to the next step when the file must grow.
+    fn zeros_behind(&self, records_end: u64) -> usize {
         let mark_end = records_end + ALIGN_BYTES as u64;
         let zeroed_to = if mark_end <= self.active.file_bytes {
             mark_end
         } else {
             (records_end + ZEROED_AHEAD_BYTES).min(self.options.segment_bytes).max(mark_end)
         };
-        zeroed_to.next_multiple_of(BLOCK_BYTES as u64)
+        usize::try_from(zeroed_to - records_end).unwrap_or(ALIGN_BYTES)
     }
 
-    /// Takes back a write that failed somewhere between the end and `written_to`. Zeros are synced, so that nothing of the
-    /// dropped batch can come back behind the next one. If that fails too, the log is sealed.
-    fn undo(&mut self, written_to: u64) {
-        let zeroed_to = written_to.min(self.active.file_bytes);
+    /// Takes back a write that failed somewhere within `written` bytes behind the end. Zeros are synced, so that nothing
+    /// of the dropped batch can come back behind the next one. If that fails too, the log is sealed.
+    fn undo(&mut self, written: u64) {
+        let zeroed_to = (self.active.end + written).min(self.active.file_bytes);
         let undone = self
             .active
             .file
@@ -193,7 +161,7 @@ pub(super) fn new_segment<D: Disk>(disk: &D, origin: &str, header: SegmentHeader
     file.sync().map_err(io_error("syncing", origin))?;
     let file_bytes = file.len().map_err(io_error("measuring", origin))?;
     disk.rename(origin, &segment_name(header.first_seq)).map_err(io_error("naming", origin))?;
-    Ok(Active::new(file, header, header.records_at, file_bytes, header.before_time))
+    Ok(Active { file, header, end: header.records_at, file_bytes, last_time: header.before_time })
 }
 
 /// Writes zeros from one offset to another.

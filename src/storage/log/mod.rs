@@ -23,7 +23,7 @@ mod verify;
 
 use std::io;
 
-use super::disk::{Blocks, Disk};
+use super::disk::Disk;
 use crate::engine::{Entity, Fact};
 use crate::model::Time;
 use batch::Batch;
@@ -120,8 +120,6 @@ pub struct Log<D: Disk> {
     closed: Vec<Closed>,
     active: Active<D::File>,
     batch: Batch,
-    /// What is being written.
-    blocks: Blocks,
     /// The last committed sequence.
     last_seq: u64,
     /// Whether a file waits to be used again.

@@ -9,7 +9,7 @@ use super::format::{KIND_FACTS, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeade
 use super::scan::{Behind, Scanner, Step, find_record, look_behind};
 use super::{Log, LogError, LogOptions, OpenReport, SkipDamage, io_error};
 use crate::model::Time;
-use crate::storage::disk::{Blocks, Disk, DiskFile};
+use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::record::RECORD_VERSION;
 
 pub(super) fn open<D: Disk>(disk: D, options: LogOptions, skip: SkipDamage) -> Result<(Log<D>, OpenReport), LogError> {
@@ -32,8 +32,7 @@ pub(super) fn open<D: Disk>(disk: D, options: LogOptions, skip: SkipDamage) -> R
     };
     sync_folder()?;
     let batch = Batch::new(last_seq + 1);
-    let blocks = Blocks::default();
-    let log = Log { disk, options, closed, active, batch, blocks, last_seq, spare: found.spare, sealed: None, skip };
+    let log = Log { disk, options, closed, active, batch, last_seq, spare: found.spare, sealed: None, skip };
     let report = OpenReport { last_seq, last_time: log.active.last_time, segments: log.closed.len() + 1, torn_bytes };
     Ok((log, report))
 }
@@ -96,7 +95,7 @@ fn open_newest<D: Disk>(disk: &D, header: SegmentHeader, skip: &SkipDamage) -> R
     file.write_at(commit_at, &last_commit).map_err(io_error("writing", &name))?;
     file.sync().map_err(io_error("syncing", &name))?;
     let torn_bytes = if torn { file_bytes - end } else { 0 };
-    Ok((Active::new(file, header, end, file_bytes, last_time), next_seq - 1, torn_bytes))
+    Ok((Active { file, header, end, file_bytes, last_time }, next_seq - 1, torn_bytes))
 }
 
 /// The next whole record of facts behind a bad place, and its sequence, which is not before `next_seq`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
-use crate::storage::disk::{DiskFile, FolderDisk, FolderFile};
+use crate::storage::disk::{DiskFile, FolderDisk};
 
 const T0: Time = Time(1_800_000_000_000);
 
@@ -126,7 +126,7 @@ struct Failing {
 }
 
 struct FailingFile {
-    file: FolderFile,
+    file: std::fs::File,
     left: Arc<AtomicI64>,
 }
 
