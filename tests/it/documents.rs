@@ -131,7 +131,9 @@ fn the_shipped_rules_work_without_any_configuration() {
 /// What takes too long for a test is at least whole, and says how it is used.
 #[test]
 fn long_runs_say_how_they_are_used() {
-    for script in ["dist/build", "benches/versus-alertmanager/run", "benches/storm-quality/run", "benches/real-roots/run", "fuzz/run"] {
+    for script in
+        ["dist/build", "benches/versus-alertmanager/run", "benches/storm-quality/run", "benches/real-roots/run", "fuzz/run"]
+    {
         let output = Command::new("python3").arg(repository().join(script)).arg("--help").output().expect("python3");
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && said.starts_with("usage: "), "{script}: {}", String::from_utf8_lossy(&output.stderr));
