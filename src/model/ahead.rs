@@ -33,6 +33,12 @@ pub fn counts<'a>(records: impl Iterator<Item = &'a AlertRecord> + Clone) {
     black_box(records.fold(0, |sum, record| sum ^ record.alert.fingerprint.0));
 }
 
+/// What is known of alerts, and their labels.
+pub fn labels<'a>(records: impl Iterator<Item = &'a AlertRecord> + Clone) {
+    counts(records.clone());
+    black_box(records.fold(0, |sum, record| sum ^ text(record.labels().encoded())));
+}
+
 /// What is known of alerts, and what they say of themselves.
 pub fn records<'a>(records: impl Iterator<Item = &'a AlertRecord> + Clone) {
     black_box(records.clone().fold(0, |sum, record| sum ^ record.fired_seq ^ record.incidents.len() as u64));
