@@ -1,8 +1,9 @@
-"""What the benches build before they run."""
+"""What must be there before the benches run: built, or installed."""
 
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -32,6 +33,22 @@ def build_loadgen():
     command = ["cargo", "build", "--locked", "--release", "--target-dir", os.fspath(folder)]
     subprocess.run(command, cwd=HERE / "loadgen", check=True, stdout=sys.stderr)
     return os.fspath(folder / "release" / "loadgen")
+
+
+def install(package, found, instead=""):
+    """What `found` finds, behind installing Debian's package where it finds nothing and that is possible. `instead` says what else
+    would do."""
+    if (there := found()) is not None:
+        return there
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        sys.exit(f"{package} is missing: install Debian's package of that name (as root: apt-get install {package}) and run this again{instead}")
+    say(f"installing Debian's package {package}")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]):
+        subprocess.run(command, check=True, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    if (there := found()) is None:
+        sys.exit(f"{package} is installed and brought nothing that can be used here")
+    return there
 
 
 def say(message):

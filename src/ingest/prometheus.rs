@@ -71,3 +71,22 @@ impl Last {
         Ok(self.time)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_as_if_it_stood_alone() {
+        let (one, other) = ("2026-01-05T00:00:00Z", "2026-01-05T00:00:01Z");
+        let texts =
+            [one, one, other, "", one, "0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "yesterday", "yesterday", one, other];
+        let mut last = Last::default();
+        for text in texts {
+            let wire = || Some(Text(text.into()));
+            assert_eq!(last.read("startsAt", wire()), Last::default().read("startsAt", wire()), "{text}");
+            assert_eq!(last.read("startsAt", None), Ok(None));
+        }
+        assert_eq!(last.read("startsAt", Some(Text(one.into()))), Ok(Time::parse_rfc3339(one)));
+    }
+}
