@@ -36,9 +36,7 @@ pub(super) struct Habit {
 impl Habit {
     fn place(&self, labels: &Labels) -> usize {
         let mut hasher = FxHasher::default();
-        for (name, value) in labels.iter().filter(|(name, _)| self.by.iter().any(|label| **label == **name)) {
-            (name.len(), value).hash(&mut hasher);
-        }
+        self.by.iter().for_each(|name| labels.get(name).hash(&mut hasher));
         usize::try_from(hasher.finish()).unwrap_or_default() % PLACES
     }
 

@@ -111,7 +111,7 @@ impl Labels {
         while at < bytes.len() {
             let found = part_at(bytes, at);
             let value = part_at(bytes, found.end);
-            if found.len() == name.len() && bytes[found] == *name.as_bytes() {
+            if is_at(bytes, &found, name.as_bytes()) {
                 return &self.text[value];
             }
             at = value.end;
@@ -171,9 +171,29 @@ impl Labels {
     /// Whether every pair of `other` is here, too.
     #[must_use]
     pub fn contains(&self, other: &Labels) -> bool {
-        // Both are in order, so one walk is enough.
-        let mut own = self.iter();
-        other.iter().all(|wanted| own.by_ref().find(|(name, _)| *name >= wanted.0) == Some(wanted))
+        // Both are in order, so one walk is enough; and equal pairs have equal bytes.
+        let (own, wanted) = (self.text.as_bytes(), other.text.as_bytes());
+        let (mut own_at, mut wanted_at) = (0, 0);
+        while wanted_at < wanted.len() {
+            let name = part_at(wanted, wanted_at);
+            let pair = wanted_at..part_at(wanted, name.end).end;
+            loop {
+                if own_at >= own.len() {
+                    return false;
+                }
+                let own_name = part_at(own, own_at);
+                let own_pair = own_at..part_at(own, own_name.end).end;
+                own_at = own_pair.end;
+                if own[own_pair] == wanted[pair.clone()] {
+                    break;
+                }
+                if own[own_name] >= wanted[name.clone()] {
+                    return false;
+                }
+            }
+            wanted_at = pair.end;
+        }
+        true
     }
 
     /// The pairs that both sets have with equal values.
@@ -187,17 +207,32 @@ impl Labels {
     #[must_use]
     pub fn only<S: AsRef<str>>(&self, names: &[S]) -> Labels {
         const USUAL: usize = 8;
-        // They are in order already, and this is done for the group of every new alert.
-        let mut kept = [("", ""); USUAL];
-        let mut count = 0;
-        for pair in self.iter().filter(|(name, _)| names.iter().any(|n| n.as_ref() == *name)).take(names.len()) {
-            if count == USUAL {
-                return Labels::from_sorted(self.iter().filter(|(name, _)| names.iter().any(|n| n.as_ref() == *name)));
+        // They are in order already, and this is done for the group of every new alert: what is kept is copied as it stands.
+        let bytes = self.text.as_bytes();
+        let mut at = 0;
+        let mut pairs = std::iter::from_fn(|| {
+            while at < bytes.len() {
+                let name = part_at(bytes, at);
+                let pair = at..part_at(bytes, name.end).end;
+                at = pair.end;
+                if names.iter().any(|wanted| is_at(bytes, &name, wanted.as_ref().as_bytes())) {
+                    return Some(pair);
+                }
             }
-            kept[count] = pair;
+            None
+        });
+        let mut kept: [Range<usize>; USUAL] = Default::default();
+        let mut count = 0;
+        for (place, pair) in kept.iter_mut().zip(pairs.by_ref().take(names.len())) {
+            *place = pair;
             count += 1;
         }
-        Labels::from_sorted(kept[..count].iter().copied())
+        let mut text = String::with_capacity(kept.iter().map(Range::len).sum());
+        kept[..count].iter().for_each(|pair| text.push_str(&self.text[pair.clone()]));
+        if count == USUAL {
+            pairs.for_each(|pair| text.push_str(&self.text[pair]));
+        }
+        Labels { text: text.into_boxed_str() }
     }
 
     /// Alertmanager's identity of this set: FNV-1a over name, 0xFF, value, 0xFF of each pair in order.
@@ -288,6 +323,12 @@ fn part_at(bytes: &[u8], at: usize) -> Range<usize> {
         short => (at + 1, usize::from(short)),
     };
     start..start + length
+}
+
+/// Whether the part that lies there is this one. Names of one length mostly differ in their last byte.
+#[inline]
+fn is_at(bytes: &[u8], part: &Range<usize>, wanted: &[u8]) -> bool {
+    part.len() == wanted.len() && bytes[..part.end].last() == wanted.last() && bytes[part.clone()] == *wanted
 }
 
 /// The first part of a text that may be any, and what is behind it.

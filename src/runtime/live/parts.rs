@@ -34,6 +34,7 @@ impl Live {
 }
 
 /// A key by its place in a list, with its hash and the number of its part of the table.
+#[derive(Clone, Copy)]
 struct Key {
     part: usize,
     /// All of it, on the machines of 64 bits that Quell is built for.
@@ -41,15 +42,28 @@ struct Key {
     place: usize,
 }
 
-/// The keys by the parts of the table; within one, in the order of the list.
+/// The keys by the parts of the table; within one, in the order of the list. By counting: a sort took as long as the look-ups.
 fn by_part<K: Hash + Eq, V>(table: &DashMap<K, V, Keyed>, keys: &[K]) -> Vec<Key> {
+    let mut nexts = vec![0; table.shards().len()];
     let found = |(place, key): (usize, &K)| {
         let hash = table.hash_usize(key);
         Key { part: table.determine_shard(hash), hash, place }
     };
-    let mut all: Vec<Key> = keys.iter().enumerate().map(found).collect();
-    all.sort_unstable_by_key(|key| (key.part, key.place));
-    all
+    let all: Vec<Key> = keys.iter().enumerate().map(found).collect();
+    for key in &all {
+        nexts[key.part] += 1;
+    }
+    let mut begin = 0;
+    for next in &mut nexts {
+        begin += std::mem::replace(next, begin);
+    }
+    let mut sorted = vec![Key { part: 0, hash: 0, place: 0 }; all.len()];
+    for key in all {
+        let next = &mut nexts[key.part];
+        sorted[*next] = key;
+        *next += 1;
+    }
+    sorted
 }
 
 /// Shows `each` what `table` has under `keys`, by their places in the list. `each` runs inside the table: it must not call on it.

@@ -42,20 +42,25 @@ impl<'a> Out<'a> {
     }
 
     /// The shortest head, as RFC 8949 (section 4.2.1) asks for: equal values have equal bytes.
+    #[inline]
     fn head(&mut self, major: u8, number: u64) {
         let [_, _, _, _, _, _, _, low] = number.to_be_bytes();
-        match number {
-            0..24 => self.0.push(major | low),
-            24..0x100 => self.0.extend_from_slice(&[major | 0x18, low]),
-            0x100..0x1_0000 => self.long_head::<2>(major | 0x19, number),
-            0x1_0000..0x1_0000_0000 => self.long_head::<4>(major | 0x1a, number),
-            _ => self.long_head::<8>(major | 0x1b, number),
+        // Most heads are such: an alert's record has thirty.
+        if number < 24 {
+            self.0.push(major | low);
+        } else {
+            self.long_head(major, number);
         }
     }
 
-    fn long_head<const BYTES: usize>(&mut self, first: u8, number: u64) {
-        self.0.push(first);
-        self.0.extend_from_slice(&number.to_be_bytes()[8 - BYTES..]);
+    fn long_head(&mut self, major: u8, number: u64) {
+        let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+        match number {
+            0..0x100 => self.0.extend_from_slice(&[major | 0x18, h]),
+            0x100..0x1_0000 => self.0.extend_from_slice(&[major | 0x19, g, h]),
+            0x1_0000..0x1_0000_0000 => self.0.extend_from_slice(&[major | 0x1a, e, f, g, h]),
+            _ => self.0.extend_from_slice(&[major | 0x1b, a, b, c, d, e, f, g, h]),
+        }
     }
 
     pub(super) fn array(&mut self, length: usize) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use rustc_hash::FxHashMap;
 
+use super::numbered::Numbered;
 use super::packed::Packer;
 use super::write::{encode, key, last_of_each, put_json, text};
 use super::{LiveAlerts, ViewBatch, ViewError, packed};
@@ -36,7 +37,7 @@ pub(super) struct Changed<'a> {
     new: usize,
     /// How many are in blocks that were written or begun.
     in_blocks: usize,
-    block: Block,
+    block: Block<'a>,
     blob: Vec<u8>,
 }
 
@@ -44,8 +45,10 @@ impl<'a> Changed<'a> {
     /// Of batches of which the view has what stands before `applied_seq`; `live` follows.
     pub(super) fn of(live: &mut LiveAlerts, applied_seq: u64, batches: &[&'a ViewBatch]) -> Changed<'a> {
         let past = follow(live, batches);
-        let records = last_of_each(batches.iter().flat_map(|batch| &batch.changes.alerts), |record| record.fired_seq);
-        let new = records.partition_point(|record| record.fired_seq <= applied_seq);
+        let all = batches.iter().flat_map(|batch| &batch.changes.alerts);
+        let mut records = last_of_each(all.clone().filter(|record| record.fired_seq <= applied_seq), |record| record.fired_seq);
+        let new = records.len();
+        records.extend(in_order(all.filter(|record| record.fired_seq > applied_seq), applied_seq + 1));
         Changed { past, records, new, in_blocks: new, block: Block::default(), blob: Vec::new() }
     }
 
@@ -76,6 +79,23 @@ impl<'a> Changed<'a> {
         write_states(transaction, known)?;
         retire(transaction, &self.past, new)
     }
+}
+
+/// The last record of each occurrence, in order of firing; none fired before `first_seq`. Each has its place by its number: sorting
+/// took as long as packing a block.
+fn in_order<'a>(
+    records: impl Iterator<Item = &'a Arc<AlertRecord>>,
+    first_seq: u64,
+) -> impl Iterator<Item = &'a Arc<AlertRecord>> {
+    let mut places: Vec<Option<&Arc<AlertRecord>>> = Vec::new();
+    for record in records {
+        let place = usize::try_from(record.fired_seq - first_seq).expect("facts of one write, which memory holds");
+        if places.len() <= place {
+            places.resize(place + 1, None);
+        }
+        places[place] = Some(record);
+    }
+    places.into_iter().flatten()
 }
 
 /// An occurrence that is no longer the live one of its alert.
@@ -126,52 +146,88 @@ fn forgotten_at(batch: &ViewBatch) -> FxHashMap<Fingerprint, u64> {
 
 /// A block that is being filled.
 #[derive(Default)]
-struct Block {
+struct Block<'a> {
     records: Vec<u8>,
     packer: Packer,
-    /// For people: a JSON array of what the SQL view `alerts` shows.
+    /// For people: a JSON array of what the SQL view `alerts` shows, with numbers for names and kinds.
     summary: Vec<u8>,
-    first: Option<u64>,
+    names: Numbered<&'a str>,
+    /// Status and source.
+    kinds: Numbered<(&'a str, &'a str)>,
+    /// Bytes that both have as JSON at most, where nothing needs to be escaped.
+    names_bytes: usize,
+    first: Option<(u64, Time)>,
     last: Option<(u64, Time)>,
     count: i64,
 }
 
-impl Block {
+impl<'a> Block<'a> {
     fn has_room(&self, record: &[u8]) -> bool {
         let records = self.records.len() + HEAD_BYTES + record.len();
-        let fits = records <= RECORDS_BYTES_MAX && self.packer.expected(records) + self.summary.len() <= BLOCK_BYTES_MAX;
-        fits || self.count == 0
+        let stored = self.packer.expected(records) + self.summary.len() + self.names_bytes;
+        records <= RECORDS_BYTES_MAX && stored <= BLOCK_BYTES_MAX || self.count == 0
     }
 
-    fn add(&mut self, record: &AlertRecord, bytes: &[u8]) {
+    fn add(&mut self, record: &'a AlertRecord, bytes: &[u8]) {
         let AlertRecord { alert, status, fired_seq, fired_at, ends_at, .. } = record;
         let length = u32::try_from(bytes.len()).expect("an alert has limits far below 4 GiB");
         self.records.extend_from_slice(&fired_seq.to_le_bytes());
         self.records.extend_from_slice(&length.to_le_bytes());
         self.records.extend_from_slice(bytes);
+        let (name, kind) = (record.labels().get("alertname"), (status.as_str(), &*alert.source));
+        let before = (self.names.all().len(), self.kinds.all().len());
+        let (name_number, kind_number) = (self.names.number(name), self.kinds.number(kind));
+        if before != (self.names.all().len(), self.kinds.all().len()) {
+            self.names_bytes += [name, kind.0, kind.1].map(|text| text.len() + 4).iter().sum::<usize>();
+        }
+        let (first_seq, at) = *self.first.get_or_insert((*fired_seq, *fired_at));
+        let begin =
+            (fired_seq - first_seq, key(alert.fingerprint.0), name_number, alert.starts_at.since(at).0, fired_at.since(at).0);
         self.summary.push(if self.count == 0 { b'[' } else { b',' });
-        let (fingerprint, name, ends_at) = (key(alert.fingerprint.0), record.labels().get("alertname"), ends_at.map(|at| at.0));
-        let line = (fired_seq, fingerprint, name, status.as_str(), &*alert.source, alert.starts_at.0, fired_at.0, ends_at);
-        put_json(&mut self.summary, &line);
-        self.first.get_or_insert(*fired_seq);
+        match (kind_number, ends_at) {
+            (0, None) => put_json(&mut self.summary, &begin),
+            (kind, ends_at) => {
+                let (seq, fingerprint, name, starts_at, fired_at) = begin;
+                let ends_at = ends_at.map(|ends_at| ends_at.since(at).0);
+                put_json(&mut self.summary, &(seq, fingerprint, name, starts_at, fired_at, kind, ends_at));
+            }
+        }
         self.last = Some((*fired_seq, *fired_at));
         self.count += 1;
     }
 
     /// Writes the block, if there is anything in it, and empties it.
     fn finish(&mut self, transaction: &Transaction<'_>) -> Result<(), ViewError> {
-        let (Some(first), Some((last, fired_at))) = (self.first.take(), self.last.take()) else { return Ok(()) };
+        let (Some((first, at)), Some((last, fired_at))) = (self.first.take(), self.last.take()) else { return Ok(()) };
         self.summary.push(b']');
+        let (mut names, mut kinds) = (Vec::new(), Vec::new());
+        put_json(&mut names, &self.names.all());
+        put_json(&mut kinds, &self.kinds.all());
         let records = self.packer.pack(&self.records);
         transaction
             .prepare_cached(
-                "INSERT INTO alert_block (first_seq, last_seq, alerts, fired_at, summary, record_version, records)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO alert_block
+                     (first_seq, last_seq, alerts, at, fired_at, names, kinds, summary, record_version, records)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
-            .execute(params![key(first), key(last), self.count, fired_at.0, text(&self.summary), RECORD_VERSION, records])?;
+            .execute(params![
+                key(first),
+                key(last),
+                self.count,
+                at.0,
+                fired_at.0,
+                text(&names),
+                text(&kinds),
+                text(&self.summary),
+                RECORD_VERSION,
+                records
+            ])?;
         transaction.prepare_cached("INSERT INTO alert_block_live (first_seq) VALUES (?1)")?.execute([key(first)])?;
         self.records.clear();
         self.summary.clear();
+        self.names.clear();
+        self.kinds.clear();
+        self.names_bytes = 0;
         self.count = 0;
         Ok(())
     }

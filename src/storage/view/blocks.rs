@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::TimelineEntry;
-use super::timeline;
 use crate::model::{Reason, RuleRef, Time};
 
 /// Entries of one row; more of one write go into further rows, so that a reader with a small limit reads little.
@@ -71,9 +70,6 @@ impl<'a> ReasonJson<'a> {
     }
 }
 
-/// An alert that joined an incident, as it is stored: log position, moment, the occurrence's position, name.
-pub(super) type NewJoin<'a> = (u64, i64, Option<u64>, &'a str);
-
 /// Reads one row's entries.
 ///
 /// # Errors
@@ -87,22 +83,6 @@ pub(super) fn read_block(text: &str) -> Result<impl Iterator<Item = TimelineEntr
         text: entry.text.into_owned(),
         actor: entry.actor,
         reason: entry.reason.map(|json| json.get().to_owned()),
-    }))
-}
-
-/// Reads one row of alerts that joined, by a rule in words and as JSON.
-///
-/// # Errors
-/// Text that is no such array.
-pub(super) fn read_joins(text: &str, rule: &str, reason: &str) -> Result<impl Iterator<Item = TimelineEntry>, serde_json::Error> {
-    let stored: Vec<(u64, i64, Option<u64>, Cow<'_, str>)> = serde_json::from_str(text)?;
-    Ok(stored.into_iter().map(move |(seq, at, _, name)| TimelineEntry {
-        seq,
-        at: Time(at),
-        kind: "alert_joined".to_owned(),
-        text: timeline::joined_words(&name, rule),
-        actor: None,
-        reason: Some(reason.to_owned()),
     }))
 }
 

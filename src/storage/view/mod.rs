@@ -9,6 +9,8 @@
 //! - [`packed`]: how those are packed.
 //! - [`timeline`]: a fact as a sentence in the timelines that it belongs to.
 //! - [`blocks`]: timeline entries as they are stored.
+//! - [`joins`]: alerts that joined incidents.
+//! - [`numbered`]: texts that stand in a row once and are meant many times.
 //! - [`reader`]: history, asked by others while the writer writes.
 
 use std::path::Path;
@@ -25,6 +27,8 @@ use crate::model::{Fingerprint, Time};
 mod alerts;
 mod blocks;
 mod forget;
+mod joins;
+mod numbered;
 mod packed;
 mod reader;
 mod schema;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use rusqlite::{Connection, Params, Row, params};
 
 use super::alerts::Occurrences;
+use super::joins::{self, Columns};
 use super::write::key;
 use super::{TimelineEntry, ViewError, blocks, read_record, schema};
 use crate::engine::Entity;
-use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, Notification};
+use crate::model::{AlertRecord, Fingerprint, Incident, IncidentId, Notification, Time};
 
 /// The reading side; cheap to open, one for each thread that asks. What is live is newer in the runtime's tables.
 pub struct ViewReader {
@@ -90,7 +91,7 @@ impl ViewReader {
     /// What SQLite says.
     pub fn newest_alerts(&self, limit: usize, keep: &mut dyn FnMut(&AlertRecord) -> bool) -> Result<Vec<AlertRecord>, ViewError> {
         let sql =
-            "SELECT value ->> 0 FROM alert_block, json_each(alert_block.summary) ORDER BY first_seq DESC, json_each.key DESC";
+            "SELECT first_seq + (value ->> 0) FROM alert_block, json_each(summary) ORDER BY first_seq DESC, json_each.key DESC";
         self.occurrences(sql, [], limit, keep)
     }
 
@@ -99,7 +100,7 @@ impl ViewReader {
     /// # Errors
     /// What SQLite says.
     pub fn incident_alerts(&self, id: IncidentId, limit: usize) -> Result<Vec<AlertRecord>, ViewError> {
-        let sql = "SELECT value ->> 2 AS fired_seq FROM join_block, json_each(join_block.joins) WHERE incident = ?1
+        let sql = "SELECT first_seq + (value ->> 0) - (value ->> 2) FROM join_block, json_each(joins) WHERE incident = ?1
              UNION SELECT value FROM member_block, json_each(member_block.alerts) WHERE incident = ?1 ORDER BY 1";
         self.occurrences(sql, [key(id.0)], limit, &mut |_| true)
     }
@@ -131,9 +132,12 @@ impl ViewReader {
         let sql = "SELECT entries FROM timeline_block WHERE incident = ?1 AND last_seq > ?2 ORDER BY first_seq";
         let mut entries =
             self.entries(sql, id, after, limit, &|row| Ok(blocks::read_block(text(row, 0)?).map_err(damaged)?.collect()))?;
-        let sql = "SELECT joins, rule, reason FROM join_block WHERE incident = ?1 AND last_seq > ?2 ORDER BY id";
+        let sql = "SELECT first_seq, at, rule, reason, names, joins FROM join_block WHERE incident = ?1 AND last_seq > ?2
+             ORDER BY id";
         entries.extend(self.entries(sql, id, after, limit, &|row| {
-            Ok(blocks::read_joins(text(row, 0)?, text(row, 1)?, text(row, 2)?).map_err(damaged)?.collect())
+            let (first_seq, at) = (row.get::<_, i64>(0)?.cast_unsigned(), Time(row.get(1)?));
+            let (rule, reason, names, joins) = (text(row, 2)?, text(row, 3)?, text(row, 4)?, text(row, 5)?);
+            joins::read(&Columns { first_seq, at, rule, reason, names, joins }).map_err(damaged)
         })?);
         entries.sort_by_key(|entry| entry.seq);
         entries.truncate(limit);

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::ViewError;
 
 /// The version of [`TABLES`], kept in `user_version`. A view of another version is built anew from the log.
-const SCHEMA_VERSION: i64 = 6;
+const SCHEMA_VERSION: i64 = 7;
 
 /// "Quel" as SQLite's `application_id`, so that a foreign database is not taken for a view.
 const APPLICATION_ID: i64 = 0x5175_656c;
@@ -30,13 +30,18 @@ CREATE TABLE meta (
 ) STRICT;
 
 -- The occurrences of alerts that one write brought, as they stood then: records for the program (their length in four bytes,
--- the lowest first, and a block of LZ4), the summary for people, a JSON array of
--- [fired_seq, fingerprint, name, status, source, starts_at, fired_at, ends_at].
+-- the lowest first, and a block of LZ4), and for people the JSON array `summary` of
+-- [fired_seq, fingerprint, name, starts_at, fired_at, kind, ends_at]: fired_seq counted from first_seq, times from `at`; a name's
+-- place in the array `names`, and that of [status, source] in `kinds`. An array may end before its kind, which is 0 then,
+-- and before ends_at.
 CREATE TABLE alert_block (
     first_seq INTEGER PRIMARY KEY,
     last_seq INTEGER NOT NULL,
     alerts INTEGER NOT NULL,
+    at INTEGER NOT NULL,
     fired_at INTEGER NOT NULL,
+    names TEXT NOT NULL,
+    kinds TEXT NOT NULL,
     summary TEXT NOT NULL,
     record_version INTEGER NOT NULL,
     records BLOB NOT NULL
@@ -73,14 +78,18 @@ CREATE TABLE incident (
 ) STRICT;
 CREATE INDEX incident_live ON incident (live) WHERE live = 1;
 
--- The alerts that one write found to have joined one incident by one rule, as a JSON array of [seq, at, fired_seq, name]:
--- lines of its timeline, and its members.
+-- The alerts that one write found to have joined one incident by one rule: lines of its timeline, and its members. `joins` is a
+-- JSON array of [seq, at, back, name, thing]: seq counted from first_seq, the moment from `at`, the occurrence's fired_seq
+-- backwards from seq (null where it was not known any more); in words it is the name of this place in `names`, and the thing.
 CREATE TABLE join_block (
     id INTEGER PRIMARY KEY,
     incident INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
     last_seq INTEGER NOT NULL,
+    at INTEGER NOT NULL,
     rule TEXT NOT NULL,
     reason TEXT NOT NULL,
+    names TEXT NOT NULL,
     joins TEXT NOT NULL
 ) STRICT;
 CREATE INDEX join_block_incident ON join_block (incident);
@@ -175,19 +184,23 @@ CREATE TABLE heartbeat (
 ) STRICT;
 
 CREATE VIEW alerts AS
-    SELECT value ->> 0 AS fired_seq, printf('%016x', value ->> 1) AS fingerprint, value ->> 2 AS name,
-        coalesce(alert.status, value ->> 3) AS status, value ->> 4 AS source, coalesce(alert.live, 1) AS live,
-        strftime('%Y-%m-%dT%H:%M:%fZ', (value ->> 5) / 1000.0, 'unixepoch') AS starts_at,
-        strftime('%Y-%m-%dT%H:%M:%fZ', (value ->> 6) / 1000.0, 'unixepoch') AS fired_at,
-        strftime('%Y-%m-%dT%H:%M:%fZ', iif(alert.status IS NULL, value ->> 7, alert.ends_at) / 1000.0, 'unixepoch') AS ends_at
-    FROM alert_block, json_each(alert_block.summary) LEFT JOIN alert ON alert.fired_seq = value ->> 0;
+    SELECT first_seq + (value ->> 0) AS fired_seq, printf('%016x', value ->> 1) AS fingerprint,
+        names ->> (value ->> 2) AS name,
+        coalesce(alert.status, kinds ->> printf('$[%d][0]', value ->> 5)) AS status,
+        kinds ->> printf('$[%d][1]', value ->> 5) AS source, coalesce(alert.live, 1) AS live,
+        strftime('%Y-%m-%dT%H:%M:%fZ', (at + (value ->> 3)) / 1000.0, 'unixepoch') AS starts_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', (at + (value ->> 4)) / 1000.0, 'unixepoch') AS fired_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', iif(alert.status IS NULL, at + (value ->> 6), alert.ends_at) / 1000.0, 'unixepoch')
+            AS ends_at
+    FROM alert_block, json_each(alert_block.summary) LEFT JOIN alert ON alert.fired_seq = first_seq + (value ->> 0);
 CREATE VIEW incidents AS
     SELECT 'INC-' || id AS id, status, priority, team, title, live,
         strftime('%Y-%m-%dT%H:%M:%fZ', opened_at / 1000.0, 'unixepoch') AS opened_at,
         strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at
     FROM incident;
 CREATE VIEW members AS
-    SELECT 'INC-' || incident AS incident, value ->> 2 AS fired_seq FROM join_block, json_each(join_block.joins)
+    SELECT 'INC-' || incident AS incident, first_seq + (value ->> 0) - (value ->> 2) AS fired_seq
+    FROM join_block, json_each(join_block.joins)
     UNION
     SELECT 'INC-' || incident AS incident, value AS fired_seq FROM member_block, json_each(member_block.alerts);
 CREATE VIEW timeline AS
@@ -196,9 +209,9 @@ CREATE VIEW timeline AS
         value ->> '$.kind' AS kind, value ->> '$.text' AS text, value ->> '$.actor' AS actor, value ->> '$.reason' AS reason
     FROM timeline_block, json_each(timeline_block.entries)
     UNION ALL
-    SELECT 'INC-' || incident AS incident, value ->> 0 AS seq,
-        strftime('%Y-%m-%dT%H:%M:%fZ', (value ->> 1) / 1000.0, 'unixepoch') AS at,
-        'alert_joined' AS kind, 'alert ' || (value ->> 3) || ' joined (' || rule || ')' AS text, NULL AS actor, reason
+    SELECT 'INC-' || incident AS incident, first_seq + (value ->> 0) AS seq,
+        strftime('%Y-%m-%dT%H:%M:%fZ', (join_block.at + (value ->> 1)) / 1000.0, 'unixepoch') AS at, 'alert_joined' AS kind,
+        'alert ' || (names ->> (value ->> 3)) || (value ->> 4) || ' joined (' || rule || ')' AS text, NULL AS actor, reason
     FROM join_block, json_each(join_block.joins);
 CREATE VIEW notifications AS
     SELECT id, 'INC-' || incident AS incident, receiver, kind, state, live,

@@ -399,8 +399,8 @@ fn ended<'a>(incident: IncidentId, what: &str, reason: &'a Reason) -> Told<'a> {
 pub(super) struct AlertName<'a> {
     fingerprint: Fingerprint,
     name: &'a str,
-    /// The label that says which thing it is about, and its value.
-    thing: Option<(&'a str, &'a str)>,
+    /// The label that says which thing it is about, and its value; both empty where none does.
+    thing: (&'a str, &'a str),
 }
 
 impl<'a> AlertName<'a> {
@@ -409,30 +409,35 @@ impl<'a> AlertName<'a> {
     }
 
     fn of_record(fingerprint: Fingerprint, record: Option<&'a AlertRecord>) -> AlertName<'a> {
-        let Some(record) = record else { return AlertName { fingerprint, name: "", thing: None } };
+        let Some(record) = record else { return AlertName { fingerprint, name: "", thing: ("", "") } };
         let labels = record.labels();
-        let thing = THING_LABELS.iter().map(|name| (*name, labels.get(name))).find(|(_, value)| !value.is_empty());
+        let mut things = THING_LABELS.iter().map(|name| (*name, labels.get(name)));
+        let thing = things.find(|(_, value)| !value.is_empty()).unwrap_or_default();
         AlertName { fingerprint, name: labels.get("alertname"), thing }
     }
 
-    /// As it is displayed, into a buffer: a formatter asks five times for what is known to be text.
-    pub(super) fn put(&self, text: &mut String) {
+    /// As it is displayed, into a buffer, but for the thing that it is about, which is given back: a formatter asks five times
+    /// for what is known to be text.
+    pub(super) fn put_apart(&self, text: &mut String) -> &'a str {
         if self.name.is_empty() {
             text.push_str(&self.fingerprint.to_string());
         }
         text.push_str(self.name);
-        if let Some((name, value)) = self.thing {
-            for part in [" on ", name, " ", value] {
+        let (label, value) = self.thing;
+        if !label.is_empty() {
+            for part in [" on ", label, " "] {
                 text.push_str(part);
             }
         }
+        value
     }
 }
 
 impl fmt::Display for AlertName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
-        self.put(&mut text);
+        let thing = self.put_apart(&mut text);
+        text.push_str(thing);
         f.write_str(&text)
     }
 }

@@ -6,13 +6,14 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::blocks::{BLOCK_ENTRIES_MAX, NewEntry, NewJoin, ReasonJson};
-use super::timeline::{self, Context, RuleWords};
+use super::blocks::{BLOCK_ENTRIES_MAX, NewEntry};
+use super::joins::{self, Joins};
+use super::timeline::{self, Context};
 use super::{LiveAlerts, ViewBatch, ViewError, alerts};
 use crate::engine::entity::{Changes, Meta};
 use crate::engine::{Entity, Fact};
 use crate::model::incident::Head;
-use crate::model::{Change, Heartbeat, IncidentId, Notification, RuleRef, Silence, Usual, ahead, incident};
+use crate::model::{Change, Heartbeat, IncidentId, Notification, Silence, Usual, ahead, incident};
 use crate::storage::record::{self, RECORD_VERSION};
 
 /// Applies `batches`, all of them beyond `applied_seq`, in one transaction.
@@ -50,8 +51,7 @@ pub(super) struct Scratch {
     /// The JSON of all entries, one behind the other: a text for each would cost as much as making it.
     texts: Vec<u8>,
     entries: Vec<TimelineEntry>,
-    joins: Vec<JoinEntry>,
-    joined: FxHashSet<(IncidentId, u64)>,
+    joins: joins::Buffers,
     members: Vec<(IncidentId, u64)>,
 }
 
@@ -61,15 +61,12 @@ const ENTRIES_KEPT_MAX: usize = 100_000;
 
 impl Scratch {
     fn clear(&mut self) {
-        let Scratch { texts, entries, joins, joined, members } = self;
+        // The joins clear themselves.
+        let Scratch { texts, entries, joins: _, members } = self;
         texts.clear();
         texts.shrink_to(TEXTS_KEPT_MAX);
         entries.clear();
         entries.shrink_to(ENTRIES_KEPT_MAX);
-        joins.clear();
-        joins.shrink_to(ENTRIES_KEPT_MAX);
-        joined.clear();
-        joined.shrink_to(ENTRIES_KEPT_MAX);
         members.clear();
         members.shrink_to(ENTRIES_KEPT_MAX);
     }
@@ -83,10 +80,9 @@ fn write_timeline(
     alerts: &mut alerts::Changed<'_>,
 ) -> Result<(), ViewError> {
     scratch.clear();
-    let Scratch { texts, entries, joins, joined, members } = scratch;
+    let Scratch { texts, entries, joins, members } = scratch;
     let mut priorities = Priorities { transaction, set: FxHashMap::default() };
-    let mut name = String::new();
-    let mut rules = Rules::default();
+    let mut joins = Joins::new(joins, ENTRIES_KEPT_MAX);
     for batch in batches {
         // Its alerts and its facts have lain far from this processor for a while.
         ahead::records(batch.changes.alerts.iter().map(|record| &**record));
@@ -94,13 +90,8 @@ fn write_timeline(
         let mut context = Context::of(&batch.changes);
         for (fact, seq) in batch.facts.iter().zip(batch.first_seq..).filter(|(_, seq)| *seq > applied_seq) {
             let start = texts.len();
-            if let Some(join) = timeline::join(fact, &context) {
-                name.clear();
-                join.name.put(&mut name);
-                let new: NewJoin<'_> = (seq, batch.time.0, join.fired_seq, &name);
-                put_json(texts, &new);
-                joined.extend(join.fired_seq.map(|fired_seq| (join.incident, fired_seq)));
-                joins.push(JoinEntry { incident: join.incident, seq, rule: rules.number(join.rule), json: start..texts.len() });
+            if let Some(joined) = timeline::join(fact, &context) {
+                joins.add(seq, batch.time, &joined);
                 continue;
             }
             context.priority_before = priorities.before(fact)?;
@@ -118,9 +109,12 @@ fn write_timeline(
         members.extend(came_back(batch));
         alerts.write_up_to(transaction, batch.meta.seq)?;
     }
-    members.retain(|member| !joined.contains(member));
+    if !members.is_empty() {
+        let joined: FxHashSet<(IncidentId, u64)> = joins.members().collect();
+        members.retain(|member| !joined.contains(member));
+    }
     write_entries(transaction, texts, entries)?;
-    write_joins(transaction, texts, &rules, joins)?;
+    joins.write(transaction)?;
     write_members(transaction, members)
 }
 
@@ -129,35 +123,6 @@ struct TimelineEntry {
     incident: IncidentId,
     seq: u64,
     json: Range<usize>,
-}
-
-/// An alert that joined an incident, with the place of its JSON among all texts of the write.
-struct JoinEntry {
-    incident: IncidentId,
-    seq: u64,
-    /// The number in [`Rules`] of the rule that brought it.
-    rule: usize,
-    json: Range<usize>,
-}
-
-/// The rules that bring alerts into incidents, numbered as they come up. Many alerts in a row come by one.
-#[derive(Default)]
-struct Rules<'a> {
-    all: Vec<&'a RuleRef>,
-    numbers: FxHashMap<&'a RuleRef, usize>,
-    last: usize,
-}
-
-impl<'a> Rules<'a> {
-    fn number(&mut self, rule: &'a RuleRef) -> usize {
-        if self.all.get(self.last) != Some(&rule) {
-            self.last = *self.numbers.entry(rule).or_insert_with(|| {
-                self.all.push(rule);
-                self.all.len() - 1
-            });
-        }
-        self.last
-    }
 }
 
 /// In order of incident and log position, as one number: half the time of comparing two.
@@ -173,29 +138,8 @@ fn write_entries(transaction: &Transaction<'_>, texts: &[u8], entries: &mut [Tim
     for of_incident in entries.chunk_by(|a, b| a.incident == b.incident) {
         for block in of_incident.chunks(BLOCK_ENTRIES_MAX) {
             let (first, last) = (&block[0], &block[block.len() - 1]);
-            join(block.iter().map(|entry| &texts[entry.json.clone()]), &mut array);
+            put_list(&mut array, block, |array, entry| array.extend_from_slice(&texts[entry.json.clone()]));
             insert.execute(params![key(first.incident.0), key(first.seq), key(last.seq), text(&array)])?;
-        }
-    }
-    Ok(())
-}
-
-/// One row for each run of alerts that one rule brought into one incident: a row for each alert, with all that a line of
-/// a timeline says, cost 10,000 instructions more.
-fn write_joins(transaction: &Transaction<'_>, texts: &[u8], rules: &Rules<'_>, joins: &mut [JoinEntry]) -> Result<(), ViewError> {
-    joins.sort_unstable_by_key(|entry| incident_and_seq(entry.incident, entry.seq));
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO join_block (incident, last_seq, rule, reason, joins) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    let (mut array, mut reason) = (Vec::new(), Vec::new());
-    for run in joins.chunk_by(|a, b| a.incident == b.incident && a.rule == b.rule) {
-        let rule = rules.all[run[0].rule];
-        reason.clear();
-        put_json(&mut reason, &ReasonJson::rule(rule));
-        for block in run.chunks(BLOCK_ENTRIES_MAX) {
-            let last = &block[block.len() - 1];
-            join(block.iter().map(|entry| &texts[entry.json.clone()]), &mut array);
-            let words = RuleWords(rule).to_string();
-            insert.execute(params![key(last.incident.0), key(last.seq), words, text(&reason), text(&array)])?;
         }
     }
     Ok(())
@@ -226,15 +170,15 @@ fn write_members(transaction: &Transaction<'_>, members: &mut Vec<(IncidentId, u
     Ok(())
 }
 
-/// A JSON array of texts that are JSON.
-fn join<'a>(items: impl Iterator<Item = &'a [u8]>, array: &mut Vec<u8>) {
+/// A JSON array of what `put` puts for each item, in a buffer.
+pub(super) fn put_list<T>(array: &mut Vec<u8>, items: &[T], mut put: impl FnMut(&mut Vec<u8>, &T)) {
     array.clear();
     array.push(b'[');
-    for (index, item) in items.enumerate() {
+    for (index, item) in items.iter().enumerate() {
         if index > 0 {
             array.push(b',');
         }
-        array.extend_from_slice(item);
+        put(array, item);
     }
     array.push(b']');
 }
