@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::check;
-use super::source::Source;
+use super::source::{Format, Source};
 use super::watch::Watched;
 use super::wire::{RawMap, shorten};
 use crate::config::Limits;
@@ -56,7 +56,6 @@ pub struct Intake<'a> {
     repeats: u64,
     rejected: Vec<Rejected>,
     acknowledged: Vec<Fingerprint>,
-    ended: Vec<Fingerprint>,
     /// Whether the end of what nobody knows is told, too.
     tells_all: bool,
     /// Set where the message came before.
@@ -83,8 +82,6 @@ pub struct Sorted {
     pub rejected: Vec<Rejected>,
     /// Alerts that were acknowledged at their sender's.
     pub acknowledged: Vec<Fingerprint>,
-    /// Alerts whose end was told and whose beginning is not known.
-    pub ended: Vec<Fingerprint>,
     /// How many alerts the message has, where its format says how many it read.
     pub alerts: usize,
 }
@@ -198,7 +195,6 @@ impl<'a> Intake<'a> {
             repeats: 0,
             rejected: Vec::new(),
             acknowledged: Vec::new(),
-            ended: Vec::new(),
             tells_all: false,
             again: None,
             alerts: 0,
@@ -228,8 +224,8 @@ impl<'a> Intake<'a> {
     /// What came of the request's alerts; waits for nothing and borrows nothing any more.
     #[must_use]
     pub fn finish(self) -> Sorted {
-        let Intake { news, pending, repeats, rejected, acknowledged, ended, alerts, .. } = self;
-        Sorted { news, pending, repeats, rejected, acknowledged, ended, alerts }
+        let Intake { news, pending, repeats, rejected, acknowledged, alerts, .. } = self;
+        Sorted { news, pending, repeats, rejected, acknowledged, alerts }
     }
 
     /// The limits that hold for this request.
@@ -317,10 +313,7 @@ impl<'a> Intake<'a> {
             match seen {
                 Seen::Repeat => return Ok(Took::Repeat),
                 Seen::Reworded => return self.reword(fingerprint, &said.annotations, &said.generator_url, &heard),
-                Seen::Unknown if heard.status == AlertStatus::Resolved && !self.tells_all => {
-                    self.ended.push(fingerprint);
-                    return Ok(Took::Repeat);
-                }
+                Seen::Unknown if !self.tells_all && self.ends_here(fingerprint, &heard) => return Ok(Took::Repeat),
                 Seen::News | Seen::Unknown => {}
             }
         }
@@ -356,7 +349,7 @@ impl<'a> Intake<'a> {
             ends_at: said.ends_at.unwrap_or(if ran_out { expires_at } else { arrived }).max(starts_at),
             expires_at,
             by_timeout: end_said.is_none(),
-            dated: said.status.is_some() && said.starts_at.is_some(),
+            dated: said.status.is_some() && said.starts_at.or(said.ends_at).is_some(),
             wording: text(&said.annotations),
             now,
         })
@@ -364,6 +357,27 @@ impl<'a> Intake<'a> {
 
     fn is_fresh(&self, fingerprint: Fingerprint) -> bool {
         !self.fresh.is_empty() && self.fresh.contains(&fingerprint)
+    }
+
+    /// Whether a word on an alert that nothing is known of raises nothing: it is an end, which is remembered, or a beginning that
+    /// comes behind its end, which is counted.
+    fn ends_here(&self, fingerprint: Fingerprint, heard: &Heard) -> bool {
+        let watched = &self.source.watched;
+        if heard.status == AlertStatus::Resolved {
+            // A late word of a Prometheus says itself that it is over, and none of its messages is kept. What is tried again has
+            // been remembered when it came, if it could be read, and comes too late for anybody else.
+            if self.again.is_none() && !matches!(self.source.format, Format::Prometheus) {
+                watched.ended(fingerprint, heard);
+            }
+            return true;
+        }
+        let is_late = watched.is_late(fingerprint, heard, self.arrived());
+        if is_late {
+            self.source.late.inc();
+            let (source, alert, began) = (&*self.source.name, fingerprint, heard.starts_at);
+            tracing::debug!(source, %alert, %began, "an alert began behind its end; nobody is told");
+        }
+        is_late
     }
 
     fn reword(&self, fingerprint: Fingerprint, annotations: &Pairs<'_>, url: &str, heard: &Heard) -> Result<Took, Fault> {

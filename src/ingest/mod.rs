@@ -26,6 +26,7 @@ mod check;
 mod deadline;
 mod drift;
 mod drop_in;
+mod ends;
 mod engine;
 mod general;
 pub mod intake;

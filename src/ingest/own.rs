@@ -99,7 +99,7 @@ impl IngestState {
             let asked = if let Format::Generic(mapping) = &source.format { Some(mapping.watched()) } else { None };
             source.watched.pass(passed, asked, now);
             if !self.store.has(&source.name) {
-                source.watched.forget_ends();
+                source.watched.forget_ends(now);
             }
             self.measure(source);
         }
@@ -178,7 +178,8 @@ impl IngestState {
 
     /// Writes what is known of the sources where it is not what was written; gives what is written now.
     pub(super) async fn write_if_new(&self, written: String) -> String {
-        let text = watch::write(self.sources().iter().map(|source| (&*source.name, &source.watched)));
+        let sources = self.sources();
+        let text = watch::write(sources.iter().map(|source| (&*source.name, &source.watched, self.store.has(&source.name))));
         if text == written {
             return written;
         }

@@ -10,7 +10,6 @@ use super::format::Aside;
 use super::intake::{Again, Intake};
 use super::route::{IngestState, sort};
 use super::source::Source;
-use super::watch::Ends;
 use crate::engine::Input;
 use crate::metrics::Metrics;
 use crate::model::{AlertStatus, Fingerprint, Time};
@@ -56,7 +55,6 @@ impl IngestState {
             arrived: reject.last_at.min(self.engine.now()),
             failed: &reject.failed,
             alerts: reject.alerts,
-            ends: &source.watched.ends(),
             over,
         };
         let intake = Intake::new(self.engine.live(), source, &self.limits, self.engine.now()).again(&again);
@@ -108,7 +106,6 @@ impl IngestState {
                 arrived: reject.last_at.min(self.engine.now()),
                 failed: &reject.failed,
                 alerts: reject.alerts,
-                ends: &Ends::new(),
                 over: &nothing,
             };
             let intake = Intake::new(self.engine.live(), source, &self.limits, self.engine.now()).again(&again).telling_all();

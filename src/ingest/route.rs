@@ -197,9 +197,6 @@ impl IngestState {
             let (sorted, asides) = sort(source, text, headers, intake, &self.metrics)?;
             // Before anything else: what is not kept must not be acknowledged in part either.
             let kept = self.keep_rejected(source, text, headers, &sorted).await?;
-            if !sorted.ended.is_empty() && self.store.has(&source.name) {
-                source.watched.ended(&sorted.ended, self.engine.now());
-            }
             (sorted, asides, kept, ticket)
         };
         self.confirm(source, &asides).await?;

@@ -31,6 +31,8 @@ pub struct Source {
     pub(super) watched: Watched,
     pub(super) received: IntCounter,
     pub(super) repeats: IntCounter,
+    /// Those of the repeats that came behind their end.
+    pub(super) late: IntCounter,
     pub(super) new: IntCounter,
 }
 
@@ -81,6 +83,7 @@ impl Source {
             watched: Watched::new(config),
             received: metrics.alerts_received_total.with_label_values(&name),
             repeats: metrics.alerts_repeats_total.with_label_values(&name),
+            late: metrics.alerts_late_total.with_label_values(&name),
             new: metrics.alerts_new_total.with_label_values(&name),
         })
     }

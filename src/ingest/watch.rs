@@ -1,5 +1,6 @@
-//! What is watched of a source: whether it still speaks, whether its messages still have what they used to have, and the test
-//! messages that came. Counts what it is told, in time that it is told; reads no clock and raises nothing.
+//! What is watched of a source: whether it still speaks, whether its messages still have what they used to have, the test
+//! messages that came, and what has ended that nobody knew of. Counts what it is told, in time that it is told; reads no clock
+//! and raises nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -8,21 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::drift::{Fields, Presence};
+use super::ends::{Ends, REMEMBERED};
 use super::format::{Json, paths};
 use crate::config::SourceConfig;
 use crate::model::{Fingerprint, Millis, Time};
+use crate::runtime::live::Heard;
 
 /// The version of the form that is kept.
 const VERSION: u32 = 1;
 
 /// Silence is kept in so many parts of what a source may have of it, so that keeping it costs a write now and then.
 const SILENCE_PARTS: i64 = 20;
-
-/// Alerts of one source that ended while their beginning may be among its kept messages, at most.
-const ENDS_MAX: usize = 1_000;
-
-/// Alerts that ended, each with the moment.
-pub type Ends = BTreeMap<Fingerprint, Time>;
 
 /// One source.
 #[derive(Debug)]
@@ -39,6 +36,8 @@ struct Known {
     heard: AtomicBool,
     /// Unix milliseconds; 0 for never.
     heard_at: AtomicI64,
+    /// Apart from the rest: each new alert looks here.
+    ends: Mutex<Ends>,
     state: Mutex<State>,
 }
 
@@ -49,7 +48,6 @@ struct State {
     fields: Fields,
     test_at: Option<Time>,
     tests: u64,
-    ends: Ends,
     /// Whether anything was known of it at the start.
     known: bool,
 }
@@ -106,25 +104,29 @@ impl Watched {
         state.tests += 1;
     }
 
-    /// Alerts have ended of which nothing is known: their beginning may be among the messages that could not be mapped, and
-    /// must not be raised when those are tried again.
-    pub(super) fn ended(&self, alerts: &[Fingerprint], now: Time) {
-        let mut state = self.lock();
-        state.ends.extend(alerts.iter().map(|alert| (*alert, now)));
-        while state.ends.len() > ENDS_MAX {
-            let oldest = state.ends.iter().min_by_key(|(_, at)| **at).map(|(alert, _)| *alert);
-            oldest.and_then(|alert| state.ends.remove(&alert));
-        }
+    /// An alert has ended of which nothing is known: its beginning may be on its way still, or among the messages that could
+    /// not be mapped, and must not be raised then.
+    pub(super) fn ended(&self, alert: Fingerprint, heard: &Heard) {
+        self.ends().tell(alert, heard);
     }
 
-    /// No message of it is kept: there is nothing that could be raised again.
-    pub(super) fn forget_ends(&self) {
-        self.lock().ends.clear();
+    /// [`Ends::is_late`]. What does not say when it began may be news, and costs no look: that is all which Prometheus sends.
+    pub(super) fn is_late(&self, alert: Fingerprint, heard: &Heard, arrived: Time) -> bool {
+        heard.dated && self.ends().is_late(alert, heard.starts_at, arrived)
     }
 
-    /// The alerts that have ended so.
-    pub(super) fn ends(&self) -> Ends {
-        self.lock().ends.clone()
+    /// [`Ends::has_ended_since`].
+    pub(super) fn has_ended_since(&self, alert: Fingerprint, moment: Time) -> bool {
+        self.ends().has_ended_since(alert, moment)
+    }
+
+    /// No message of it is kept: only what is still on its way could be raised.
+    pub(super) fn forget_ends(&self, now: Time) {
+        self.ends().forget_before(now - REMEMBERED);
+    }
+
+    pub(super) fn ends(&self) -> MutexGuard<'_, Ends> {
+        self.known.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets time pass. `asked` are all the fields that may be watched, where the mapping says that.
@@ -179,7 +181,10 @@ impl Watched {
         }
     }
 
-    fn memory(&self) -> Memory {
+    /// `keeps` where messages of it are kept: its ends are of use over a restart only then.
+    fn memory(&self, keeps: bool) -> Memory {
+        let ends =
+            if keeps { self.ends().iter().map(|(alert, at)| (alert.to_string(), at.0)).collect() } else { BTreeMap::new() };
         let state = self.lock();
         let part = self.silent_after.map_or(i64::MAX, |after| (after.0 / SILENCE_PARTS).max(1));
         let minute = Millis::minutes(1).0;
@@ -188,12 +193,14 @@ impl Watched {
             heard_at: self.heard_at().map(|at| at.0 / minute * minute),
             test_at: state.test_at.map(|at| at.0),
             tests: state.tests,
-            ends: state.ends.iter().map(|(alert, at)| (alert.to_string(), at.0)).collect(),
+            ends,
             fields: state.fields.known().clone(),
         }
     }
 
     fn remember(&self, memory: Memory) {
+        let ends = memory.ends.iter().filter_map(|(alert, at)| Some((Fingerprint::parse(alert)?, Time(*at))));
+        *self.ends() = Ends::of(ends);
         let mut state = self.lock();
         self.known.heard_at.store(memory.heard_at.unwrap_or(0), Ordering::Relaxed);
         *state = State {
@@ -201,7 +208,6 @@ impl Watched {
             fields: Fields::of(memory.fields),
             test_at: memory.test_at.map(Time),
             tests: memory.tests,
-            ends: memory.ends.into_iter().filter_map(|(alert, at)| Some((Fingerprint::parse(&alert)?, Time(at)))).collect(),
             known: true,
         };
     }
@@ -211,9 +217,10 @@ impl Watched {
     }
 }
 
-/// What is known of all sources, to be kept. The same text as long as nothing has changed that matters.
-pub(super) fn write<'a>(sources: impl Iterator<Item = (&'a str, &'a Watched)>) -> String {
-    let sources = sources.map(|(name, watched)| (name.to_owned(), watched.memory())).collect();
+/// What is known of all sources, to be kept; each with whether messages of it are kept. The same text as long as nothing has
+/// changed that matters.
+pub(super) fn write<'a>(sources: impl Iterator<Item = (&'a str, &'a Watched, bool)>) -> String {
+    let sources = sources.map(|(name, watched, keeps)| (name.to_owned(), watched.memory(keeps))).collect();
     serde_json::to_string(&Memories { version: VERSION, sources }).unwrap_or_default()
 }
 
@@ -269,11 +276,11 @@ mod tests {
         let mut steps = steps.to_vec();
         steps.insert(1, (Some(0), false));
         let first = of(watched(Some(Millis::minutes(1))), &steps);
-        let text = write([("a", &first)].into_iter());
+        let text = write([("a", &first, false)].into_iter());
         let second = watched(Some(Millis::minutes(1)));
         read(text.as_bytes(), [("a", &second), ("b", &watched(None))].into_iter()).unwrap();
         assert!(second.is_silent());
-        assert_eq!(write([("a", &second)].into_iter()), text);
+        assert_eq!(write([("a", &second, false)].into_iter()), text);
         assert!(read(b"{", [].into_iter()).is_err() && read(br#"{"version":2,"sources":{}}"#, [].into_iter()).is_err());
         of(watched(None), &[(Some(1_000_000), false)]);
     }
@@ -298,7 +305,7 @@ mod tests {
         let mut texts = BTreeSet::new();
         for second in 0..3_600 {
             watched.pass(Millis::seconds(1), None, Time(second * 1_000));
-            texts.insert(write([("a", &watched)].into_iter()));
+            texts.insert(write([("a", &watched, false)].into_iter()));
         }
         assert_eq!(texts.len(), 21);
     }

@@ -51,6 +51,7 @@ metrics! {
     // ingest: received = repeats + new + rejected
     counters alerts_received_total ["source"] "Alerts that senders posted";
     counters alerts_repeats_total ["source"] "Alerts that were known already in the state they were sent in";
+    counters alerts_late_total ["source"] "Alerts, among the repeats, that were said to fire after their end had been told, of which nothing else was known";
     counters alerts_new_total ["source"] "Alerts that began to fire or resolved";
     counters alerts_rejected_total ["source", "reason"] "Alerts that were refused, by reason";
     counters requests_rejected_total ["reason"] "Requests that were refused as a whole, by reason";

@@ -2,7 +2,6 @@
 //! of its alerts since then holds, so that nobody is called to what is over.
 
 use super::Intake;
-use crate::ingest::watch::Ends;
 use crate::model::{AlertStatus, Fingerprint, Time};
 use crate::runtime::live::FingerprintSet;
 
@@ -17,8 +16,6 @@ pub struct Again<'a> {
     pub failed: &'a [usize],
     /// How many alerts it was read as.
     pub alerts: usize,
-    /// Alerts whose end has come although nothing was known of them, each with the moment.
-    pub ends: &'a Ends,
     /// Alerts that are over by the last of the messages that are tried together with it.
     pub over: &'a FingerprintSet,
 }
@@ -38,7 +35,7 @@ impl Intake<'_> {
     /// Whether newer words than this message's are known of the alert, or come with it.
     pub(super) fn is_past(&self, fingerprint: Fingerprint, status: AlertStatus) -> bool {
         let Some(again) = self.again else { return false };
-        let has_ended = || again.ends.get(&fingerprint).is_some_and(|ended| again.arrived <= *ended);
+        let has_ended = || !self.tells_all && self.source.watched.has_ended_since(fingerprint, again.arrived);
         if status == AlertStatus::Firing && (again.over.contains(&fingerprint) || has_ended()) {
             return true;
         }

@@ -102,7 +102,7 @@ mod tests {
             }
             prometheus::read(body, &mut together).unwrap();
             let (expected, sorted) = (one_by_one.finish(), together.finish());
-            assert_eq!((expected.news.len(), expected.rejected.len(), expected.ended.len()), (7, rejected, 1), "{expected:#?}");
+            assert_eq!((expected.news.len(), expected.rejected.len(), expected.repeats), (7, rejected, 1), "{expected:#?}");
             assert_eq!(format!("{sorted:?}"), format!("{expected:?}"));
         }
     }

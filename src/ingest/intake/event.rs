@@ -82,10 +82,7 @@ impl Intake<'_> {
         }
         let seen = if self.is_fresh(fingerprint) { Seen::News } else { self.live.seen(fingerprint, &heard) };
         match (seen, &known) {
-            (Seen::Unknown, _) if heard.status == AlertStatus::Resolved => {
-                self.ended.push(fingerprint);
-                Ok(Took::Repeat)
-            }
+            (Seen::Unknown, _) if self.ends_here(fingerprint, &heard) => Ok(Took::Repeat),
             (Seen::Repeat | Seen::Reworded, Some(entry)) if heard.status == AlertStatus::Firing && entry.record.is_firing() => {
                 let labels = overlaid(&entry.record.alert.labels, &labels, checked)?;
                 if let Some(labels) = labels.filter(|labels| *labels != entry.record.alert.labels) {

@@ -79,6 +79,19 @@ fn a_key_is_made_and_told_where_there_is_none() {
     assert_eq!(setup.engine.live.firing(), 1);
 }
 
+/// Neither API dates an end: what comes behind one may be news, and is raised, whatever it says of its beginning.
+#[test]
+fn an_end_without_a_time_takes_no_beginning_away() {
+    let setup = setup();
+    enqueue(&setup, &json!({ "routing_key": "key-1", "event_action": "resolve", "dedup_key": "a" }));
+    let mut late = trigger(Some("a"));
+    late["payload"]["timestamp"] = json!((T0 - Millis::minutes(1)).to_rfc3339());
+    assert_eq!(enqueue(&setup, &late).0, 202);
+    assert_eq!(genie(&setup, "/v2/alerts/a/close?identifierType=alias", "genie", "{}").0, 202);
+    assert_eq!(genie(&setup, "/v2/alerts", "genie", r#"{"message":"m","alias":"a"}"#).0, 202);
+    assert_eq!((setup.counts("scripts"), setup.counts("batch")), ([2, 1, 1, 0], [2, 1, 1, 0]));
+}
+
 #[test]
 fn what_is_no_event_is_answered_as_pagerduty_does() {
     let setup = setup();

@@ -6,6 +6,7 @@ mod generic;
 mod golden;
 mod http;
 pub(super) mod json;
+mod late;
 mod messages;
 mod outage;
 mod pages;

@@ -15,7 +15,7 @@ sources:
 "#;
 
 /// Reloads; an error is what is wrong.
-fn reload(setup: &Setup, seconds: i64, yaml: &str) -> Result<(), String> {
+pub(super) fn reload(setup: &Setup, seconds: i64, yaml: &str) -> Result<(), String> {
     setup.engine.set_now(super::T0 + Millis::seconds(seconds));
     let (mut config, _) = load_text("test.yaml", yaml, &BTreeMap::new(), &BTreeMap::new()).unwrap();
     config.data = setup.folder.path().to_owned();

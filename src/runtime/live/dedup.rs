@@ -2,8 +2,8 @@
 //!
 //! | the table has | the sender says | it is |
 //! | --- | --- | --- |
-//! | nothing | firing | news |
-//! | nothing | resolved | a repeat: there is nothing to resolve |
+//! | nothing | firing | news; a repeat if its source has ended it before (the intake's: `ingest::ends`) |
+//! | nothing | resolved | a repeat: there is nothing to resolve; the intake remembers it for a while |
 //! | firing | firing | a repeat: it moves the expiry, and may bring other annotations |
 //! | firing | resolved | news; a repeat if it ended before this occurrence began |
 //! | resolved | resolved | a repeat |
@@ -29,8 +29,9 @@ pub struct Heard {
     pub expires_at: Time,
     /// Whether `expires_at` is our own timeout and not the sender's word.
     pub by_timeout: bool,
-    /// Whether the sender names the state in words and gave a beginning of its own, so that a late word can be told
-    /// from a new one. Where the end decides the state (Prometheus), a late word says itself that it is over.
+    /// Whether the sender names the state in words and gave a time of its own, so that a late word can be told from a new
+    /// one: `starts_at` is by the sender's clock then, of an end without a beginning its moment. Where the end decides the
+    /// state (Prometheus), a late word says itself that it is over.
     pub dated: bool,
     /// [`Live::wording_key`] of what was sent.
     pub wording: u64,
@@ -55,7 +56,8 @@ pub enum Seen {
     Reworded,
     /// To be submitted to the engine.
     News,
-    /// Nothing is known of it: news if it fires, else there is nothing to resolve and it counts as a repeat.
+    /// Nothing is known of it: news if it fires and was not ended before, else there is nothing to resolve and it counts as a
+    /// repeat.
     Unknown,
 }
 

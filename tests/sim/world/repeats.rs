@@ -64,11 +64,21 @@ fn row_47_a_pair_of_servers_15_s_apart_is_one_occurrence() {
 fn row_47_words_out_of_order_make_no_occurrence_of_their_own() {
     // What is said (status, start, end in seconds), and whether it is news.
     type Said = (&'static str, i64, Option<i64>, &'static str);
-    let cases: [(&str, &[Said]); 4] = [
+    let cases: [(&str, &[Said]); 5] = [
         ("resolve of the unknown", &[("resolved", 0, Some(10), "repeat")]),
         (
+            // Known to be over for 15 minutes; who says it for longer means it.
             "resolve before fire",
-            &[("resolved", 0, Some(10), "repeat"), ("firing", 0, None, "news"), ("resolved", 0, Some(10), "news")],
+            &[
+                ("resolved", 0, Some(10), "repeat"),
+                ("firing", 0, None, "repeat"),
+                ("firing", 0, None, "news"),
+                ("resolved", 0, Some(10), "news"),
+            ],
+        ),
+        (
+            "resolve before fire, which is of another occurrence",
+            &[("resolved", 0, Some(10), "repeat"), ("firing", 60, None, "news"), ("firing", 0, None, "repeat")],
         ),
         (
             "a firing that comes 10 minutes late",
