@@ -13,6 +13,9 @@ use crate::ruleset::Ruleset;
 pub enum Input {
     /// A sender's word on an alert that the dedup table did not know in this state.
     Alert(News),
+    /// A sender's word that an alert is over which nobody knew when it came: what has begun meanwhile, no later than that,
+    /// ends.
+    Ended { fingerprint: Fingerprint, source: Arc<str>, ends_at: Time },
     /// Nothing was heard of a firing alert until `expired_at`.
     Expired { fingerprint: Fingerprint, expired_at: Time },
     /// A person's act, or a receiver's.

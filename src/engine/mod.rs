@@ -242,6 +242,7 @@ impl Engine {
         self.run_timers();
         let answer = match input {
             Input::Alert(news) => self.take_news(news),
+            Input::Ended { fingerprint, ends_at, .. } => Ok(self.end_unknown(fingerprint, ends_at)),
             Input::Expired { fingerprint, expired_at } => Ok(self.expire(fingerprint, expired_at)),
             Input::Act { act, by } => self.act(act, by),
             Input::Delivery { notification, outcome } => self.take_outcome(notification, outcome),

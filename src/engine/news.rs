@@ -78,6 +78,17 @@ impl Engine {
         }
     }
 
+    /// The end of an alert that was not known when it came. Mostly it never is; but its beginning may have been on its way to the
+    /// log then.
+    pub(super) fn end_unknown(&mut self, fingerprint: Fingerprint, ends_at: Time) -> Answer {
+        let begun = self.state.alert(fingerprint).filter(|record| record.is_firing());
+        if begun.is_none_or(|record| record.alert.starts_at > ends_at) {
+            return Answer::Repeat;
+        }
+        self.resolve_alert(fingerprint, ends_at.min(self.now), false);
+        Answer::New
+    }
+
     /// Nothing was heard of a firing alert for too long.
     pub(super) fn expire(&mut self, fingerprint: Fingerprint, expired_at: Time) -> Answer {
         if !self.state.alert(fingerprint).is_some_and(|record| record.is_firing()) {

@@ -313,7 +313,11 @@ impl<'a> Intake<'a> {
             match seen {
                 Seen::Repeat => return Ok(Took::Repeat),
                 Seen::Reworded => return self.reword(fingerprint, &said.annotations, &said.generator_url, &heard),
-                Seen::Unknown if !self.tells_all && self.ends_here(fingerprint, &heard) => return Ok(Took::Repeat),
+                Seen::Unknown if !self.tells_all => {
+                    if let Some(took) = self.take_unknown(index, fingerprint, &heard) {
+                        return Ok(took);
+                    }
+                }
                 Seen::News | Seen::Unknown => {}
             }
         }
@@ -359,25 +363,29 @@ impl<'a> Intake<'a> {
         !self.fresh.is_empty() && self.fresh.contains(&fingerprint)
     }
 
-    /// Whether a word on an alert that nothing is known of raises nothing: it is an end, which is remembered, or a beginning that
-    /// comes behind its end, which is counted.
-    fn ends_here(&self, fingerprint: Fingerprint, heard: &Heard) -> bool {
+    /// Takes a word on an alert that nothing is known of where it raises nothing: an end, which is remembered, or a beginning that
+    /// comes behind its end, which is counted. `None`: it begins to fire.
+    fn take_unknown(&mut self, index: usize, fingerprint: Fingerprint, heard: &Heard) -> Option<Took> {
         let watched = &self.source.watched;
-        if heard.status == AlertStatus::Resolved {
-            // A late word of a Prometheus says itself that it is over, and none of its messages is kept. What is tried again has
-            // been remembered when it came, if it could be read, and comes too late for anybody else.
-            if self.again.is_none() && !matches!(self.source.format, Format::Prometheus) {
-                watched.ended(fingerprint, heard);
+        if heard.status == AlertStatus::Firing {
+            let is_late = watched.is_late(fingerprint, heard, self.arrived());
+            if is_late {
+                self.source.late.inc();
+                let (source, alert, began) = (&*self.source.name, fingerprint, heard.starts_at);
+                tracing::debug!(source, %alert, %began, "an alert began behind its end; nobody is told");
             }
-            return true;
+            return is_late.then_some(Took::Repeat);
         }
-        let is_late = watched.is_late(fingerprint, heard, self.arrived());
-        if is_late {
-            self.source.late.inc();
-            let (source, alert, began) = (&*self.source.name, fingerprint, heard.starts_at);
-            tracing::debug!(source, %alert, %began, "an alert began behind its end; nobody is told");
+        // A late word of a Prometheus says itself that it is over, none of its messages is kept, and it tells an end for a quarter
+        // of an hour. What is tried again has been remembered when it came, if it could be read, and comes too late for others.
+        if matches!(self.source.format, Format::Prometheus) || self.again.is_some() {
+            return Some(Took::Repeat);
         }
-        is_late
+        watched.ended(fingerprint, heard);
+        // Its beginning may be on its way to the log, by another connection. Behind that in the engine's queue, the end finds it.
+        self.news.push(Input::Ended { fingerprint, source: self.source.name.clone(), ends_at: heard.ends_at });
+        self.pending.push(Pending { index, word: Word { fingerprint, raw_key: None, heard: *heard }, lasts: None });
+        Some(Took::News)
     }
 
     fn reword(&self, fingerprint: Fingerprint, annotations: &Pairs<'_>, url: &str, heard: &Heard) -> Result<Took, Fault> {

@@ -421,7 +421,7 @@ impl Live {
         let mut held: Vec<Option<Arc<AlertRecord>>> = records.iter().cloned().map(Some).collect();
         let (mut firing, mut suppressed, mut next_expiry) = (0, 0, i64::MAX);
         parts::change(&self.alerts, &fingerprints, |place, present| {
-            let Some(record) = held[place].take() else { return None };
+            let record = held[place].take()?;
             let was = present.as_ref().map_or((0, 0), |entry| counted(&entry.record));
             let (is, fires) = (counted(&record), record.is_firing());
             (firing, suppressed) = (firing + is.0 - was.0, suppressed + is.1 - was.1);

@@ -102,11 +102,13 @@ impl QueueSender {
     pub(super) fn submit(&self, inputs: Vec<Input>, words: Vec<Word>) -> Result<oneshot::Receiver<Answers>, NotTaken> {
         let source = |input: &Input| match input {
             Input::Alert(news) => Some(news.alert.source.clone()),
+            Input::Ended { source, .. } => Some(source.clone()),
             _ => None,
         };
-        let alerts = inputs.iter().filter(|input| matches!(input, Input::Alert(_))).count();
+        let is_alert = |input: &Input| matches!(input, Input::Alert(_) | Input::Ended { .. });
+        let alerts = inputs.iter().filter(|input| is_alert(input)).count();
         let source = inputs.iter().find_map(source);
-        let all_critical = inputs.iter().all(|input| !matches!(input, Input::Alert(_)) || is_critical(input));
+        let all_critical = inputs.iter().all(|input| !is_alert(input) || is_critical(input));
         let kept = if all_critical { 0 } else { self.limit / KEPT_FOR_CRITICAL };
         if !self.waiting.reserve(source.as_ref(), alerts, self.limit - kept) {
             return Err(NotTaken { error: SubmitError::Overloaded, inputs });

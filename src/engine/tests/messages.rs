@@ -96,3 +96,34 @@ fn an_alert_has_its_own_time_while_it_fires() {
         story.restart();
     }
 }
+
+/// What begins before an end by its sender's word, and what comes of that end, which nobody knew when it came.
+#[test]
+fn an_end_that_nobody_knew_ends_what_has_begun_meanwhile() {
+    let second = |n: i64| START + Millis::seconds(n);
+    let cases = [
+        ("nothing", None, Answer::Repeat),
+        ("what began before it", Some(second(0)), Answer::New),
+        ("what began with it", Some(second(10)), Answer::New),
+        ("what began behind it", Some(second(11)), Answer::Repeat),
+    ];
+    for (name, starts_at, expected) in cases {
+        let mut engine = Engine::new(State::new(), Arc::default(), EngineOptions::default());
+        let alert = story::alert("alertname=A", starts_at.unwrap_or(START));
+        let (fingerprint, source) = (alert.fingerprint, alert.source.clone());
+        if starts_at.is_some() {
+            let news = News { alert, status: AlertStatus::Firing, ends_at: None, lasts: None };
+            engine.step(second(20), Input::Alert(news), &mut Vec::new()).unwrap();
+        }
+        let end = |ends_at: Time| Input::Ended { fingerprint, source: source.clone(), ends_at };
+        assert_eq!(engine.step(second(20), end(second(10)), &mut Vec::new()), Ok(expected.clone()), "{name}");
+        let ended = engine.state().alert(fingerprint).and_then(|record| record.ends_at);
+        assert_eq!(ended, (expected == Answer::New).then_some(second(10)), "{name}");
+        // Whoever's clock runs ahead ends it now.
+        if starts_at.is_some() && expected == Answer::Repeat {
+            assert_eq!(engine.step(second(30), end(second(90)), &mut Vec::new()), Ok(Answer::New), "{name}");
+            let ended = engine.state().alert(fingerprint).and_then(|record| record.ends_at);
+            assert_eq!(ended, Some(second(30)), "{name}");
+        }
+    }
+}

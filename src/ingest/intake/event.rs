@@ -81,8 +81,12 @@ impl Intake<'_> {
             return self.announce(&annotations(), &event.url, labels, pending);
         }
         let seen = if self.is_fresh(fingerprint) { Seen::News } else { self.live.seen(fingerprint, &heard) };
+        if seen == Seen::Unknown
+            && let Some(took) = self.take_unknown(index, fingerprint, &heard)
+        {
+            return Ok(took);
+        }
         match (seen, &known) {
-            (Seen::Unknown, _) if self.ends_here(fingerprint, &heard) => Ok(Took::Repeat),
             (Seen::Repeat | Seen::Reworded, Some(entry)) if heard.status == AlertStatus::Firing && entry.record.is_firing() => {
                 let labels = overlaid(&entry.record.alert.labels, &labels, checked)?;
                 if let Some(labels) = labels.filter(|labels| *labels != entry.record.alert.labels) {

@@ -203,17 +203,19 @@ fn in_one_request_the_order_does_not_matter() {
     }
 }
 
-/// How it comes to be: no room for the beginning, and its sender tries again when the end has been said.
+/// How it comes to be: no room for the beginning, and its sender tries again when the end has been said, for which there was
+/// none either; it is remembered all the same.
 #[test]
 fn what_found_no_room_and_is_over_is_not_raised() {
     let setup = Setup::new(SOURCES);
     let (beginning, end) = (body("nagios", (true, None, Some(0))), body("nagios", (false, None, Some(20))));
     *setup.engine.failure.lock().unwrap() = Some(SubmitError::Overloaded);
     assert_eq!(post(&setup, 1, "nagios", &beginning), 429);
-    assert_eq!(post(&setup, 21, "nagios", &end), 202);
+    assert_eq!(post(&setup, 21, "nagios", &end), 429);
     *setup.engine.failure.lock().unwrap() = None;
     assert_eq!(post(&setup, 31, "nagios", &beginning), 202);
-    assert_eq!((setup.counts("nagios"), setup.known()), ([3, 2, 0, 1], Vec::new()));
+    assert_eq!(post(&setup, 41, "nagios", &end), 202);
+    assert_eq!((setup.counts("nagios"), setup.known()), ([4, 2, 0, 2], Vec::new()));
 }
 
 /// A mapping that is mended while running: its sources forget nothing, and kept messages are judged by their senders' times.

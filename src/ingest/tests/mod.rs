@@ -95,6 +95,7 @@ impl FakeEngine {
     fn decide(&self, input: Input) -> Answer {
         let news = match input {
             Input::Alert(news) => news,
+            Input::Ended { .. } => return Answer::Repeat,
             Input::Message(message) => {
                 self.live.publish(&Changes { messages: vec![message], ..Changes::default() }, self.now());
                 return Answer::Done;

@@ -45,43 +45,36 @@ impl<D: Disk> Log<D> {
         }
         let name = self.active.name();
         let records_end = self.active.end + self.batch.len();
-        let zeroed_to = self.zeroed_to(records_end);
-        if let Err(source) = self.write_behind(records_end, zeroed_to) {
-            self.undo(zeroed_to);
+        let zeros = self.zeros_behind(records_end);
+        let bytes = self.batch.finish(self.active.header.generation, zeros);
+        let written = bytes.len() as u64;
+        if let Err(source) = self.active.file.write_at(self.active.end, bytes) {
+            self.undo(written);
             return Err(LogError::Io { what: "writing", file: name, source });
         }
         self.sync_active()?;
-        self.active.file_bytes = self.active.file_bytes.max(zeroed_to);
+        self.active.file_bytes = self.active.file_bytes.max(self.active.end + written);
         self.active.end = records_end;
         self.active.last_time = self.batch.last_time();
         self.last_seq = self.batch.next_seq() - 1;
         Ok(())
     }
 
-    /// Writes the batch, whose records end at `records_end`, and zeros behind it.
-    fn write_behind(&mut self, records_end: u64, zeroed_to: u64) -> std::io::Result<()> {
-        let Active { file, header, end, .. } = &mut self.active;
-        let mark = usize::try_from(zeroed_to - records_end).ok().filter(|zeros| *zeros <= ALIGN_BYTES);
-        if mark.is_none() {
-            write_zeros(file, records_end, zeroed_to)?;
-        }
-        file.write_at(*end, self.batch.finish(header.generation, mark.unwrap_or(0)))
-    }
-
-    /// Up to where zeros are written behind the batch: the mark of the end, or up to the next step when the file must grow.
-    fn zeroed_to(&self, records_end: u64) -> u64 {
+    /// How many zeros to write behind the batch: the mark of the end, or up to the next step when the file must grow.
+    fn zeros_behind(&self, records_end: u64) -> usize {
         let mark_end = records_end + ALIGN_BYTES as u64;
-        if mark_end <= self.active.file_bytes {
+        let zeroed_to = if mark_end <= self.active.file_bytes {
             mark_end
         } else {
             (records_end + ZEROED_AHEAD_BYTES).min(self.options.segment_bytes).max(mark_end)
-        }
+        };
+        usize::try_from(zeroed_to - records_end).unwrap_or(ALIGN_BYTES)
     }
 
-    /// Takes back a write that failed somewhere between the end and `written_to`. Zeros are synced, so that nothing
+    /// Takes back a write that failed somewhere within `written` bytes behind the end. Zeros are synced, so that nothing
     /// of the dropped batch can come back behind the next one. If that fails too, the log is sealed.
-    fn undo(&mut self, written_to: u64) {
-        let zeroed_to = written_to.min(self.active.file_bytes);
+    fn undo(&mut self, written: u64) {
+        let zeroed_to = (self.active.end + written).min(self.active.file_bytes);
         let undone = self
             .active
             .file
@@ -173,13 +166,12 @@ pub(super) fn new_segment<D: Disk>(disk: &D, origin: &str, header: SegmentHeader
 
 /// Writes zeros from one offset to another.
 pub(super) fn write_zeros(file: &mut impl DiskFile, from: u64, to: u64) -> std::io::Result<()> {
-    // Few enough to stay near the processor, which a megabyte of them would empty of everything else.
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let zeros = vec![0; usize::try_from((to.saturating_sub(from)).min(ZEROED_AHEAD_BYTES)).unwrap_or(ALIGN_BYTES)];
     let mut at = from;
     while at < to {
-        let zeros = usize::try_from(to - at).map_or(&ZEROS[..], |left| &ZEROS[..left.min(ZEROS.len())]);
-        file.write_at(at, zeros)?;
-        at += zeros.len() as u64;
+        let n = zeros.len().min(usize::try_from(to - at).unwrap_or(zeros.len()));
+        file.write_at(at, &zeros[..n])?;
+        at += n as u64;
     }
     Ok(())
 }

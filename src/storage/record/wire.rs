@@ -54,13 +54,15 @@ impl<'a> Out<'a> {
     }
 
     fn long_head(&mut self, major: u8, number: u64) {
-        let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
-        match number {
-            0..0x100 => self.0.extend_from_slice(&[major | 0x18, h]),
-            0x100..0x1_0000 => self.0.extend_from_slice(&[major | 0x19, g, h]),
-            0x1_0000..0x1_0000_0000 => self.0.extend_from_slice(&[major | 0x1a, e, f, g, h]),
-            _ => self.0.extend_from_slice(&[major | 0x1b, a, b, c, d, e, f, g, h]),
-        }
+        let bytes = number.to_be_bytes();
+        let (first, from) = match number {
+            0..0x100 => (major | 0x18, 7),
+            0x100..0x1_0000 => (major | 0x19, 6),
+            0x1_0000..0x1_0000_0000 => (major | 0x1a, 4),
+            _ => (major | 0x1b, 0),
+        };
+        self.0.push(first);
+        self.0.extend_from_slice(&bytes[from..]);
     }
 
     pub(super) fn array(&mut self, length: usize) {

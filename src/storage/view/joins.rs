@@ -116,7 +116,7 @@ impl<'a, 's> Joins<'a, 's> {
             let back = join.fired_seq.map(|fired_seq| key(join.seq) - key(fired_seq));
             put_json(array, &(join.seq - first.seq, join.at.since(first.at).0, back, name, thing));
         });
-        put_list(names, &used, |names, name| put_json(names, name));
+        put_list(names, &used, put_json);
     }
 }
 

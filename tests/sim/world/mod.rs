@@ -404,7 +404,12 @@ impl World {
 
     /// Posts a text of a test's own, and lets it be answered.
     pub(crate) fn say(&mut self, source: &'static str, text: String) {
-        self.send(Body::of(source, text));
+        self.say_at_once(source, [text]);
+    }
+
+    /// Posts texts of a test's own, each before the one before it is on disk, and lets them be answered.
+    pub(crate) fn say_at_once(&mut self, source: &'static str, texts: impl IntoIterator<Item = String>) {
+        texts.into_iter().for_each(|text| self.send(Body::of(source, text)));
         self.turn(false);
     }
 

@@ -20,16 +20,21 @@ fn quiet(series: Vec<Series>, pair: bool) -> World {
     World::new(1, Senders::new(series, pair), Faults::default())
 }
 
-/// Posts one word of an Alertmanager and lets it be answered: 'news' or 'repeat'.
-fn say(world: &mut World, status: &str, starts_at: i64, ends_at: Option<i64>) -> &'static str {
-    let before = world.handle().status().seq;
+/// One word of an Alertmanager; times in seconds.
+fn word(status: &str, starts_at: i64, ends_at: Option<i64>) -> String {
     let time = |s: i64| (START + Millis::seconds(s)).to_string();
     let ends_at = ends_at.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), time);
     let starts_at = time(starts_at);
     let alert = format!(
         r#"{{"status":"{status}","labels":{{"alertname":"Late","service":"cart","severity":"critical"}},"startsAt":"{starts_at}","endsAt":"{ends_at}"}}"#
     );
-    world.say("alertmanager", format!(r#"{{"version":"4","alerts":[{alert}]}}"#));
+    format!(r#"{{"version":"4","alerts":[{alert}]}}"#)
+}
+
+/// Posts one word and lets it be answered: 'news' or 'repeat'.
+fn say(world: &mut World, status: &str, starts_at: i64, ends_at: Option<i64>) -> &'static str {
+    let before = world.handle().status().seq;
+    world.say("alertmanager", word(status, starts_at, ends_at));
     if world.handle().status().seq > before { "news" } else { "repeat" }
 }
 
@@ -106,6 +111,23 @@ fn row_47_words_out_of_order_make_no_occurrence_of_their_own() {
             assert_eq!(say(&mut world, status, *starts_at, *ends_at), *expected, "{name}: {status} at {starts_at}");
         }
         world.check();
+    }
+}
+
+#[test]
+fn row_47_an_end_finds_a_beginning_that_is_not_on_disk_yet() {
+    let cases = [
+        ("its own", vec![word("firing", 0, None), word("resolved", 0, Some(10))], (1, 1)),
+        ("told before it", vec![word("resolved", 0, Some(10)), word("firing", 0, None)], (0, 0)),
+        ("of the occurrence before", vec![word("firing", 60, None), word("resolved", 0, Some(10))], (1, 0)),
+        ("told twice", vec![word("firing", 0, None), word("resolved", 0, Some(10)), word("resolved", 0, Some(10))], (1, 1)),
+    ];
+    for (name, words, (fired, resolved)) in cases {
+        let mut world = quiet(Vec::new(), false);
+        world.run_until(START + Millis::minutes(2));
+        world.say_at_once("alertmanager", words);
+        world.check();
+        assert_eq!((world.oracle.count("alert_fired"), world.oracle.count("alert_resolved")), (fired, resolved), "{name}");
     }
 }
 
