@@ -20,7 +20,7 @@ use crate::storage::record::{self, RECORD_VERSION};
 
 /// Bytes of a block as it is stored. With its other columns a row fits into one page then, and no chain of further pages hangs
 /// on it; where packing comes to less than was expected, one does.
-const BLOCK_BYTES_MAX: usize = 15_000;
+const BLOCK_BYTES_MAX: usize = 15_900;
 
 /// Bytes of a block's records before they are packed, so that whoever wants one alert need not unpack megabytes.
 const RECORDS_BYTES_MAX: usize = 128 << 10;
