@@ -46,9 +46,18 @@ impl<'a> Changed<'a> {
     pub(super) fn of(live: &mut LiveAlerts, applied_seq: u64, batches: &[&'a ViewBatch]) -> Changed<'a> {
         let past = follow(live, batches);
         let all = batches.iter().flat_map(|batch| &batch.changes.alerts);
-        let mut records = last_of_each(all.clone().filter(|record| record.fired_seq <= applied_seq), |record| record.fired_seq);
+        let before = |record: &&Arc<AlertRecord>| record.fired_seq <= applied_seq;
+        let mut records = last_of_each(all.clone().filter(before), |record| record.fired_seq);
         let new = records.len();
-        records.extend(in_order(all.filter(|record| record.fired_seq > applied_seq), applied_seq + 1));
+        let rest = all.filter(|record| !before(record));
+        // A checkpoint brings alerts from all over the log, and none of its facts.
+        let facts = batches.iter().map(|batch| batch.facts.len() as u64).sum::<u64>();
+        let is_dense = batches.last().is_none_or(|last| last.meta.seq - applied_seq <= facts);
+        if is_dense {
+            records.extend(in_order(rest, applied_seq + 1));
+        } else {
+            records.extend(last_of_each(rest, |record| record.fired_seq));
+        }
         Changed { past, records, new, in_blocks: new, block: Block::default(), blob: Vec::new() }
     }
 
@@ -81,8 +90,8 @@ impl<'a> Changed<'a> {
     }
 }
 
-/// The last record of each occurrence, in order of firing; none fired before `first_seq`. Each has its place by its number: sorting
-/// took as long as packing a block.
+/// The last record of each occurrence, in order of firing; all of them fired at `first_seq` or not far behind. Each has its place
+/// by its number: sorting took as long as packing a block.
 fn in_order<'a>(
     records: impl Iterator<Item = &'a Arc<AlertRecord>>,
     first_seq: u64,

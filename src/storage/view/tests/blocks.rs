@@ -70,6 +70,19 @@ fn many_alerts_lie_in_few_rows_and_change_one_by_one() {
     );
 }
 
+/// A view that is written anew from a checkpoint gets alerts from all over the log, whose numbers lie as far apart as the log is
+/// long.
+#[test]
+fn alerts_that_fired_long_ago_come_with_a_checkpoint() {
+    let mut fixture = Fixture::new();
+    let (long_ago, seq) = (7, 3_000_000_000_000);
+    let state = batch(seq + 10, Vec::new(), alerts([alert("a", seq), alert("b", long_ago)]));
+    fixture.view.write(&[state]).unwrap();
+    assert_eq!(live_alerts(&mut fixture), [long_ago, seq]);
+    fixture.view.write(&[batch(seq + 10, vec![commented("x")], alerts([alert("c", seq + 10)]))]).unwrap();
+    assert_eq!(live_alerts(&mut fixture), [long_ago, seq, seq + 10]);
+}
+
 /// A block may be packed to less than a hundredth: however far that goes, whoever wants one alert must not unpack all of them.
 #[test]
 fn large_alerts_that_pack_well_do_not_share_a_block() {
