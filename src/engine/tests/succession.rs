@@ -69,12 +69,13 @@ impl Told {
 /// No policy here waits for longer before it tells of an incident.
 const WAIT_MAX: Millis = Millis::seconds(30);
 
-/// Each open incident of which anything may be said has somebody who was told of it, or about to be.
+/// Each open incident of which anything may be said has somebody who was told of it, or about to be: since its policy began, or
+/// since a pause has moved that.
 fn check_somebody_answers(engine: &Engine) {
     for incident in engine.state().incidents().filter(|incident| incident.status == IncidentStatus::Open) {
         let silent = incident.alerts_suppressed == incident.alerts_firing;
         let told = incident.opened_at_receivers.iter().any(|opened| !opened.resolved);
-        let begins = incident.policies.iter().any(|run| engine.now().since(run.started_at) <= WAIT_MAX);
+        let begins = incident.policies.iter().any(|run| engine.now().since(run.started_at.max(run.clock())) <= WAIT_MAX);
         assert!(silent || told || begins, "nobody knows of {incident:?}");
     }
 }
