@@ -34,7 +34,7 @@ pub const NEVER: Time = Time(i64::MAX);
 /// Label texts remembered for one alert: a pair of senders may order labels differently, more than two do not matter.
 const RAW_KEYS: usize = 2;
 
-/// What is published before others have their turn at the table: a silence may change half a million alerts.
+/// Alerts that are published before others have their turn at the table: a silence may change half a million.
 const PUBLISHED_AT_ONCE: usize = 1_024;
 
 /// A set of alerts; [`Live::set`] makes one.
@@ -164,9 +164,9 @@ impl Entry {
     }
 
     /// Takes the alert's new record.
-    fn update(&mut self, record: Arc<AlertRecord>, sender: &Sender, now: Time) {
+    fn update(&mut self, record: &Arc<AlertRecord>, sender: &Sender, now: Time) {
         if self.record.fired_seq != record.fired_seq {
-            *self = Entry { raw: self.raw, ..Entry::of(record, sender.timeout(), now) };
+            *self = Entry { raw: self.raw, ..Entry::of(record.clone(), sender.timeout(), now) };
             return;
         }
         // One that a change of rules has made a beat has a whole beat's time.
@@ -174,7 +174,7 @@ impl Entry {
         if let Some(beat) = begins {
             self.expires_at = now + beat.within;
         }
-        self.record = record;
+        self.record = record.clone();
     }
 }
 
@@ -255,7 +255,7 @@ impl Live {
         for fingerprint in &changes.forgotten_alerts {
             self.forget_alert(*fingerprint);
         }
-        changes.incidents.chunks(PUBLISHED_AT_ONCE).for_each(|some| self.publish_incidents(some));
+        changes.incidents.iter().for_each(|incident| drop(self.incidents.insert(incident.id, incident.clone())));
         changes.forgotten_incidents.iter().for_each(|id| drop(self.incidents.remove(id)));
         changes.notifications.iter().for_each(|it| drop(self.notifications.insert(it.id, it.clone())));
         changes.forgotten_notifications.iter().for_each(|id| drop(self.notifications.remove(id)));
@@ -403,36 +403,23 @@ impl Live {
         senders.entry(source.clone()).or_insert_with(|| Arc::new(Sender::new(Some(self.strangers_timeout)))).clone()
     }
 
-    fn publish_incidents(&self, incidents: &[Arc<Incident>]) {
-        let ids: Vec<IncidentId> = incidents.iter().map(|incident| incident.id).collect();
-        parts::change(&self.incidents, &ids, |place, present| match present {
-            Some(present) => {
-                *present = incidents[place].clone();
-                None
-            }
-            None => Some(incidents[place].clone()),
-        });
-    }
-
     /// Publishes alerts of one source.
     fn publish_alerts(&self, records: &[Arc<AlertRecord>], sender: &Sender, now: Time) {
         let fingerprints: Vec<Fingerprint> = records.iter().map(|record| record.alert.fingerprint).collect();
-        // Counted before: a count waits for what was put into the table before it, wherever that lies.
-        let mut held: Vec<Option<Arc<AlertRecord>>> = records.iter().cloned().map(Some).collect();
         let (mut firing, mut suppressed, mut next_expiry) = (0, 0, i64::MAX);
         parts::change(&self.alerts, &fingerprints, |place, present| {
-            let record = held[place].take()?;
+            let record = &records[place];
             let was = present.as_ref().map_or((0, 0), |entry| counted(&entry.record));
-            let (is, fires) = (counted(&record), record.is_firing());
+            let is = counted(record);
             (firing, suppressed) = (firing + is.0 - was.0, suppressed + is.1 - was.1);
             let (expires_at, new) = if let Some(entry) = present {
                 entry.update(record, sender, now);
                 (entry.expires_at, None)
             } else {
-                let entry = Entry::of(record, sender.timeout(), now);
+                let entry = Entry::of(record.clone(), sender.timeout(), now);
                 (entry.expires_at, Some(Box::new(entry)))
             };
-            if fires {
+            if record.is_firing() {
                 next_expiry = next_expiry.min(expires_at.0);
             }
             new

@@ -3,7 +3,7 @@
 //! | the table has | the sender says | it is |
 //! | --- | --- | --- |
 //! | nothing | firing | news; a repeat if its source has ended it before (the intake's: `ingest::ends`) |
-//! | nothing | resolved | a repeat: there is nothing to resolve; the intake remembers it for a while |
+//! | nothing | resolved | a repeat, unless its beginning is with the engine already; the intake remembers it for a while |
 //! | firing | firing | a repeat: it moves the expiry, and may bring other annotations |
 //! | firing | resolved | news; a repeat if it ended before this occurrence began |
 //! | resolved | resolved | a repeat |
@@ -56,8 +56,8 @@ pub enum Seen {
     Reworded,
     /// To be submitted to the engine.
     News,
-    /// Nothing is known of it: news if it fires and was not ended before, else there is nothing to resolve and it counts as a
-    /// repeat.
+    /// Nothing is known of it: news if it fires and was not ended before; else there is nothing to resolve, but for what the engine
+    /// has not committed yet.
     Unknown,
 }
 

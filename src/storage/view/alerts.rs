@@ -25,6 +25,9 @@ const BLOCK_BYTES_MAX: usize = 15_900;
 /// Bytes of a block's records before they are packed, so that whoever wants one alert need not unpack megabytes.
 const RECORDS_BYTES_MAX: usize = 128 << 10;
 
+/// What a text takes up in a JSON array besides itself.
+const QUOTED_BYTES: usize = 3;
+
 /// Behind each other in a block: the occurrence's log position, the length of its record, the record.
 const HEAD_BYTES: usize = 12;
 
@@ -163,8 +166,8 @@ struct Block<'a> {
     names: Numbered<&'a str>,
     /// Status and source.
     kinds: Numbered<(&'a str, &'a str)>,
-    /// Bytes that both have as JSON at most, where nothing needs to be escaped.
-    names_bytes: usize,
+    /// About how many bytes both have as JSON.
+    texts_bytes: usize,
     first: Option<(u64, Time)>,
     last: Option<(u64, Time)>,
     count: i64,
@@ -173,7 +176,7 @@ struct Block<'a> {
 impl<'a> Block<'a> {
     fn has_room(&self, record: &[u8]) -> bool {
         let records = self.records.len() + HEAD_BYTES + record.len();
-        let stored = self.packer.expected(records) + self.summary.len() + self.names_bytes;
+        let stored = self.packer.expected(records) + self.summary.len() + self.texts_bytes;
         records <= RECORDS_BYTES_MAX && stored <= BLOCK_BYTES_MAX || self.count == 0
     }
 
@@ -184,10 +187,13 @@ impl<'a> Block<'a> {
         self.records.extend_from_slice(&length.to_le_bytes());
         self.records.extend_from_slice(bytes);
         let (name, kind) = (record.labels().get("alertname"), (status.as_str(), &*alert.source));
-        let before = (self.names.all().len(), self.kinds.all().len());
+        let (names, kinds) = (self.names.all().len(), self.kinds.all().len());
         let (name_number, kind_number) = (self.names.number(name), self.kinds.number(kind));
-        if before != (self.names.all().len(), self.kinds.all().len()) {
-            self.names_bytes += [name, kind.0, kind.1].map(|text| text.len() + 4).iter().sum::<usize>();
+        if self.names.all().len() > names {
+            self.texts_bytes += name.len() + QUOTED_BYTES;
+        }
+        if self.kinds.all().len() > kinds {
+            self.texts_bytes += kind.0.len() + kind.1.len() + 3 * QUOTED_BYTES;
         }
         let (first_seq, at) = *self.first.get_or_insert((*fired_seq, *fired_at));
         let begin =
@@ -236,7 +242,7 @@ impl<'a> Block<'a> {
         self.summary.clear();
         self.names.clear();
         self.kinds.clear();
-        self.names_bytes = 0;
+        self.texts_bytes = 0;
         self.count = 0;
         Ok(())
     }

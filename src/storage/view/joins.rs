@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::blocks::{BLOCK_ENTRIES_MAX, ReasonJson};
 use super::numbered::Numbered;
 use super::timeline::{self, Joined, RuleWords};
-use super::write::{key, put_json, put_list, text};
+use super::write::{ENTRIES_KEPT_MAX, TEXTS_KEPT_MAX, key, put_json, put_list, text};
 use super::{TimelineEntry, ViewError};
 use crate::model::{IncidentId, RuleRef, Time};
 
@@ -28,6 +28,15 @@ pub(super) struct Buffers {
     texts: String,
 }
 
+impl Buffers {
+    pub(super) fn clear(&mut self) {
+        self.joins.clear();
+        self.joins.shrink_to(ENTRIES_KEPT_MAX);
+        self.texts.clear();
+        self.texts.shrink_to(TEXTS_KEPT_MAX);
+    }
+}
+
 struct Join {
     incident: IncidentId,
     seq: u64,
@@ -40,11 +49,8 @@ struct Join {
 }
 
 impl<'a, 's> Joins<'a, 's> {
-    pub(super) fn new(buffers: &'s mut Buffers, kept_max: usize) -> Joins<'a, 's> {
-        buffers.joins.clear();
-        buffers.joins.shrink_to(kept_max);
-        buffers.texts.clear();
-        buffers.texts.shrink_to(kept_max * size_of::<Join>());
+    /// None yet; the buffers are empty.
+    pub(super) fn new(buffers: &'s mut Buffers) -> Joins<'a, 's> {
         Joins { buffers, rules: Numbered::default() }
     }
 

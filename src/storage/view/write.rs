@@ -56,13 +56,13 @@ pub(super) struct Scratch {
 }
 
 /// Buffers that have grown larger in a storm are given back.
-const TEXTS_KEPT_MAX: usize = 16 << 20;
-const ENTRIES_KEPT_MAX: usize = 100_000;
+pub(super) const TEXTS_KEPT_MAX: usize = 16 << 20;
+pub(super) const ENTRIES_KEPT_MAX: usize = 100_000;
 
 impl Scratch {
     fn clear(&mut self) {
-        // The joins clear themselves.
-        let Scratch { texts, entries, joins: _, members } = self;
+        let Scratch { texts, entries, joins, members } = self;
+        joins.clear();
         texts.clear();
         texts.shrink_to(TEXTS_KEPT_MAX);
         entries.clear();
@@ -82,7 +82,7 @@ fn write_timeline(
     scratch.clear();
     let Scratch { texts, entries, joins, members } = scratch;
     let mut priorities = Priorities { transaction, set: FxHashMap::default() };
-    let mut joins = Joins::new(joins, ENTRIES_KEPT_MAX);
+    let mut joins = Joins::new(joins);
     for batch in batches {
         // Its alerts and its facts have lain far from this processor for a while.
         ahead::records(batch.changes.alerts.iter().map(|record| &**record));
