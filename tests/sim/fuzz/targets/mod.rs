@@ -11,25 +11,25 @@ use std::panic::RefUnwindSafe;
 use super::mutate::Shape;
 
 /// Hands the list of all groups of targets to a macro: a test's name, the seeds that it runs, the function that makes its targets.
-/// Being one list, it has no target that only one of the runners knows.
+/// Being one list, it has no target that only one of the runners knows. So many seeds take each target two seconds or more.
 macro_rules! groups {
     ($runner:ident) => {
         $runner! {
-            messages_of_tools: 80, ingest;
-            trees_of_json: 1_500, ingest;
-            alerts_of_prometheus: 1_500, ingest;
-            alerts_of_an_alertmanager: 600, ingest;
-            bodies_for_mappings: 100, ingest;
+            messages_of_tools: 2_400, ingest;
+            trees_of_json: 9_000, ingest;
+            alerts_of_prometheus: 3_000, ingest;
+            alerts_of_an_alertmanager: 2_400, ingest;
+            bodies_for_mappings: 1_200, ingest;
             rule_files: 120, rules;
-            tables_of_rules: 300, rules;
-            test_files: 120, rules;
-            configurations: 500, rules;
-            inventories: 300, rules;
-            expressions: 1_500, small;
-            templates: 1_000, small;
-            matchers: 1_500, small;
-            times_and_ids: 2_000, small;
-            bytes_of_the_log: 2_000, small;
+            tables_of_rules: 1_200, rules;
+            test_files: 1_000, rules;
+            configurations: 4_000, rules;
+            inventories: 12_000, rules;
+            expressions: 15_000, small;
+            templates: 16_000, small;
+            matchers: 4_500, small;
+            times_and_ids: 40_000, small;
+            bytes_of_the_log: 60_000, small;
         }
     };
 }
